@@ -1,0 +1,324 @@
+//! Requests to a language model, and what comes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::chat::Conversation;
+use crate::error::Fault;
+use crate::keep_alive::KeepAlive;
+use crate::model::LoadProgress;
+use crate::name::ModelName;
+
+/// A request for an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateRequest {
+    pub model: ModelName,
+    pub input: Input,
+    pub sampling: Sampling,
+    /// Tokens the answer may have at most; `None`: until the context is full.
+    pub max_tokens: Option<u32>,
+    /// The answer ends before the first of these.
+    pub stop: Vec<String>,
+    /// How many alternatives to report with each token; `None`: no log-probabilities at all.
+    pub top_logprobs: Option<u32>,
+    pub keep_alive: Option<KeepAlive>,
+}
+
+impl GenerateRequest {
+    pub fn new(model: ModelName, input: Input) -> Self {
+        Self {
+            model,
+            input,
+            sampling: Sampling::default(),
+            max_tokens: None,
+            stop: Vec::new(),
+            top_logprobs: None,
+            keep_alive: None,
+        }
+    }
+}
+
+/// What the model is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Rendered by the package's chat template.
+    Conversation(Conversation),
+    /// Tokenized as it is.
+    Raw(String),
+}
+
+/// How the next token is chosen. `None` takes the package's setting, and then the default
+/// named at each field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sampling {
+    /// 0 is exact greedy; default 1.
+    pub temperature: Option<f32>,
+    /// Keep the k likeliest; 0 is off, the default.
+    pub top_k: Option<u32>,
+    /// Keep the smallest set whose probability reaches p; 1 is off, the default.
+    pub top_p: Option<f32>,
+    /// Drop what is less likely than this times the likeliest; 0 is off, the default.
+    pub min_p: Option<f32>,
+    /// Divides or multiplies the logits of tokens seen in prompt or answer; 1 is off, the default.
+    pub repetition_penalty: Option<f32>,
+    /// Subtracted per occurrence in the answer; default 0.
+    pub frequency_penalty: Option<f32>,
+    /// Subtracted once per token present in the answer; default 0.
+    pub presence_penalty: Option<f32>,
+    /// The same seed with the same request gives the same text.
+    pub seed: Option<u64>,
+    /// Added to the logits, by token id.
+    pub logit_bias: BTreeMap<u32, f32>,
+}
+
+/// At most this many stop strings.
+pub const MAX_STOPS: usize = 16;
+/// A stop string is at most this long, bytes.
+pub const MAX_STOP_BYTES: usize = 1024;
+/// At most this many alternatives per token.
+pub const MAX_TOP_LOGPROBS: u32 = 20;
+/// At most this many entries of `logit_bias`.
+pub const MAX_LOGIT_BIAS: usize = 1024;
+/// A prompt is at most this long, bytes of all text together.
+pub const MAX_PROMPT_BYTES: usize = 16 << 20;
+
+impl GenerateRequest {
+    /// Refuses numbers and texts that no model could follow, before anything is loaded for them.
+    pub fn validate(&self) -> Result<(), Fault> {
+        self.sampling.validate()?;
+        if self.max_tokens == Some(0) {
+            return Err(Fault::invalid(
+                "max_tokens is 0: ask for at least 1, or leave it out to fill the context",
+            ));
+        }
+        if self.stop.len() > MAX_STOPS {
+            return Err(Fault::invalid(format!("{} stop strings: at most {MAX_STOPS}", self.stop.len())));
+        }
+        if self.stop.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES) {
+            return Err(Fault::invalid(format!("a stop string must have 1 to {MAX_STOP_BYTES} bytes")));
+        }
+        if self.top_logprobs.is_some_and(|n| n > MAX_TOP_LOGPROBS) {
+            return Err(Fault::invalid(format!("top_logprobs must be 0 to {MAX_TOP_LOGPROBS}")));
+        }
+        self.input.validate()
+    }
+}
+
+impl Input {
+    pub fn validate(&self) -> Result<(), Fault> {
+        let bytes = match self {
+            Self::Raw(prompt) => prompt.len(),
+            Self::Conversation(conversation) => {
+                conversation.messages.iter().map(|message| message.content.len()).sum()
+            }
+        };
+        let empty = match self {
+            Self::Raw(prompt) => prompt.is_empty(),
+            Self::Conversation(conversation) => conversation.messages.is_empty(),
+        };
+        if empty {
+            return Err(Fault::invalid("the prompt is empty: send at least one message or one character"));
+        }
+        if bytes > MAX_PROMPT_BYTES {
+            return Err(Fault::invalid(format!(
+                "the prompt has {bytes} bytes, more than the {MAX_PROMPT_BYTES} any request may have: shorten it"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Sampling {
+    /// Every number in its range; NaN and infinities are in none.
+    pub fn validate(&self) -> Result<(), Fault> {
+        let range = |name: &str, value: Option<f32>, low: f32, high: f32| match value {
+            Some(value) if !(low..=high).contains(&value) => {
+                Err(Fault::invalid(format!("{name} is {value}: it must be between {low} and {high}")))
+            }
+            Some(_) | None => Ok(()),
+        };
+        range("temperature", self.temperature, 0.0, 10.0)?;
+        range("top_p", self.top_p, 0.0, 1.0)?;
+        range("min_p", self.min_p, 0.0, 1.0)?;
+        range("repetition_penalty", self.repetition_penalty, 0.01, 10.0)?;
+        range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
+        range("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
+        if self.logit_bias.len() > MAX_LOGIT_BIAS {
+            return Err(Fault::invalid(format!("logit_bias has more than {MAX_LOGIT_BIAS} entries")));
+        }
+        self.logit_bias.values().try_for_each(|&bias| range("logit_bias", Some(bias), -100.0, 100.0))
+    }
+
+    /// What this leaves open is taken from `fallback`.
+    #[must_use]
+    pub fn or(self, fallback: &Self) -> Self {
+        Self {
+            temperature: self.temperature.or(fallback.temperature),
+            top_k: self.top_k.or(fallback.top_k),
+            top_p: self.top_p.or(fallback.top_p),
+            min_p: self.min_p.or(fallback.min_p),
+            repetition_penalty: self.repetition_penalty.or(fallback.repetition_penalty),
+            frequency_penalty: self.frequency_penalty.or(fallback.frequency_penalty),
+            presence_penalty: self.presence_penalty.or(fallback.presence_penalty),
+            seed: self.seed.or(fallback.seed),
+            logit_bias: if self.logit_bias.is_empty() { fallback.logit_bias.clone() } else { self.logit_bias },
+        }
+    }
+}
+
+/// One message of an answer's stream; [`Done`](Self::Done) is the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GenerateEvent {
+    /// Waiting; so many requests are before this one.
+    Queued { position: u32 },
+    /// Waiting for the model.
+    Loading(LoadProgress),
+    /// Reading the prompt.
+    Prompt { processed_tokens: u32, total_tokens: u32, cached_tokens: u32 },
+    /// A piece of the answer: whole characters, never a part of a stop string.
+    Text(TextDelta),
+    /// A piece of what the model thinks before it answers.
+    Reasoning(TextDelta),
+    ToolCall(ToolCallDelta),
+    Done(Done),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextDelta {
+    pub text: String,
+    /// Of the tokens that made this text; empty unless asked for.
+    pub logprobs: Vec<TokenLogprob>,
+}
+
+/// How likely the model found a token, before temperature and truncation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprob {
+    pub token_id: u32,
+    /// The token's own bytes, which need not be a whole character.
+    pub token: Vec<u8>,
+    /// Natural logarithm.
+    pub logprob: f32,
+    /// The likeliest tokens at this place, most likely first.
+    pub top: Vec<TokenLogprob>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCallDelta {
+    /// Which call of this answer, from 0.
+    pub index: u32,
+    /// Set in the first delta of a call.
+    pub id: Option<String>,
+    /// Set in the first delta of a call.
+    pub name: Option<String>,
+    /// A piece of the arguments' JSON text.
+    pub arguments: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    pub finish_reason: FinishReason,
+    pub usage: Usage,
+    pub timings: Timings,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FinishReason {
+    /// The model ended it, or a stop string came.
+    Stop,
+    /// `max_tokens` or the context is full.
+    Length,
+    /// The caller or somebody else gave it up.
+    Cancelled,
+    /// The model called tools.
+    ToolCalls,
+}
+
+impl FinishReason {
+    pub const ALL: [Self; 4] = [Self::Stop, Self::Length, Self::Cancelled, Self::ToolCalls];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::Cancelled => "cancelled",
+            Self::ToolCalls => "tool_calls",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub prompt_tokens: u32,
+    /// Of the prompt tokens, not computed again.
+    pub cached_tokens: u32,
+    pub completion_tokens: u32,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Waiting for a place in the batch.
+    pub queue: Duration,
+    /// Waiting for the model to load.
+    pub load: Duration,
+    /// Computing the prompt.
+    pub prompt: Duration,
+    /// From the request's arrival to the first token.
+    pub first_token: Duration,
+    /// From the first token to the last.
+    pub decode: Duration,
+    pub prompt_tokens_per_second: f64,
+    pub tokens_per_second: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(change: impl FnOnce(&mut GenerateRequest)) -> Result<(), Fault> {
+        let mut request = GenerateRequest::new(ModelName::new("tiny").unwrap(), Input::Raw("Hi".into()));
+        change(&mut request);
+        request.validate()
+    }
+
+    #[test]
+    fn refuses_what_no_model_could_follow() {
+        type Change = fn(&mut GenerateRequest);
+        let bad: [(&str, Change); 12] = [
+            ("temperature", |r| r.sampling.temperature = Some(-1.0)),
+            ("temperature", |r| r.sampling.temperature = Some(f32::NAN)),
+            ("temperature", |r| r.sampling.temperature = Some(f32::INFINITY)),
+            ("top_p", |r| r.sampling.top_p = Some(1.5)),
+            ("min_p", |r| r.sampling.min_p = Some(-0.1)),
+            ("repetition_penalty", |r| r.sampling.repetition_penalty = Some(0.0)),
+            ("logit_bias", |r| {
+                r.sampling.logit_bias.insert(1, f32::NAN);
+            }),
+            ("max_tokens", |r| r.max_tokens = Some(0)),
+            ("stop", |r| r.stop = vec![String::new()]),
+            ("stop", |r| r.stop = vec!["x".into(); 17]),
+            ("top_logprobs", |r| r.top_logprobs = Some(21)),
+            ("prompt", |r| r.input = Input::Raw(String::new())),
+        ];
+        for (word, change) in bad {
+            let fault = request(change).unwrap_err();
+            assert!(fault.message.contains(word), "{word}: {fault}");
+        }
+        assert!(request(|_| {}).is_ok());
+    }
+
+    #[test]
+    fn what_a_request_leaves_open_comes_from_the_package() {
+        let package = Sampling { temperature: Some(0.6), top_k: Some(20), ..Sampling::default() };
+        let request = Sampling { temperature: Some(0.0), ..Sampling::default() };
+        let merged = request.or(&package);
+        assert_eq!((merged.temperature, merged.top_k, merged.top_p), (Some(0.0), Some(20), None));
+    }
+}

@@ -1,0 +1,24 @@
+//! The vocabulary and the decisions of AI Runner.
+//!
+//! Everything here is a value or a pure function: same input, same answer. No file, socket,
+//! clock, environment or thread is touched; time is an argument ([`Moment`]).
+
+pub mod breaker;
+pub mod chat;
+pub mod error;
+pub mod event;
+pub mod generate;
+pub mod keep_alive;
+pub mod lifecycle;
+pub mod model;
+pub mod name;
+pub mod time;
+
+pub use breaker::CrashBreaker;
+pub use error::{ErrorKind, Fault};
+pub use keep_alive::KeepAlive;
+pub use name::ModelName;
+pub use time::Moment;
+
+/// Version of the wire language; raised when an old client can no longer talk to a new daemon.
+pub const PROTOCOL_VERSION: u32 = 1;

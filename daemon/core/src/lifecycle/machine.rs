@@ -1,0 +1,567 @@
+//! The transitions.
+
+use std::collections::BTreeSet;
+
+use super::state::{AttemptId, Cause, RequestId, State, StateName, UnloadReason, Waiter};
+use crate::breaker::CrashBreaker;
+use crate::error::{ErrorKind, Fault};
+use crate::keep_alive::KeepAlive;
+use crate::model::LoadProgress;
+use crate::time::Moment;
+
+/// What a caller wants the model for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To have it loaded; the model is free again as soon as it is.
+    Load,
+    /// To use it, until the request is released.
+    Use,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Somebody wants the model.
+    Acquire { request: RequestId, purpose: Purpose, keep_alive: Option<KeepAlive> },
+    /// A request has ended or was given up, at whatever stage it was.
+    Release { request: RequestId },
+    /// The worker reads on.
+    Progress { attempt: AttemptId, progress: LoadProgress },
+    /// The worker is ready.
+    LoadSucceeded { attempt: AttemptId },
+    /// The load failed and the worker is gone; `crashed` if it died by itself.
+    LoadFailed { attempt: AttemptId, fault: Fault, crashed: bool },
+    /// The worker died though nobody asked it to.
+    WorkerExited { attempt: AttemptId, fault: Fault },
+    /// The worker that was told to stop is gone.
+    Stopped { attempt: AttemptId },
+    /// The wake-up asked for by [`Effect::WakeAt`], or any other look at the clock.
+    Tick,
+    /// Somebody wants the memory back; `force` does not wait for active requests.
+    Unload { force: bool },
+    /// The daemon ends; nothing is loaded from now on.
+    Shutdown,
+}
+
+/// What has to be done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Tell everybody. `from` and `to` are equal if only counts or progress changed.
+    Announce { from: StateName, to: StateName, cause: Cause, message: String },
+    StartWorker { attempt: AttemptId },
+    StopWorker { attempt: AttemptId, stop: Stop },
+    /// The caller's turn has come.
+    Grant { request: RequestId, attempt: AttemptId },
+    /// The caller will not get the model.
+    Refuse { request: RequestId, fault: Fault },
+    /// End this active request now.
+    Cancel { request: RequestId, fault: Fault },
+    /// Send [`Event::Tick`] then; `None` cancels an earlier wish.
+    WakeAt(Option<Moment>),
+}
+
+/// How a worker ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It may finish by itself for a moment.
+    Graceful,
+    /// At once.
+    Kill,
+}
+
+/// An event that cannot happen in that state: a defect of the caller, changing nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event} cannot happen to a model that is {state}")]
+pub struct IllegalTransition {
+    pub state: StateName,
+    pub event: &'static str,
+}
+
+/// Fixed numbers a machine decides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub keep_alive: KeepAlive,
+    /// Callers that may wait at once.
+    pub waiting: usize,
+}
+
+/// The life of one model.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    state: State,
+    limits: Limits,
+    /// Chosen by the last caller who had a wish; forgotten with the worker.
+    keep_alive: Option<KeepAlive>,
+    breaker: CrashBreaker,
+    attempts: u64,
+    closed: bool,
+}
+
+impl Machine {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            state: State::Unloaded { last: None },
+            limits,
+            keep_alive: None,
+            breaker: CrashBreaker::default(),
+            attempts: 0,
+            closed: false,
+        }
+    }
+
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// When the model will be unloaded if nobody asks for it.
+    #[must_use]
+    pub fn expires(&self) -> Option<Moment> {
+        let State::Loaded { idle_since, .. } = self.state else { return None };
+        match self.keep_alive.unwrap_or(self.limits.keep_alive) {
+            KeepAlive::After(time) => Some(idle_since.plus(time)),
+            KeepAlive::Forever => None,
+        }
+    }
+
+    /// The one place where the state changes.
+    pub fn step(&mut self, event: Event, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
+        match event {
+            Event::Acquire { request, purpose, keep_alive } => {
+                self.acquire(Waiter { request, purpose }, keep_alive, now)
+            }
+            Event::Release { request } => Ok(self.release(request, now)),
+            Event::Progress { attempt, progress } => Ok(self.progress(attempt, progress)),
+            Event::LoadSucceeded { attempt } => self.load_succeeded(attempt, now),
+            Event::LoadFailed { attempt, fault, crashed } => self.load_failed(attempt, fault, crashed, now),
+            Event::WorkerExited { attempt, fault } => Ok(self.worker_exited(attempt, fault, now)),
+            Event::Stopped { attempt } => self.stopped(attempt, now),
+            Event::Tick => Ok(self.tick(now)),
+            Event::Unload { force } => Ok(self.unload(force)),
+            Event::Shutdown => Ok(self.shutdown()),
+        }
+    }
+
+    fn acquire(
+        &mut self,
+        waiter: Waiter,
+        keep_alive: Option<KeepAlive>,
+        now: Moment,
+    ) -> Result<Vec<Effect>, IllegalTransition> {
+        if self.knows(waiter.request) {
+            return Err(self.illegal("a second Acquire of the same request"));
+        }
+        let request = waiter.request;
+        if self.closed {
+            return Ok(vec![Effect::Refuse { request, fault: shutting_down() }]);
+        }
+        if self.state.waiting().len() >= self.limits.waiting {
+            let fault = Fault::new(
+                ErrorKind::QueueFull,
+                format!("{} requests wait for this model already: try again later", self.limits.waiting),
+            )
+            .retry_after(std::time::Duration::from_secs(5));
+            return Ok(vec![Effect::Refuse { request, fault }]);
+        }
+        let from = self.state.name();
+        match &mut self.state {
+            State::Unloaded { .. } => {
+                if let Some(wait) = self.breaker.blocked_for(now) {
+                    return Ok(vec![Effect::Refuse { request, fault: circuit_open(wait) }]);
+                }
+                self.keep_alive = keep_alive;
+                Ok(self.start(vec![waiter]))
+            }
+            State::Loading { waiting, .. } | State::Unloading { waiting, .. } => {
+                waiting.push(waiter);
+                self.keep_alive = keep_alive.or(self.keep_alive);
+                Ok(vec![self.announce(from, Cause::Request, "")])
+            }
+            State::Loaded { attempt, idle_since } => {
+                let attempt = *attempt;
+                self.keep_alive = keep_alive.or(self.keep_alive);
+                match waiter.purpose {
+                    Purpose::Load => {
+                        *idle_since = now;
+                        let mut effects = vec![Effect::Grant { request, attempt }];
+                        effects.extend(self.idle_or_leave(attempt, now, from, Cause::Request));
+                        Ok(effects)
+                    }
+                    Purpose::Use => {
+                        self.state = busy(attempt, BTreeSet::from([request]));
+                        Ok(vec![
+                            Effect::WakeAt(None),
+                            self.announce(from, Cause::Request, ""),
+                            Effect::Grant { request, attempt },
+                        ])
+                    }
+                }
+            }
+            State::Busy { waiting, leaving: Some(_), .. } => {
+                waiting.push(waiter);
+                self.keep_alive = keep_alive.or(self.keep_alive);
+                Ok(vec![self.announce(from, Cause::Request, "")])
+            }
+            State::Busy { attempt, active, leaving: None, .. } => {
+                let attempt = *attempt;
+                if waiter.purpose == Purpose::Use {
+                    active.insert(request);
+                }
+                self.keep_alive = keep_alive.or(self.keep_alive);
+                Ok(vec![self.announce(from, Cause::Request, ""), Effect::Grant { request, attempt }])
+            }
+        }
+    }
+
+    fn release(&mut self, request: RequestId, now: Moment) -> Vec<Effect> {
+        if !self.knows(request) {
+            return Vec::new();
+        }
+        let from = self.state.name();
+        match &mut self.state {
+            State::Unloaded { .. } | State::Loaded { .. } => Vec::new(),
+            State::Unloading { waiting, .. } => {
+                waiting.retain(|waiter| waiter.request != request);
+                vec![self.announce(from, Cause::RequestEnded, "")]
+            }
+            State::Loading { attempt, waiting, .. } => {
+                let attempt = *attempt;
+                waiting.retain(|waiter| waiter.request != request);
+                if waiting.is_empty() {
+                    return self.leave(attempt, UnloadReason::LoadCancelled, Stop::Kill, Vec::new());
+                }
+                vec![self.announce(from, Cause::RequestEnded, "")]
+            }
+            State::Busy { attempt, active, leaving, waiting } => {
+                let attempt = *attempt;
+                active.remove(&request);
+                waiting.retain(|waiter| waiter.request != request);
+                if !active.is_empty() {
+                    return vec![self.announce(from, Cause::RequestEnded, "")];
+                }
+                let (leaving, waiting) = (*leaving, std::mem::take(waiting));
+                if let Some(reason) = leaving {
+                    return self.leave(attempt, reason, Stop::Graceful, waiting);
+                }
+                self.state = State::Loaded { attempt, idle_since: now };
+                self.idle_or_leave(attempt, now, from, Cause::RequestEnded)
+            }
+        }
+    }
+
+    fn progress(&mut self, attempt: AttemptId, reached: LoadProgress) -> Vec<Effect> {
+        match &mut self.state {
+            State::Loading { attempt: current, progress, .. } if *current == attempt => {
+                *progress = reached;
+                vec![self.announce(StateName::Loading, Cause::Progress, "")]
+            }
+            State::Unloaded { .. }
+            | State::Loading { .. }
+            | State::Loaded { .. }
+            | State::Busy { .. }
+            | State::Unloading { .. } => Vec::new(),
+        }
+    }
+
+    fn load_succeeded(&mut self, attempt: AttemptId, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
+        if self.is_stale(attempt) {
+            return Ok(Vec::new());
+        }
+        match &mut self.state {
+            State::Loading { waiting, .. } => {
+                let waiting = std::mem::take(waiting);
+                let active: BTreeSet<RequestId> = waiting
+                    .iter()
+                    .filter(|waiter| waiter.purpose == Purpose::Use)
+                    .map(|waiter| waiter.request)
+                    .collect();
+                let grants = waiting.iter().map(|waiter| Effect::Grant { request: waiter.request, attempt });
+                if active.is_empty() {
+                    self.state = State::Loaded { attempt, idle_since: now };
+                    let after = self.idle_or_leave(attempt, now, StateName::Loading, Cause::Loaded);
+                    return Ok(grants.chain(after).collect());
+                }
+                self.state = busy(attempt, active);
+                let announce = self.announce(StateName::Loading, Cause::Loaded, "");
+                Ok(std::iter::once(announce).chain(grants).collect())
+            }
+            // The load was given up; the stop is under way.
+            State::Unloading { .. } => Ok(Vec::new()),
+            State::Unloaded { .. } | State::Loaded { .. } | State::Busy { .. } => {
+                Err(self.illegal("LoadSucceeded"))
+            }
+        }
+    }
+
+    fn load_failed(
+        &mut self,
+        attempt: AttemptId,
+        fault: Fault,
+        crashed: bool,
+        now: Moment,
+    ) -> Result<Vec<Effect>, IllegalTransition> {
+        if self.is_stale(attempt) {
+            return Ok(Vec::new());
+        }
+        match &mut self.state {
+            State::Loading { waiting, .. } => {
+                let waiting = std::mem::take(waiting);
+                let reason = if crashed { UnloadReason::WorkerCrashed } else { UnloadReason::LoadFailed };
+                Ok(self.fell(StateName::Loading, reason, &fault, waiting, now))
+            }
+            State::Unloading { .. } => self.stopped(attempt, now),
+            State::Unloaded { .. } | State::Loaded { .. } | State::Busy { .. } => {
+                Err(self.illegal("LoadFailed"))
+            }
+        }
+    }
+
+    fn worker_exited(&mut self, attempt: AttemptId, fault: Fault, now: Moment) -> Vec<Effect> {
+        if self.is_stale(attempt) {
+            return Vec::new();
+        }
+        let from = self.state.name();
+        match &mut self.state {
+            State::Unloaded { .. } => Vec::new(),
+            State::Loading { waiting, .. } => {
+                let waiting = std::mem::take(waiting);
+                self.fell(from, UnloadReason::WorkerCrashed, &fault, waiting, now)
+            }
+            State::Loaded { .. } => {
+                self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now)
+            }
+            State::Busy { active, waiting, .. } => {
+                let (active, waiting) = (std::mem::take(active), std::mem::take(waiting));
+                let mut effects = self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now);
+                effects.extend(
+                    active.into_iter().map(|request| Effect::Cancel { request, fault: fault.clone() }),
+                );
+                effects.extend(self.restart(waiting, now));
+                effects
+            }
+            // It was told to go; that it went is what matters.
+            State::Unloading { .. } => self.gone(now),
+        }
+    }
+
+    fn stopped(&mut self, attempt: AttemptId, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
+        if self.is_stale(attempt) {
+            return Ok(Vec::new());
+        }
+        match &self.state {
+            State::Unloading { .. } => Ok(self.gone(now)),
+            State::Unloaded { .. } | State::Loading { .. } | State::Loaded { .. } | State::Busy { .. } => {
+                Err(self.illegal("Stopped"))
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Moment) -> Vec<Effect> {
+        let State::Loaded { attempt, .. } = self.state else { return Vec::new() };
+        match self.expires() {
+            Some(at) if at <= now => {
+                self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful, Vec::new())
+            }
+            later => vec![Effect::WakeAt(later)],
+        }
+    }
+
+    fn unload(&mut self, force: bool) -> Vec<Effect> {
+        match &mut self.state {
+            State::Unloaded { .. } | State::Unloading { .. } => Vec::new(),
+            State::Loading { attempt, waiting, .. } => {
+                let (attempt, waiting) = (*attempt, std::mem::take(waiting));
+                let mut effects = self.leave(attempt, UnloadReason::Requested, Stop::Kill, Vec::new());
+                effects.extend(refuse_all(&waiting, &unloaded_meanwhile()));
+                effects
+            }
+            State::Loaded { attempt, .. } => {
+                let attempt = *attempt;
+                self.leave(attempt, UnloadReason::Requested, Stop::Graceful, Vec::new())
+            }
+            State::Busy { leaving, .. } if !force => {
+                if leaving.is_none() {
+                    *leaving = Some(UnloadReason::Requested);
+                }
+                Vec::new()
+            }
+            State::Busy { attempt, active, waiting, leaving } => {
+                let (attempt, active, waiting) = (*attempt, std::mem::take(active), std::mem::take(waiting));
+                let reason = leaving.unwrap_or(UnloadReason::Requested);
+                let fault =
+                    if reason == UnloadReason::Shutdown { shutting_down() } else { unloaded_meanwhile() };
+                let mut effects = self.leave(attempt, reason, Stop::Kill, waiting);
+                let cancels =
+                    active.into_iter().map(|request| Effect::Cancel { request, fault: fault.clone() });
+                effects.splice(0..0, cancels);
+                effects
+            }
+        }
+    }
+
+    fn shutdown(&mut self) -> Vec<Effect> {
+        self.closed = true;
+        let fault = shutting_down();
+        match &mut self.state {
+            State::Unloaded { .. } => Vec::new(),
+            State::Loading { attempt, waiting, .. } => {
+                let (attempt, waiting) = (*attempt, std::mem::take(waiting));
+                let mut effects = self.leave(attempt, UnloadReason::Shutdown, Stop::Kill, Vec::new());
+                effects.extend(refuse_all(&waiting, &fault));
+                effects
+            }
+            State::Loaded { attempt, .. } => {
+                let attempt = *attempt;
+                self.leave(attempt, UnloadReason::Shutdown, Stop::Graceful, Vec::new())
+            }
+            State::Busy { leaving, waiting, .. } => {
+                *leaving = Some(UnloadReason::Shutdown);
+                refuse_all(&std::mem::take(waiting), &fault).collect()
+            }
+            State::Unloading { waiting, .. } => refuse_all(&std::mem::take(waiting), &fault).collect(),
+        }
+    }
+
+    /// From UNLOADED to LOADING.
+    fn start(&mut self, waiting: Vec<Waiter>) -> Vec<Effect> {
+        self.attempts += 1;
+        let attempt = AttemptId(self.attempts);
+        self.state = State::Loading { attempt, progress: LoadProgress::default(), waiting };
+        vec![
+            self.announce(StateName::Unloaded, Cause::Request, ""),
+            Effect::StartWorker { attempt },
+        ]
+    }
+
+    /// From UNLOADED to LOADING if somebody waits and it makes sense.
+    fn restart(&mut self, waiting: Vec<Waiter>, now: Moment) -> Vec<Effect> {
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        if self.closed {
+            return refuse_all(&waiting, &shutting_down()).collect();
+        }
+        if let Some(wait) = self.breaker.blocked_for(now) {
+            return refuse_all(&waiting, &circuit_open(wait)).collect();
+        }
+        self.start(waiting)
+    }
+
+    /// To UNLOADING.
+    fn leave(
+        &mut self,
+        attempt: AttemptId,
+        reason: UnloadReason,
+        stop: Stop,
+        waiting: Vec<Waiter>,
+    ) -> Vec<Effect> {
+        let from = self.state.name();
+        self.state = State::Unloading { attempt, reason, waiting };
+        vec![
+            Effect::WakeAt(None),
+            self.announce(from, Cause::Unload(reason), ""),
+            Effect::StopWorker { attempt, stop },
+        ]
+    }
+
+    /// Just became LOADED: stay for the keep-alive time, or leave at once if that is zero.
+    fn idle_or_leave(&mut self, attempt: AttemptId, now: Moment, from: StateName, cause: Cause) -> Vec<Effect> {
+        let announce = self.announce(from, cause, "");
+        let expires = self.expires();
+        if expires.is_some_and(|at| at <= now) {
+            let mut effects = vec![announce];
+            effects.extend(self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful, Vec::new()));
+            return effects;
+        }
+        vec![announce, Effect::WakeAt(expires)]
+    }
+
+    /// From UNLOADING to UNLOADED, and on to LOADING if somebody waits.
+    fn gone(&mut self, now: Moment) -> Vec<Effect> {
+        let State::Unloading { reason, waiting, .. } = &mut self.state else { return Vec::new() };
+        let (reason, waiting) = (*reason, std::mem::take(waiting));
+        self.state = State::Unloaded { last: Some(reason) };
+        if waiting.is_empty() {
+            self.keep_alive = None;
+        }
+        let mut effects = vec![self.announce(StateName::Unloading, Cause::Unload(reason), "")];
+        effects.extend(self.restart(waiting, now));
+        effects
+    }
+
+    /// The worker is gone without having been asked: to UNLOADED, refusing who waits.
+    fn fell(
+        &mut self,
+        from: StateName,
+        reason: UnloadReason,
+        fault: &Fault,
+        waiting: Vec<Waiter>,
+        now: Moment,
+    ) -> Vec<Effect> {
+        self.state = State::Unloaded { last: Some(reason) };
+        self.keep_alive = None;
+        let opened = reason == UnloadReason::WorkerCrashed && self.breaker.crashed(now);
+        let message = if opened {
+            let wait = CrashBreaker::COOL_DOWN.as_secs();
+            format!("{fault}; it crashed {} times, so it is not started again for {wait} s", CrashBreaker::LIMIT)
+        } else {
+            fault.message.clone()
+        };
+        let mut effects = vec![Effect::WakeAt(None), self.announce(from, Cause::Unload(reason), &message)];
+        effects.extend(refuse_all(&waiting, fault));
+        effects
+    }
+
+    fn announce(&self, from: StateName, cause: Cause, message: &str) -> Effect {
+        Effect::Announce { from, to: self.state.name(), cause, message: message.to_owned() }
+    }
+
+    fn knows(&self, request: RequestId) -> bool {
+        let active = match &self.state {
+            State::Busy { active, .. } => active.contains(&request),
+            State::Unloaded { .. }
+            | State::Loading { .. }
+            | State::Loaded { .. }
+            | State::Unloading { .. } => false,
+        };
+        active || self.state.waiting().iter().any(|waiter| waiter.request == request)
+    }
+
+    fn is_stale(&self, attempt: AttemptId) -> bool {
+        self.state.attempt() != Some(attempt)
+    }
+
+    const fn illegal(&self, event: &'static str) -> IllegalTransition {
+        IllegalTransition { state: self.state.name(), event }
+    }
+}
+
+fn busy(attempt: AttemptId, active: BTreeSet<RequestId>) -> State {
+    State::Busy { attempt, active, leaving: None, waiting: Vec::new() }
+}
+
+fn refuse_all<'a>(waiting: &'a [Waiter], fault: &'a Fault) -> impl Iterator<Item = Effect> + 'a {
+    waiting.iter().map(|waiter| Effect::Refuse { request: waiter.request, fault: fault.clone() })
+}
+
+fn shutting_down() -> Fault {
+    Fault::new(ErrorKind::ShuttingDown, "the daemon is shutting down: try again once it runs")
+}
+
+fn unloaded_meanwhile() -> Fault {
+    Fault::new(ErrorKind::Cancelled, "the model was unloaded on request before the answer was complete")
+}
+
+fn circuit_open(wait: std::time::Duration) -> Fault {
+    let seconds = wait.as_secs().max(1);
+    Fault::new(
+        ErrorKind::CircuitOpen,
+        format!(
+            "the model crashed {} times within a minute: it can be tried again in {seconds} s; \
+             \"airunner logs\" shows what its worker said",
+            CrashBreaker::LIMIT
+        ),
+    )
+    .retry_after(wait)
+}

@@ -1,0 +1,291 @@
+//! Readable traces: what happens, and what the machine makes of it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{AttemptId, Effect, Event, IllegalTransition, Limits, Machine, Purpose, RequestId, Stop};
+use crate::error::{ErrorKind, Fault};
+use crate::keep_alive::KeepAlive;
+use crate::time::Moment;
+
+struct Trace {
+    machine: Machine,
+    now: Moment,
+    text: String,
+}
+
+impl Trace {
+    fn new() -> Self {
+        let limits = Limits { keep_alive: KeepAlive::After(Duration::from_secs(300)), waiting: 3 };
+        Self { machine: Machine::new(limits), now: Moment::default(), text: String::new() }
+    }
+
+    fn at(mut self, seconds: u64) -> Self {
+        self.now = Moment::since_start(Duration::from_secs(seconds));
+        self
+    }
+
+    fn then(mut self, event: Event) -> Self {
+        let effects = self.machine.step(event, self.now).unwrap();
+        for effect in effects {
+            let line = match effect {
+                Effect::Announce { from, to, cause, .. } => format!("{from} -> {to} ({cause})"),
+                Effect::StartWorker { attempt } => format!("start worker {attempt}"),
+                Effect::StopWorker { attempt, stop: Stop::Graceful } => format!("stop worker {attempt}"),
+                Effect::StopWorker { attempt, stop: Stop::Kill } => format!("kill worker {attempt}"),
+                Effect::Grant { request, attempt } => format!("grant {} on {attempt}", request.0),
+                Effect::Refuse { request, fault } => format!("refuse {}: {}", request.0, fault.kind),
+                Effect::Cancel { request, fault } => format!("cancel {}: {}", request.0, fault.kind),
+                Effect::WakeAt(None) => continue,
+                Effect::WakeAt(Some(at)) => format!("wake at {} s", at.elapsed_since_start().as_secs()),
+            };
+            writeln!(self.text, "{line}").unwrap();
+        }
+        self
+    }
+
+    fn wants(self, request: u64) -> Self {
+        self.then(acquire(request, Purpose::Use, None))
+    }
+
+    fn ends(self, request: u64) -> Self {
+        self.then(Event::Release { request: RequestId(request) })
+    }
+
+    fn loaded(self, attempt: u64) -> Self {
+        self.then(Event::LoadSucceeded { attempt: AttemptId(attempt) })
+    }
+
+    fn dies(self, attempt: u64) -> Self {
+        self.then(Event::WorkerExited { attempt: AttemptId(attempt), fault: crash() })
+    }
+
+    fn stopped(self, attempt: u64) -> Self {
+        self.then(Event::Stopped { attempt: AttemptId(attempt) })
+    }
+
+    #[track_caller]
+    fn reads(self, expected: &[&str]) {
+        assert_eq!(self.text.lines().collect::<Vec<_>>(), expected);
+    }
+}
+
+fn acquire(request: u64, purpose: Purpose, keep_alive: Option<KeepAlive>) -> Event {
+    Event::Acquire { request: RequestId(request), purpose, keep_alive }
+}
+
+fn crash() -> Fault {
+    Fault::new(ErrorKind::WorkerCrashed, "the worker died")
+}
+
+#[test]
+fn a_life() {
+    Trace::new()
+        .wants(1)
+        .at(2)
+        .loaded(1)
+        .at(10)
+        .ends(1)
+        .at(309)
+        .then(Event::Tick)
+        .at(310)
+        .then(Event::Tick)
+        .stopped(1)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "BUSY -> LOADED (request_ended)",
+            "wake at 310 s",
+            "wake at 310 s",
+            "LOADED -> UNLOADING (idle_timeout)",
+            "stop worker 1",
+            "UNLOADING -> UNLOADED (idle_timeout)",
+        ]);
+}
+
+#[test]
+fn one_load_serves_all_who_wait_and_the_queue_is_bounded() {
+    Trace::new().wants(1).wants(2).wants(3).wants(4).ends(2).loaded(1).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> LOADING (request)",
+        "LOADING -> LOADING (request)",
+        "refuse 4: queue_full",
+        "LOADING -> LOADING (request_ended)",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "grant 3 on 1",
+    ]);
+}
+
+#[test]
+fn an_explicit_load_leaves_the_model_free() {
+    Trace::new()
+        .then(acquire(1, Purpose::Load, Some(KeepAlive::Forever)))
+        .loaded(1)
+        .wants(2)
+        .ends(2)
+        .then(Event::Tick)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "grant 1 on 1",
+            "LOADING -> LOADED (loaded)",
+            "LOADED -> BUSY (request)",
+            "grant 2 on 1",
+            "BUSY -> LOADED (request_ended)",
+        ]);
+}
+
+#[test]
+fn keep_alive_zero_unloads_at_once() {
+    Trace::new()
+        .then(acquire(1, Purpose::Use, Some(KeepAlive::After(Duration::ZERO))))
+        .loaded(1)
+        .ends(1)
+        .stopped(1)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "BUSY -> LOADED (request_ended)",
+            "LOADED -> UNLOADING (idle_timeout)",
+            "stop worker 1",
+            "UNLOADING -> UNLOADED (idle_timeout)",
+        ]);
+}
+
+#[test]
+fn a_load_nobody_waits_for_is_cancelled() {
+    Trace::new().wants(1).ends(1).loaded(1).stopped(1).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> UNLOADING (load_cancelled)",
+        "kill worker 1",
+        "UNLOADING -> UNLOADED (load_cancelled)",
+    ]);
+}
+
+#[test]
+fn who_comes_while_it_unloads_gets_the_next_load() {
+    Trace::new()
+        .wants(1)
+        .loaded(1)
+        .then(Event::Unload { force: false })
+        .wants(2)
+        .ends(1)
+        .stopped(1)
+        .loaded(2)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "BUSY -> BUSY (request)",
+            "BUSY -> UNLOADING (requested)",
+            "stop worker 1",
+            "UNLOADING -> UNLOADED (requested)",
+            "UNLOADED -> LOADING (request)",
+            "start worker 2",
+            "LOADING -> BUSY (loaded)",
+            "grant 2 on 2",
+        ]);
+}
+
+#[test]
+fn a_forced_unload_cancels_what_runs() {
+    Trace::new().wants(1).loaded(1).then(Event::Unload { force: true }).ends(1).stopped(1).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "cancel 1: cancelled",
+        "BUSY -> UNLOADING (requested)",
+        "kill worker 1",
+        "UNLOADING -> UNLOADED (requested)",
+    ]);
+}
+
+#[test]
+fn three_crashes_within_a_minute_open_the_breaker() {
+    Trace::new()
+        .wants(1)
+        .dies(1)
+        .at(10)
+        .wants(2)
+        .loaded(2)
+        .dies(2)
+        .at(20)
+        .wants(3)
+        .dies(3)
+        .at(21)
+        .wants(4)
+        .at(80)
+        .wants(5)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> UNLOADED (worker_crashed)",
+            "refuse 1: worker_crashed",
+            "UNLOADED -> LOADING (request)",
+            "start worker 2",
+            "LOADING -> BUSY (loaded)",
+            "grant 2 on 2",
+            "BUSY -> UNLOADED (worker_crashed)",
+            "cancel 2: worker_crashed",
+            "UNLOADED -> LOADING (request)",
+            "start worker 3",
+            "LOADING -> UNLOADED (worker_crashed)",
+            "refuse 3: worker_crashed",
+            "refuse 4: circuit_open",
+            "UNLOADED -> LOADING (request)",
+            "start worker 4",
+        ]);
+}
+
+#[test]
+fn shutdown_lets_requests_finish_and_refuses_new_ones() {
+    Trace::new().wants(1).loaded(1).then(Event::Shutdown).wants(2).ends(1).stopped(1).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "refuse 2: shutting_down",
+        "BUSY -> UNLOADING (shutdown)",
+        "stop worker 1",
+        "UNLOADING -> UNLOADED (shutdown)",
+    ]);
+}
+
+#[test]
+fn completions_of_an_earlier_worker_are_dropped() {
+    Trace::new().wants(1).dies(1).wants(2).loaded(1).stopped(1).dies(1).loaded(2).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> UNLOADED (worker_crashed)",
+        "refuse 1: worker_crashed",
+        "UNLOADED -> LOADING (request)",
+        "start worker 2",
+        "LOADING -> BUSY (loaded)",
+        "grant 2 on 2",
+    ]);
+}
+
+#[test]
+fn what_cannot_happen_is_an_error_and_changes_nothing() {
+    let mut machine = Trace::new().wants(1).loaded(1).machine;
+    let before = machine.state().clone();
+    for event in [
+        Event::LoadSucceeded { attempt: AttemptId(1) },
+        Event::Stopped { attempt: AttemptId(1) },
+        Event::LoadFailed { attempt: AttemptId(1), fault: crash(), crashed: false },
+        acquire(1, Purpose::Use, None),
+    ] {
+        let result: Result<_, IllegalTransition> = machine.step(event, Moment::default());
+        assert!(result.is_err());
+        assert_eq!(*machine.state(), before);
+    }
+}

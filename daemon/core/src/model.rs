@@ -1,0 +1,232 @@
+//! What clients see of a model.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::keep_alive::KeepAlive;
+use crate::lifecycle::{StateName, UnloadReason};
+use crate::name::ModelName;
+
+/// What a model does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelKind {
+    /// Text in, text out.
+    Llm,
+}
+
+impl ModelKind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Llm => "llm",
+        }
+    }
+}
+
+impl fmt::Display for ModelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where an installed model came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Ships with the program.
+    Builtin,
+    /// Copied from a directory of this name.
+    Import(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("builtin"),
+            Self::Import(directory) => write!(f, "import:{directory}"),
+        }
+    }
+}
+
+/// One installed model and what it is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub name: ModelName,
+    pub kind: ModelKind,
+    pub state: StateName,
+    /// Bytes on disk.
+    pub size_bytes: u64,
+    pub source: Source,
+    /// Set while a worker lives.
+    pub instance: Option<Instance>,
+    pub last_unload_reason: Option<UnloadReason>,
+}
+
+/// The worker process of a loaded or loading model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Instance {
+    /// 0 until the process runs.
+    pub pid: u32,
+    /// `cpu` or `cuda:0`; empty until loaded.
+    pub device: String,
+    /// Resident memory of the worker, bytes.
+    pub memory_bytes: u64,
+    /// Tokens that fit into one conversation; 0 until loaded.
+    pub context_length: u32,
+    pub active_requests: u32,
+    pub waiting_requests: u32,
+    /// While loading.
+    pub progress: Option<LoadProgress>,
+    /// When it will be unloaded if nobody asks for it.
+    pub expires_at: Option<SystemTime>,
+    /// Which file of the package runs.
+    pub variant: String,
+}
+
+/// Stages of a load, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum LoadStage {
+    /// The worker process starts.
+    #[default]
+    Starting,
+    /// The package is read and checked.
+    Checking,
+    /// Tokenizer and template.
+    Tokenizer,
+    /// ONNX Runtime reads and packs the weights.
+    Weights,
+    /// A first run.
+    WarmingUp,
+    Ready,
+}
+
+impl LoadStage {
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Checking, Self::Tokenizer, Self::Weights, Self::WarmingUp, Self::Ready];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Checking => "checking",
+            Self::Tokenizer => "tokenizer",
+            Self::Weights => "weights",
+            Self::WarmingUp => "warming_up",
+            Self::Ready => "ready",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text)
+    }
+}
+
+/// How far a load is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadProgress {
+    pub stage: LoadStage,
+    /// Of the whole load, 0 to 1.
+    pub fraction: f32,
+}
+
+/// What a worker says once it has loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    pub device: String,
+    pub context_length: u32,
+    pub variant: String,
+    /// For a person.
+    pub warnings: Vec<String>,
+}
+
+/// How a package is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageFormat {
+    /// `config.json`, tokenizer files, `onnx/model*.onnx`.
+    HuggingFace,
+    /// `genai_config.json` of ONNX Runtime GenAI.
+    GenAi,
+    /// `model.onnx` and `tokenizer.json` in one directory.
+    Bare,
+}
+
+impl PackageFormat {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "huggingface",
+            Self::GenAi => "genai",
+            Self::Bare => "bare",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::HuggingFace, Self::GenAi, Self::Bare].into_iter().find(|format| format.as_str() == text)
+    }
+}
+
+/// What `models show` tells about a package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelDetails {
+    pub model: Model,
+    pub format: PackageFormat,
+    /// As the package names it; empty if it does not say.
+    pub architecture: String,
+    /// Longest context the package declares, tokens.
+    pub context_length: Option<u32>,
+    /// Files that could run, best for this machine first.
+    pub variants: Vec<String>,
+    pub files: Vec<PackageFile>,
+    pub chat_template: Option<String>,
+    pub directory: String,
+}
+
+/// One file of an installed package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackageFile {
+    /// Relative to the package, `/`-separated.
+    pub path: String,
+    pub size_bytes: u64,
+    /// Lower-case hex; absent for built-in models.
+    pub sha256: Option<String>,
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportProgress {
+    pub stage: ImportStage,
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportStage {
+    Checking,
+    Copying,
+    Publishing,
+}
+
+impl ImportStage {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Checking => "checking",
+            Self::Copying => "copying",
+            Self::Publishing => "publishing",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Checking, Self::Copying, Self::Publishing].into_iter().find(|stage| stage.as_str() == text)
+    }
+}
+
+/// What to load a model with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadRequest {
+    pub name: ModelName,
+    /// Kept until the model is unloaded, unless a request brings its own.
+    pub keep_alive: Option<KeepAlive>,
+}

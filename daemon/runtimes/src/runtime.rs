@@ -1,0 +1,58 @@
+//! What a worker process asks of a loaded model.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use airunner_core::chat::Conversation;
+use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::model::Loaded;
+use airunner_core::Fault;
+use tokio::sync::mpsc;
+
+/// What to load and how.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The package.
+    pub directory: PathBuf,
+    /// ONNX Runtime's shared library.
+    pub onnxruntime_library: PathBuf,
+    /// Threads of one model; `None`: one per physical core this process may use.
+    pub threads: Option<usize>,
+    /// Let idle threads spin: faster alone, much slower on a busy machine.
+    pub allow_spinning: bool,
+    /// Upper bound of the context, tokens; `None` takes what the package declares.
+    pub context_length: Option<u32>,
+    /// Sequences decoded together.
+    pub parallel_requests: usize,
+    /// Requests that may wait for a place in the batch.
+    pub queue_length: usize,
+    /// Prompt tokens computed in one step.
+    pub prompt_chunk: usize,
+}
+
+/// Text, or a conversation to render first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenizeInput {
+    Text { text: String, add_special_tokens: bool },
+    Conversation(Conversation),
+}
+
+/// A loaded language model. Dropping it ends its thread and gives the memory back.
+pub trait LlmRuntime: Send + Sync {
+    fn loaded(&self) -> &Loaded;
+
+    /// Puts a request into the queue. The events come in the order of
+    /// [`GenerateEvent`]; `Done` or an error is the last. Dropping the receiver cancels the
+    /// request before the next step. A reader that does not keep up pauses only its own request.
+    ///
+    /// `arrived` is when the request reached this process, for the timings.
+    fn generate(
+        &self,
+        request: GenerateRequest,
+        arrived: Instant,
+    ) -> Result<mpsc::Receiver<Result<GenerateEvent, Fault>>, Fault>;
+
+    fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault>;
+
+    fn detokenize(&self, tokens: &[u32], skip_special_tokens: bool) -> Result<String, Fault>;
+}

@@ -1,0 +1,17 @@
+//! Compiles the `.proto` files without `protoc`.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    const FILES: [&str; 5] = [
+        "airunner/v1/common.proto",
+        "airunner/v1/control.proto",
+        "airunner/v1/models.proto",
+        "airunner/v1/llm.proto",
+        "airunner/worker/v1/worker.proto",
+    ];
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

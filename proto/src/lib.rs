@@ -1,0 +1,27 @@
+//! The wire language of AI Runner and the ways in and out of it.
+//!
+//! Owns the generated code of `proto/*.proto` and the conversions to and from the domain types
+//! of `airunner-core`: `From` towards the wire, `TryFrom` from it, one file per domain under
+//! [`convert`]. Nothing above this crate handles a wire type for longer than one line.
+
+#[allow(clippy::all, clippy::allow_attributes, single_use_lifetimes, unreachable_pub, reason = "generated")]
+mod airunner {
+    pub mod v1 {
+        tonic::include_proto!("airunner.v1");
+    }
+    pub mod worker {
+        pub mod v1 {
+            tonic::include_proto!("airunner.worker.v1");
+        }
+    }
+}
+
+/// Generated code of package `airunner.v1`: the public language.
+pub use airunner::v1;
+/// Generated code of package `airunner.worker.v1`: between the daemon and its workers.
+pub use airunner::worker::v1 as worker_v1;
+
+pub mod convert;
+
+/// The compiled descriptors of every file, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
