@@ -21,7 +21,11 @@ impl CrashBreaker {
     /// Notes a crash. True if this one opened the breaker.
     pub fn crashed(&mut self, now: Moment) -> bool {
         self.recent.push_back(now);
-        while self.recent.front().is_some_and(|&first| now.since(first) > Self::WINDOW) {
+        while self
+            .recent
+            .front()
+            .is_some_and(|&first| now.since(first) > Self::WINDOW)
+        {
             self.recent.pop_front();
         }
         if self.recent.len() < Self::LIMIT {
@@ -35,7 +39,9 @@ impl CrashBreaker {
     /// How long until the model may be tried again; `None` if it may now.
     #[must_use]
     pub fn blocked_for(&self, now: Moment) -> Option<Duration> {
-        self.open_until.map(|until| until.since(now)).filter(|wait| !wait.is_zero())
+        self.open_until
+            .map(|until| until.since(now))
+            .filter(|wait| !wait.is_zero())
     }
 }
 

@@ -192,7 +192,11 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
@@ -231,7 +235,11 @@ mod tests {
     fn every_reason_is_unique_and_found_again() {
         for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
             assert_eq!(ErrorKind::from_reason(kind.reason()), Some(kind));
-            assert!(ErrorKind::ALL[..index].iter().all(|other| other.reason() != kind.reason()));
+            assert!(
+                ErrorKind::ALL[..index]
+                    .iter()
+                    .all(|other| other.reason() != kind.reason())
+            );
             assert!((400..600).contains(&kind.http_status()), "{kind}");
         }
         assert_eq!(ErrorKind::from_reason("nonsense"), None);

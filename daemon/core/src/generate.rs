@@ -92,13 +92,24 @@ impl GenerateRequest {
             ));
         }
         if self.stop.len() > MAX_STOPS {
-            return Err(Fault::invalid(format!("{} stop strings: at most {MAX_STOPS}", self.stop.len())));
+            return Err(Fault::invalid(format!(
+                "{} stop strings: at most {MAX_STOPS}",
+                self.stop.len()
+            )));
         }
-        if self.stop.iter().any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES) {
-            return Err(Fault::invalid(format!("a stop string must have 1 to {MAX_STOP_BYTES} bytes")));
+        if self
+            .stop
+            .iter()
+            .any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
+        {
+            return Err(Fault::invalid(format!(
+                "a stop string must have 1 to {MAX_STOP_BYTES} bytes"
+            )));
         }
         if self.top_logprobs.is_some_and(|n| n > MAX_TOP_LOGPROBS) {
-            return Err(Fault::invalid(format!("top_logprobs must be 0 to {MAX_TOP_LOGPROBS}")));
+            return Err(Fault::invalid(format!(
+                "top_logprobs must be 0 to {MAX_TOP_LOGPROBS}"
+            )));
         }
         self.input.validate()
     }
@@ -108,16 +119,20 @@ impl Input {
     pub fn validate(&self) -> Result<(), Fault> {
         let bytes = match self {
             Self::Raw(prompt) => prompt.len(),
-            Self::Conversation(conversation) => {
-                conversation.messages.iter().map(|message| message.content.len()).sum()
-            }
+            Self::Conversation(conversation) => conversation
+                .messages
+                .iter()
+                .map(|message| message.content.len())
+                .sum(),
         };
         let empty = match self {
             Self::Raw(prompt) => prompt.is_empty(),
             Self::Conversation(conversation) => conversation.messages.is_empty(),
         };
         if empty {
-            return Err(Fault::invalid("the prompt is empty: send at least one message or one character"));
+            return Err(Fault::invalid(
+                "the prompt is empty: send at least one message or one character",
+            ));
         }
         if bytes > MAX_PROMPT_BYTES {
             return Err(Fault::invalid(format!(
@@ -132,9 +147,9 @@ impl Sampling {
     /// Every number in its range; NaN and infinities are in none.
     pub fn validate(&self) -> Result<(), Fault> {
         let range = |name: &str, value: Option<f32>, low: f32, high: f32| match value {
-            Some(value) if !(low..=high).contains(&value) => {
-                Err(Fault::invalid(format!("{name} is {value}: it must be between {low} and {high}")))
-            }
+            Some(value) if !(low..=high).contains(&value) => Err(Fault::invalid(format!(
+                "{name} is {value}: it must be between {low} and {high}"
+            ))),
             Some(_) | None => Ok(()),
         };
         range("temperature", self.temperature, 0.0, 10.0)?;
@@ -144,9 +159,13 @@ impl Sampling {
         range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
         range("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
         if self.logit_bias.len() > MAX_LOGIT_BIAS {
-            return Err(Fault::invalid(format!("logit_bias has more than {MAX_LOGIT_BIAS} entries")));
+            return Err(Fault::invalid(format!(
+                "logit_bias has more than {MAX_LOGIT_BIAS} entries"
+            )));
         }
-        self.logit_bias.values().try_for_each(|&bias| range("logit_bias", Some(bias), -100.0, 100.0))
+        self.logit_bias
+            .values()
+            .try_for_each(|&bias| range("logit_bias", Some(bias), -100.0, 100.0))
     }
 
     /// What this leaves open is taken from `fallback`.
@@ -161,7 +180,11 @@ impl Sampling {
             frequency_penalty: self.frequency_penalty.or(fallback.frequency_penalty),
             presence_penalty: self.presence_penalty.or(fallback.presence_penalty),
             seed: self.seed.or(fallback.seed),
-            logit_bias: if self.logit_bias.is_empty() { fallback.logit_bias.clone() } else { self.logit_bias },
+            logit_bias: if self.logit_bias.is_empty() {
+                fallback.logit_bias.clone()
+            } else {
+                self.logit_bias
+            },
         }
     }
 }
@@ -170,11 +193,17 @@ impl Sampling {
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenerateEvent {
     /// Waiting; so many requests are before this one.
-    Queued { position: u32 },
+    Queued {
+        position: u32,
+    },
     /// Waiting for the model.
     Loading(LoadProgress),
     /// Reading the prompt.
-    Prompt { processed_tokens: u32, total_tokens: u32, cached_tokens: u32 },
+    Prompt {
+        processed_tokens: u32,
+        total_tokens: u32,
+        cached_tokens: u32,
+    },
     /// A piece of the answer: whole characters, never a part of a stop string.
     Text(TextDelta),
     /// A piece of what the model thinks before it answers.
@@ -297,7 +326,9 @@ mod tests {
             ("temperature", |r| r.sampling.temperature = Some(f32::INFINITY)),
             ("top_p", |r| r.sampling.top_p = Some(1.5)),
             ("min_p", |r| r.sampling.min_p = Some(-0.1)),
-            ("repetition_penalty", |r| r.sampling.repetition_penalty = Some(0.0)),
+            ("repetition_penalty", |r| {
+                r.sampling.repetition_penalty = Some(0.0)
+            }),
             ("logit_bias", |r| {
                 r.sampling.logit_bias.insert(1, f32::NAN);
             }),
@@ -316,9 +347,19 @@ mod tests {
 
     #[test]
     fn what_a_request_leaves_open_comes_from_the_package() {
-        let package = Sampling { temperature: Some(0.6), top_k: Some(20), ..Sampling::default() };
-        let request = Sampling { temperature: Some(0.0), ..Sampling::default() };
+        let package = Sampling {
+            temperature: Some(0.6),
+            top_k: Some(20),
+            ..Sampling::default()
+        };
+        let request = Sampling {
+            temperature: Some(0.0),
+            ..Sampling::default()
+        };
         let merged = request.or(&package);
-        assert_eq!((merged.temperature, merged.top_k, merged.top_p), (Some(0.0), Some(20), None));
+        assert_eq!(
+            (merged.temperature, merged.top_k, merged.top_p),
+            (Some(0.0), Some(20), None)
+        );
     }
 }

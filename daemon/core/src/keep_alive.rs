@@ -49,24 +49,39 @@ impl FromStr for KeepAlive {
             let (number, tail) = rest.split_at(digits);
             let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
             let (unit, after) = tail.split_at(unit_end);
-            let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(bad)?;
+            let (_, factor) = UNITS
+                .into_iter()
+                .find(|(name, _)| *name == unit)
+                .ok_or_else(bad)?;
             let number: u64 = number.parse().map_err(|_| bad())?;
-            total_ms =
-                number.checked_mul(factor).and_then(|ms| total_ms.checked_add(ms)).ok_or_else(bad)?;
+            total_ms = number
+                .checked_mul(factor)
+                .and_then(|ms| total_ms.checked_add(ms))
+                .ok_or_else(bad)?;
             rest = after;
         }
-        if trimmed.is_empty() { Err(bad()) } else { Ok(Self::After(Duration::from_millis(total_ms))) }
+        if trimmed.is_empty() {
+            Err(bad())
+        } else {
+            Ok(Self::After(Duration::from_millis(total_ms)))
+        }
     }
 }
 
 impl fmt::Display for KeepAlive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::After(time) = self else { return f.write_str("-1") };
+        let Self::After(time) = self else {
+            return f.write_str("-1");
+        };
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         if ms == 0 {
             return f.write_str("0");
         }
-        let (name, factor) = UNITS.into_iter().rev().find(|(_, f)| ms.is_multiple_of(*f)).unwrap_or(UNITS[0]);
+        let (name, factor) = UNITS
+            .into_iter()
+            .rev()
+            .find(|(_, f)| ms.is_multiple_of(*f))
+            .unwrap_or(UNITS[0]);
         write!(f, "{}{name}", ms / factor)
     }
 }
@@ -90,7 +105,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<KeepAlive>().unwrap(), expected, "{text}");
         }
-        for text in ["", "m", "-2", "10 m", "10x", "1.5h", "99999999999999999999s", "18446744073709551615h"] {
+        for text in [
+            "",
+            "m",
+            "-2",
+            "10 m",
+            "10x",
+            "1.5h",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(text.parse::<KeepAlive>().is_err(), "{text}");
         }
     }

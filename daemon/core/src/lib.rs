@@ -12,7 +12,9 @@ pub mod keep_alive;
 pub mod lifecycle;
 pub mod model;
 pub mod name;
+pub mod status;
 pub mod time;
+pub mod tokenize;
 
 pub use breaker::CrashBreaker;
 pub use error::{ErrorKind, Fault};

@@ -21,6 +21,11 @@ impl ModelKind {
             Self::Llm => "llm",
         }
     }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Llm].into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 impl fmt::Display for ModelKind {
@@ -36,6 +41,17 @@ pub enum Source {
     Builtin,
     /// Copied from a directory of this name.
     Import(String),
+}
+
+impl Source {
+    /// The source whose text form this is.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("import:") {
+            Some(directory) => Some(Self::Import(directory.to_owned())),
+            None => (text == "builtin").then_some(Self::Builtin),
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -100,8 +116,14 @@ pub enum LoadStage {
 }
 
 impl LoadStage {
-    pub const ALL: [Self; 6] =
-        [Self::Starting, Self::Checking, Self::Tokenizer, Self::Weights, Self::WarmingUp, Self::Ready];
+    pub const ALL: [Self; 6] = [
+        Self::Starting,
+        Self::Checking,
+        Self::Tokenizer,
+        Self::Weights,
+        Self::WarmingUp,
+        Self::Ready,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -162,7 +184,9 @@ impl PackageFormat {
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::HuggingFace, Self::GenAi, Self::Bare].into_iter().find(|format| format.as_str() == text)
+        [Self::HuggingFace, Self::GenAi, Self::Bare]
+            .into_iter()
+            .find(|format| format.as_str() == text)
     }
 }
 
@@ -219,7 +243,9 @@ impl ImportStage {
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Checking, Self::Copying, Self::Publishing].into_iter().find(|stage| stage.as_str() == text)
+        [Self::Checking, Self::Copying, Self::Publishing]
+            .into_iter()
+            .find(|stage| stage.as_str() == text)
     }
 }
 
@@ -229,4 +255,85 @@ pub struct LoadRequest {
     pub name: ModelName,
     /// Kept until the model is unloaded, unless a request brings its own.
     pub keep_alive: Option<KeepAlive>,
+}
+
+/// One message of a load's stream; [`Loaded`](Self::Loaded) is the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadEvent {
+    Progress(LoadProgress),
+    Loaded(Box<Model>),
+}
+
+/// What to copy into the model store, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRequest {
+    /// Absolute path of a directory on the daemon's machine.
+    pub directory: String,
+    pub name: ModelName,
+}
+
+/// One message of an import's stream; [`Installed`](Self::Installed) is the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImportEvent {
+    Progress(ImportProgress),
+    Installed(Box<Model>),
+}
+
+/// What to take out of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnloadRequest {
+    pub name: ModelName,
+    /// Cancel active requests instead of waiting for them.
+    pub force: bool,
+}
+
+/// What the daemon tells a worker to load, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerLoad {
+    /// Absolute path of the package.
+    pub directory: String,
+    /// Path of ONNX Runtime's shared library.
+    pub onnxruntime_library: String,
+    /// Threads of one model; `None` chooses.
+    pub threads: Option<u32>,
+    /// Let idle threads spin: faster alone, much slower on a busy machine.
+    pub allow_spinning: bool,
+    /// Upper bound of the context, tokens; `None` takes what the package declares.
+    pub context_length: Option<u32>,
+    /// Sequences decoded together, at least 1.
+    pub parallel_requests: u32,
+    /// Requests that may wait for a place in the batch.
+    pub queue_length: u32,
+    /// Prompt tokens computed in one step, at least 1.
+    pub prompt_chunk: u32,
+}
+
+/// One message of a worker's load; [`Loaded`](Self::Loaded) is the last.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkerLoadEvent {
+    Progress(LoadProgress),
+    Loaded(Loaded),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_reads_back_from_its_text() {
+        for source in [
+            Source::Builtin,
+            Source::Import("tiny".into()),
+            Source::Import("a:b".into()),
+        ] {
+            assert_eq!(Source::parse(&source.to_string()), Some(source));
+        }
+        assert_eq!(Source::parse("elsewhere"), None);
+    }
+
+    #[test]
+    fn a_kind_reads_back_from_its_text() {
+        assert_eq!(ModelKind::parse(ModelKind::Llm.as_str()), Some(ModelKind::Llm));
+        assert_eq!(ModelKind::parse("image"), None);
+    }
 }

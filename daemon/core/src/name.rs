@@ -99,9 +99,14 @@ mod tests {
 
     #[test]
     fn takes_the_names_people_use() {
-        for name in
-            ["tiny", "builtin/helper", "onnx-community/Qwen2.5-0.5B-Instruct", "a/b/c/d", "7b", "console"]
-        {
+        for name in [
+            "tiny",
+            "builtin/helper",
+            "onnx-community/Qwen2.5-0.5B-Instruct",
+            "a/b/c/d",
+            "7b",
+            "console",
+        ] {
             assert_eq!(ModelName::new(name).unwrap().as_str(), name);
         }
     }
@@ -110,8 +115,29 @@ mod tests {
     fn refuses_paths_and_tricks() {
         let long = "x".repeat(129);
         for name in [
-            "", "..", "/etc", "../x", "a/../b", "a//b", "a/", "/", ".hidden", "-flag", "a b", "a\\b", "a\0b",
-            "tiny.", "a/b/c/d/e", "é", "C:", "a+b", "nul", "NUL.onnx", "com1", "x/lpt9", &long,
+            "",
+            "..",
+            "/etc",
+            "../x",
+            "a/../b",
+            "a//b",
+            "a/",
+            "/",
+            ".hidden",
+            "-flag",
+            "a b",
+            "a\\b",
+            "a\0b",
+            "tiny.",
+            "a/b/c/d/e",
+            "é",
+            "C:",
+            "a+b",
+            "nul",
+            "NUL.onnx",
+            "com1",
+            "x/lpt9",
+            &long,
         ] {
             assert!(ModelName::new(name).is_err(), "{name}");
         }

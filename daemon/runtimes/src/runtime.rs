@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use airunner_core::chat::Conversation;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::model::Loaded;
 use airunner_core::Fault;
+pub use airunner_core::tokenize::TokenizeInput;
 use tokio::sync::mpsc;
 
 /// What to load and how.
@@ -28,13 +28,6 @@ pub struct LoadOptions {
     pub queue_length: usize,
     /// Prompt tokens computed in one step.
     pub prompt_chunk: usize,
-}
-
-/// Text, or a conversation to render first.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TokenizeInput {
-    Text { text: String, add_special_tokens: bool },
-    Conversation(Conversation),
 }
 
 /// A loaded language model. Dropping it ends its thread and gives the memory back.

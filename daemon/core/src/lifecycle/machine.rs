@@ -22,15 +22,26 @@ pub enum Purpose {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Somebody wants the model.
-    Acquire { request: RequestId, purpose: Purpose, keep_alive: Option<KeepAlive> },
+    Acquire {
+        request: RequestId,
+        purpose: Purpose,
+        keep_alive: Option<KeepAlive>,
+    },
     /// A request has ended or was given up, at whatever stage it was.
     Release { request: RequestId },
     /// The worker reads on.
-    Progress { attempt: AttemptId, progress: LoadProgress },
+    Progress {
+        attempt: AttemptId,
+        progress: LoadProgress,
+    },
     /// The worker is ready.
     LoadSucceeded { attempt: AttemptId },
     /// The load failed and the worker is gone; `crashed` if it died by itself.
-    LoadFailed { attempt: AttemptId, fault: Fault, crashed: bool },
+    LoadFailed {
+        attempt: AttemptId,
+        fault: Fault,
+        crashed: bool,
+    },
     /// The worker died though nobody asked it to.
     WorkerExited { attempt: AttemptId, fault: Fault },
     /// The worker that was told to stop is gone.
@@ -47,15 +58,34 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Tell everybody. `from` and `to` are equal if only counts or progress changed.
-    Announce { from: StateName, to: StateName, cause: Cause, message: String },
-    StartWorker { attempt: AttemptId },
-    StopWorker { attempt: AttemptId, stop: Stop },
+    Announce {
+        from: StateName,
+        to: StateName,
+        cause: Cause,
+        message: String,
+    },
+    StartWorker {
+        attempt: AttemptId,
+    },
+    StopWorker {
+        attempt: AttemptId,
+        stop: Stop,
+    },
     /// The caller's turn has come.
-    Grant { request: RequestId, attempt: AttemptId },
+    Grant {
+        request: RequestId,
+        attempt: AttemptId,
+    },
     /// The caller will not get the model.
-    Refuse { request: RequestId, fault: Fault },
+    Refuse {
+        request: RequestId,
+        fault: Fault,
+    },
     /// End this active request now.
-    Cancel { request: RequestId, fault: Fault },
+    Cancel {
+        request: RequestId,
+        fault: Fault,
+    },
     /// Send [`Event::Tick`] then; `None` cancels an earlier wish.
     WakeAt(Option<Moment>),
 }
@@ -118,7 +148,9 @@ impl Machine {
     /// When the model will be unloaded if nobody asks for it.
     #[must_use]
     pub fn expires(&self) -> Option<Moment> {
-        let State::Loaded { idle_since, .. } = self.state else { return None };
+        let State::Loaded { idle_since, .. } = self.state else {
+            return None;
+        };
         match self.keep_alive.unwrap_or(self.limits.keep_alive) {
             KeepAlive::After(time) => Some(idle_since.plus(time)),
             KeepAlive::Forever => None,
@@ -128,13 +160,19 @@ impl Machine {
     /// The one place where the state changes.
     pub fn step(&mut self, event: Event, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
         match event {
-            Event::Acquire { request, purpose, keep_alive } => {
-                self.acquire(Waiter { request, purpose }, keep_alive, now)
-            }
+            Event::Acquire {
+                request,
+                purpose,
+                keep_alive,
+            } => self.acquire(Waiter { request, purpose }, keep_alive, now),
             Event::Release { request } => Ok(self.release(request, now)),
             Event::Progress { attempt, progress } => Ok(self.progress(attempt, progress)),
             Event::LoadSucceeded { attempt } => self.load_succeeded(attempt, now),
-            Event::LoadFailed { attempt, fault, crashed } => self.load_failed(attempt, fault, crashed, now),
+            Event::LoadFailed {
+                attempt,
+                fault,
+                crashed,
+            } => self.load_failed(attempt, fault, crashed, now),
             Event::WorkerExited { attempt, fault } => Ok(self.worker_exited(attempt, fault, now)),
             Event::Stopped { attempt } => self.stopped(attempt, now),
             Event::Tick => Ok(self.tick(now)),
@@ -154,12 +192,18 @@ impl Machine {
         }
         let request = waiter.request;
         if self.closed {
-            return Ok(vec![Effect::Refuse { request, fault: shutting_down() }]);
+            return Ok(vec![Effect::Refuse {
+                request,
+                fault: shutting_down(),
+            }]);
         }
         if self.state.waiting().len() >= self.limits.waiting {
             let fault = Fault::new(
                 ErrorKind::QueueFull,
-                format!("{} requests wait for this model already: try again later", self.limits.waiting),
+                format!(
+                    "{} requests wait for this model already: try again later",
+                    self.limits.waiting
+                ),
             )
             .retry_after(std::time::Duration::from_secs(5));
             return Ok(vec![Effect::Refuse { request, fault }]);
@@ -168,7 +212,10 @@ impl Machine {
         match &mut self.state {
             State::Unloaded { .. } => {
                 if let Some(wait) = self.breaker.blocked_for(now) {
-                    return Ok(vec![Effect::Refuse { request, fault: circuit_open(wait) }]);
+                    return Ok(vec![Effect::Refuse {
+                        request,
+                        fault: circuit_open(wait),
+                    }]);
                 }
                 self.keep_alive = keep_alive;
                 Ok(self.start(vec![waiter]))
@@ -198,18 +245,30 @@ impl Machine {
                     }
                 }
             }
-            State::Busy { waiting, leaving: Some(_), .. } => {
+            State::Busy {
+                waiting,
+                leaving: Some(_),
+                ..
+            } => {
                 waiting.push(waiter);
                 self.keep_alive = keep_alive.or(self.keep_alive);
                 Ok(vec![self.announce(from, Cause::Request, "")])
             }
-            State::Busy { attempt, active, leaving: None, .. } => {
+            State::Busy {
+                attempt,
+                active,
+                leaving: None,
+                ..
+            } => {
                 let attempt = *attempt;
                 if waiter.purpose == Purpose::Use {
                     active.insert(request);
                 }
                 self.keep_alive = keep_alive.or(self.keep_alive);
-                Ok(vec![self.announce(from, Cause::Request, ""), Effect::Grant { request, attempt }])
+                Ok(vec![
+                    self.announce(from, Cause::Request, ""),
+                    Effect::Grant { request, attempt },
+                ])
             }
         }
     }
@@ -233,7 +292,12 @@ impl Machine {
                 }
                 vec![self.announce(from, Cause::RequestEnded, "")]
             }
-            State::Busy { attempt, active, leaving, waiting } => {
+            State::Busy {
+                attempt,
+                active,
+                leaving,
+                waiting,
+            } => {
                 let attempt = *attempt;
                 active.remove(&request);
                 waiting.retain(|waiter| waiter.request != request);
@@ -244,7 +308,10 @@ impl Machine {
                 if let Some(reason) = leaving {
                     return self.leave(attempt, reason, Stop::Graceful, waiting);
                 }
-                self.state = State::Loaded { attempt, idle_since: now };
+                self.state = State::Loaded {
+                    attempt,
+                    idle_since: now,
+                };
                 self.idle_or_leave(attempt, now, from, Cause::RequestEnded)
             }
         }
@@ -252,7 +319,11 @@ impl Machine {
 
     fn progress(&mut self, attempt: AttemptId, reached: LoadProgress) -> Vec<Effect> {
         match &mut self.state {
-            State::Loading { attempt: current, progress, .. } if *current == attempt => {
+            State::Loading {
+                attempt: current,
+                progress,
+                ..
+            } if *current == attempt => {
                 *progress = reached;
                 vec![self.announce(StateName::Loading, Cause::Progress, "")]
             }
@@ -276,9 +347,15 @@ impl Machine {
                     .filter(|waiter| waiter.purpose == Purpose::Use)
                     .map(|waiter| waiter.request)
                     .collect();
-                let grants = waiting.iter().map(|waiter| Effect::Grant { request: waiter.request, attempt });
+                let grants = waiting.iter().map(|waiter| Effect::Grant {
+                    request: waiter.request,
+                    attempt,
+                });
                 if active.is_empty() {
-                    self.state = State::Loaded { attempt, idle_since: now };
+                    self.state = State::Loaded {
+                        attempt,
+                        idle_since: now,
+                    };
                     let after = self.idle_or_leave(attempt, now, StateName::Loading, Cause::Loaded);
                     return Ok(grants.chain(after).collect());
                 }
@@ -307,7 +384,11 @@ impl Machine {
         match &mut self.state {
             State::Loading { waiting, .. } => {
                 let waiting = std::mem::take(waiting);
-                let reason = if crashed { UnloadReason::WorkerCrashed } else { UnloadReason::LoadFailed };
+                let reason = if crashed {
+                    UnloadReason::WorkerCrashed
+                } else {
+                    UnloadReason::LoadFailed
+                };
                 Ok(self.fell(StateName::Loading, reason, &fault, waiting, now))
             }
             State::Unloading { .. } => self.stopped(attempt, now),
@@ -328,15 +409,14 @@ impl Machine {
                 let waiting = std::mem::take(waiting);
                 self.fell(from, UnloadReason::WorkerCrashed, &fault, waiting, now)
             }
-            State::Loaded { .. } => {
-                self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now)
-            }
+            State::Loaded { .. } => self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now),
             State::Busy { active, waiting, .. } => {
                 let (active, waiting) = (std::mem::take(active), std::mem::take(waiting));
                 let mut effects = self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now);
-                effects.extend(
-                    active.into_iter().map(|request| Effect::Cancel { request, fault: fault.clone() }),
-                );
+                effects.extend(active.into_iter().map(|request| Effect::Cancel {
+                    request,
+                    fault: fault.clone(),
+                }));
                 effects.extend(self.restart(waiting, now));
                 effects
             }
@@ -358,7 +438,9 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Moment) -> Vec<Effect> {
-        let State::Loaded { attempt, .. } = self.state else { return Vec::new() };
+        let State::Loaded { attempt, .. } = self.state else {
+            return Vec::new();
+        };
         match self.expires() {
             Some(at) if at <= now => {
                 self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful, Vec::new())
@@ -386,14 +468,24 @@ impl Machine {
                 }
                 Vec::new()
             }
-            State::Busy { attempt, active, waiting, leaving } => {
+            State::Busy {
+                attempt,
+                active,
+                waiting,
+                leaving,
+            } => {
                 let (attempt, active, waiting) = (*attempt, std::mem::take(active), std::mem::take(waiting));
                 let reason = leaving.unwrap_or(UnloadReason::Requested);
-                let fault =
-                    if reason == UnloadReason::Shutdown { shutting_down() } else { unloaded_meanwhile() };
+                let fault = if reason == UnloadReason::Shutdown {
+                    shutting_down()
+                } else {
+                    unloaded_meanwhile()
+                };
                 let mut effects = self.leave(attempt, reason, Stop::Kill, waiting);
-                let cancels =
-                    active.into_iter().map(|request| Effect::Cancel { request, fault: fault.clone() });
+                let cancels = active.into_iter().map(|request| Effect::Cancel {
+                    request,
+                    fault: fault.clone(),
+                });
                 effects.splice(0..0, cancels);
                 effects
             }
@@ -427,7 +519,11 @@ impl Machine {
     fn start(&mut self, waiting: Vec<Waiter>) -> Vec<Effect> {
         self.attempts += 1;
         let attempt = AttemptId(self.attempts);
-        self.state = State::Loading { attempt, progress: LoadProgress::default(), waiting };
+        self.state = State::Loading {
+            attempt,
+            progress: LoadProgress::default(),
+            waiting,
+        };
         vec![
             self.announce(StateName::Unloaded, Cause::Request, ""),
             Effect::StartWorker { attempt },
@@ -457,7 +553,11 @@ impl Machine {
         waiting: Vec<Waiter>,
     ) -> Vec<Effect> {
         let from = self.state.name();
-        self.state = State::Unloading { attempt, reason, waiting };
+        self.state = State::Unloading {
+            attempt,
+            reason,
+            waiting,
+        };
         vec![
             Effect::WakeAt(None),
             self.announce(from, Cause::Unload(reason), ""),
@@ -466,7 +566,13 @@ impl Machine {
     }
 
     /// Just became LOADED: stay for the keep-alive time, or leave at once if that is zero.
-    fn idle_or_leave(&mut self, attempt: AttemptId, now: Moment, from: StateName, cause: Cause) -> Vec<Effect> {
+    fn idle_or_leave(
+        &mut self,
+        attempt: AttemptId,
+        now: Moment,
+        from: StateName,
+        cause: Cause,
+    ) -> Vec<Effect> {
         let announce = self.announce(from, cause, "");
         let expires = self.expires();
         if expires.is_some_and(|at| at <= now) {
@@ -479,7 +585,9 @@ impl Machine {
 
     /// From UNLOADING to UNLOADED, and on to LOADING if somebody waits.
     fn gone(&mut self, now: Moment) -> Vec<Effect> {
-        let State::Unloading { reason, waiting, .. } = &mut self.state else { return Vec::new() };
+        let State::Unloading { reason, waiting, .. } = &mut self.state else {
+            return Vec::new();
+        };
         let (reason, waiting) = (*reason, std::mem::take(waiting));
         self.state = State::Unloaded { last: Some(reason) };
         if waiting.is_empty() {
@@ -504,17 +612,28 @@ impl Machine {
         let opened = reason == UnloadReason::WorkerCrashed && self.breaker.crashed(now);
         let message = if opened {
             let wait = CrashBreaker::COOL_DOWN.as_secs();
-            format!("{fault}; it crashed {} times, so it is not started again for {wait} s", CrashBreaker::LIMIT)
+            format!(
+                "{fault}; it crashed {} times, so it is not started again for {wait} s",
+                CrashBreaker::LIMIT
+            )
         } else {
             fault.message.clone()
         };
-        let mut effects = vec![Effect::WakeAt(None), self.announce(from, Cause::Unload(reason), &message)];
+        let mut effects = vec![
+            Effect::WakeAt(None),
+            self.announce(from, Cause::Unload(reason), &message),
+        ];
         effects.extend(refuse_all(&waiting, fault));
         effects
     }
 
     fn announce(&self, from: StateName, cause: Cause, message: &str) -> Effect {
-        Effect::Announce { from, to: self.state.name(), cause, message: message.to_owned() }
+        Effect::Announce {
+            from,
+            to: self.state.name(),
+            cause,
+            message: message.to_owned(),
+        }
     }
 
     fn knows(&self, request: RequestId) -> bool {
@@ -525,7 +644,12 @@ impl Machine {
             | State::Loaded { .. }
             | State::Unloading { .. } => false,
         };
-        active || self.state.waiting().iter().any(|waiter| waiter.request == request)
+        active
+            || self
+                .state
+                .waiting()
+                .iter()
+                .any(|waiter| waiter.request == request)
     }
 
     fn is_stale(&self, attempt: AttemptId) -> bool {
@@ -533,24 +657,41 @@ impl Machine {
     }
 
     const fn illegal(&self, event: &'static str) -> IllegalTransition {
-        IllegalTransition { state: self.state.name(), event }
+        IllegalTransition {
+            state: self.state.name(),
+            event,
+        }
     }
 }
 
 fn busy(attempt: AttemptId, active: BTreeSet<RequestId>) -> State {
-    State::Busy { attempt, active, leaving: None, waiting: Vec::new() }
+    State::Busy {
+        attempt,
+        active,
+        leaving: None,
+        waiting: Vec::new(),
+    }
 }
 
 fn refuse_all<'a>(waiting: &'a [Waiter], fault: &'a Fault) -> impl Iterator<Item = Effect> + 'a {
-    waiting.iter().map(|waiter| Effect::Refuse { request: waiter.request, fault: fault.clone() })
+    waiting.iter().map(|waiter| Effect::Refuse {
+        request: waiter.request,
+        fault: fault.clone(),
+    })
 }
 
 fn shutting_down() -> Fault {
-    Fault::new(ErrorKind::ShuttingDown, "the daemon is shutting down: try again once it runs")
+    Fault::new(
+        ErrorKind::ShuttingDown,
+        "the daemon is shutting down: try again once it runs",
+    )
 }
 
 fn unloaded_meanwhile() -> Fault {
-    Fault::new(ErrorKind::Cancelled, "the model was unloaded on request before the answer was complete")
+    Fault::new(
+        ErrorKind::Cancelled,
+        "the model was unloaded on request before the answer was complete",
+    )
 }
 
 fn circuit_open(wait: std::time::Duration) -> Fault {

@@ -69,7 +69,10 @@ impl World {
                     }
                 }
                 Effect::Refuse { request, .. } => {
-                    prop_assert!(self.open.remove(&request).is_some(), "refused twice or after a grant");
+                    prop_assert!(
+                        self.open.remove(&request).is_some(),
+                        "refused twice or after a grant"
+                    );
                 }
                 Effect::Cancel { request, .. } => {
                     prop_assert!(self.granted.remove(&request), "cancelled what was not active");

@@ -34,7 +34,11 @@ pub enum State {
     /// No worker, no memory.
     Unloaded { last: Option<UnloadReason> },
     /// A worker starts and reads the package; `waiting` is never empty.
-    Loading { attempt: AttemptId, progress: LoadProgress, waiting: Vec<Waiter> },
+    Loading {
+        attempt: AttemptId,
+        progress: LoadProgress,
+        waiting: Vec<Waiter>,
+    },
     /// Ready, nobody uses it.
     Loaded { attempt: AttemptId, idle_since: Moment },
     /// In use; `active` is never empty. With `leaving` set it is unloaded once the active
@@ -46,7 +50,11 @@ pub enum State {
         waiting: Vec<Waiter>,
     },
     /// The worker is ending; who waits gets a load after that.
-    Unloading { attempt: AttemptId, reason: UnloadReason, waiting: Vec<Waiter> },
+    Unloading {
+        attempt: AttemptId,
+        reason: UnloadReason,
+        waiting: Vec<Waiter>,
+    },
 }
 
 impl State {
@@ -78,10 +86,7 @@ impl State {
     pub fn active(&self) -> usize {
         match self {
             Self::Busy { active, .. } => active.len(),
-            Self::Unloaded { .. }
-            | Self::Loading { .. }
-            | Self::Loaded { .. }
-            | Self::Unloading { .. } => 0,
+            Self::Unloaded { .. } | Self::Loading { .. } | Self::Loaded { .. } | Self::Unloading { .. } => 0,
         }
     }
 
@@ -89,9 +94,9 @@ impl State {
     #[must_use]
     pub fn waiting(&self) -> &[Waiter] {
         match self {
-            Self::Loading { waiting, .. }
-            | Self::Busy { waiting, .. }
-            | Self::Unloading { waiting, .. } => waiting,
+            Self::Loading { waiting, .. } | Self::Busy { waiting, .. } | Self::Unloading { waiting, .. } => {
+                waiting
+            }
             Self::Unloaded { .. } | Self::Loaded { .. } => &[],
         }
     }
@@ -108,7 +113,13 @@ pub enum StateName {
 }
 
 impl StateName {
-    pub const ALL: [Self; 5] = [Self::Unloaded, Self::Loading, Self::Loaded, Self::Busy, Self::Unloading];
+    pub const ALL: [Self; 5] = [
+        Self::Unloaded,
+        Self::Loading,
+        Self::Loaded,
+        Self::Busy,
+        Self::Unloading,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -119,6 +130,11 @@ impl StateName {
             Self::Busy => "BUSY",
             Self::Unloading => "UNLOADING",
         }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 }
 
@@ -205,10 +221,16 @@ impl Cause {
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Request, Self::Progress, Self::Loaded, Self::RequestEnded, Self::Installed]
-            .into_iter()
-            .chain(UnloadReason::ALL.into_iter().map(Self::Unload))
-            .find(|cause| cause.as_str() == text)
+        [
+            Self::Request,
+            Self::Progress,
+            Self::Loaded,
+            Self::RequestEnded,
+            Self::Installed,
+        ]
+        .into_iter()
+        .chain(UnloadReason::ALL.into_iter().map(Self::Unload))
+        .find(|cause| cause.as_str() == text)
     }
 }
 

@@ -16,8 +16,15 @@ struct Trace {
 
 impl Trace {
     fn new() -> Self {
-        let limits = Limits { keep_alive: KeepAlive::After(Duration::from_secs(300)), waiting: 3 };
-        Self { machine: Machine::new(limits), now: Moment::default(), text: String::new() }
+        let limits = Limits {
+            keep_alive: KeepAlive::After(Duration::from_secs(300)),
+            waiting: 3,
+        };
+        Self {
+            machine: Machine::new(limits),
+            now: Moment::default(),
+            text: String::new(),
+        }
     }
 
     fn at(mut self, seconds: u64) -> Self {
@@ -31,8 +38,14 @@ impl Trace {
             let line = match effect {
                 Effect::Announce { from, to, cause, .. } => format!("{from} -> {to} ({cause})"),
                 Effect::StartWorker { attempt } => format!("start worker {attempt}"),
-                Effect::StopWorker { attempt, stop: Stop::Graceful } => format!("stop worker {attempt}"),
-                Effect::StopWorker { attempt, stop: Stop::Kill } => format!("kill worker {attempt}"),
+                Effect::StopWorker {
+                    attempt,
+                    stop: Stop::Graceful,
+                } => format!("stop worker {attempt}"),
+                Effect::StopWorker {
+                    attempt,
+                    stop: Stop::Kill,
+                } => format!("kill worker {attempt}"),
                 Effect::Grant { request, attempt } => format!("grant {} on {attempt}", request.0),
                 Effect::Refuse { request, fault } => format!("refuse {}: {}", request.0, fault.kind),
                 Effect::Cancel { request, fault } => format!("cancel {}: {}", request.0, fault.kind),
@@ -49,19 +62,28 @@ impl Trace {
     }
 
     fn ends(self, request: u64) -> Self {
-        self.then(Event::Release { request: RequestId(request) })
+        self.then(Event::Release {
+            request: RequestId(request),
+        })
     }
 
     fn loaded(self, attempt: u64) -> Self {
-        self.then(Event::LoadSucceeded { attempt: AttemptId(attempt) })
+        self.then(Event::LoadSucceeded {
+            attempt: AttemptId(attempt),
+        })
     }
 
     fn dies(self, attempt: u64) -> Self {
-        self.then(Event::WorkerExited { attempt: AttemptId(attempt), fault: crash() })
+        self.then(Event::WorkerExited {
+            attempt: AttemptId(attempt),
+            fault: crash(),
+        })
     }
 
     fn stopped(self, attempt: u64) -> Self {
-        self.then(Event::Stopped { attempt: AttemptId(attempt) })
+        self.then(Event::Stopped {
+            attempt: AttemptId(attempt),
+        })
     }
 
     #[track_caller]
@@ -71,7 +93,11 @@ impl Trace {
 }
 
 fn acquire(request: u64, purpose: Purpose, keep_alive: Option<KeepAlive>) -> Event {
-    Event::Acquire { request: RequestId(request), purpose, keep_alive }
+    Event::Acquire {
+        request: RequestId(request),
+        purpose,
+        keep_alive,
+    }
 }
 
 fn crash() -> Fault {
@@ -107,17 +133,24 @@ fn a_life() {
 
 #[test]
 fn one_load_serves_all_who_wait_and_the_queue_is_bounded() {
-    Trace::new().wants(1).wants(2).wants(3).wants(4).ends(2).loaded(1).reads(&[
-        "UNLOADED -> LOADING (request)",
-        "start worker 1",
-        "LOADING -> LOADING (request)",
-        "LOADING -> LOADING (request)",
-        "refuse 4: queue_full",
-        "LOADING -> LOADING (request_ended)",
-        "LOADING -> BUSY (loaded)",
-        "grant 1 on 1",
-        "grant 3 on 1",
-    ]);
+    Trace::new()
+        .wants(1)
+        .wants(2)
+        .wants(3)
+        .wants(4)
+        .ends(2)
+        .loaded(1)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> LOADING (request)",
+            "LOADING -> LOADING (request)",
+            "refuse 4: queue_full",
+            "LOADING -> LOADING (request_ended)",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "grant 3 on 1",
+        ]);
 }
 
 #[test]
@@ -197,16 +230,22 @@ fn who_comes_while_it_unloads_gets_the_next_load() {
 
 #[test]
 fn a_forced_unload_cancels_what_runs() {
-    Trace::new().wants(1).loaded(1).then(Event::Unload { force: true }).ends(1).stopped(1).reads(&[
-        "UNLOADED -> LOADING (request)",
-        "start worker 1",
-        "LOADING -> BUSY (loaded)",
-        "grant 1 on 1",
-        "cancel 1: cancelled",
-        "BUSY -> UNLOADING (requested)",
-        "kill worker 1",
-        "UNLOADING -> UNLOADED (requested)",
-    ]);
+    Trace::new()
+        .wants(1)
+        .loaded(1)
+        .then(Event::Unload { force: true })
+        .ends(1)
+        .stopped(1)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "cancel 1: cancelled",
+            "BUSY -> UNLOADING (requested)",
+            "kill worker 1",
+            "UNLOADING -> UNLOADED (requested)",
+        ]);
 }
 
 #[test]
@@ -248,30 +287,45 @@ fn three_crashes_within_a_minute_open_the_breaker() {
 
 #[test]
 fn shutdown_lets_requests_finish_and_refuses_new_ones() {
-    Trace::new().wants(1).loaded(1).then(Event::Shutdown).wants(2).ends(1).stopped(1).reads(&[
-        "UNLOADED -> LOADING (request)",
-        "start worker 1",
-        "LOADING -> BUSY (loaded)",
-        "grant 1 on 1",
-        "refuse 2: shutting_down",
-        "BUSY -> UNLOADING (shutdown)",
-        "stop worker 1",
-        "UNLOADING -> UNLOADED (shutdown)",
-    ]);
+    Trace::new()
+        .wants(1)
+        .loaded(1)
+        .then(Event::Shutdown)
+        .wants(2)
+        .ends(1)
+        .stopped(1)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> BUSY (loaded)",
+            "grant 1 on 1",
+            "refuse 2: shutting_down",
+            "BUSY -> UNLOADING (shutdown)",
+            "stop worker 1",
+            "UNLOADING -> UNLOADED (shutdown)",
+        ]);
 }
 
 #[test]
 fn completions_of_an_earlier_worker_are_dropped() {
-    Trace::new().wants(1).dies(1).wants(2).loaded(1).stopped(1).dies(1).loaded(2).reads(&[
-        "UNLOADED -> LOADING (request)",
-        "start worker 1",
-        "LOADING -> UNLOADED (worker_crashed)",
-        "refuse 1: worker_crashed",
-        "UNLOADED -> LOADING (request)",
-        "start worker 2",
-        "LOADING -> BUSY (loaded)",
-        "grant 2 on 2",
-    ]);
+    Trace::new()
+        .wants(1)
+        .dies(1)
+        .wants(2)
+        .loaded(1)
+        .stopped(1)
+        .dies(1)
+        .loaded(2)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> UNLOADED (worker_crashed)",
+            "refuse 1: worker_crashed",
+            "UNLOADED -> LOADING (request)",
+            "start worker 2",
+            "LOADING -> BUSY (loaded)",
+            "grant 2 on 2",
+        ]);
 }
 
 #[test]
@@ -279,9 +333,17 @@ fn what_cannot_happen_is_an_error_and_changes_nothing() {
     let mut machine = Trace::new().wants(1).loaded(1).machine;
     let before = machine.state().clone();
     for event in [
-        Event::LoadSucceeded { attempt: AttemptId(1) },
-        Event::Stopped { attempt: AttemptId(1) },
-        Event::LoadFailed { attempt: AttemptId(1), fault: crash(), crashed: false },
+        Event::LoadSucceeded {
+            attempt: AttemptId(1),
+        },
+        Event::Stopped {
+            attempt: AttemptId(1),
+        },
+        Event::LoadFailed {
+            attempt: AttemptId(1),
+            fault: crash(),
+            crashed: false,
+        },
         acquire(1, Purpose::Use, None),
     ] {
         let result: Result<_, IllegalTransition> = machine.step(event, Moment::default());
