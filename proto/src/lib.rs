@@ -4,7 +4,13 @@
 //! of `airunner-core`: `From` towards the wire, `TryFrom` from it, one file per domain under
 //! [`convert`]. Nothing above this crate handles a wire type for longer than one line.
 
-#[allow(clippy::all, clippy::allow_attributes, single_use_lifetimes, unreachable_pub, reason = "generated")]
+#[allow(
+    clippy::all,
+    clippy::allow_attributes,
+    single_use_lifetimes,
+    unreachable_pub,
+    reason = "generated"
+)]
 mod airunner {
     pub mod v1 {
         tonic::include_proto!("airunner.v1");
@@ -25,3 +31,7 @@ pub mod convert;
 
 /// The compiled descriptors of every file, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Longest message either end accepts, bytes: the longest prompt with everything around it. Both
+/// ends set it, so that a prompt which is too long gets a clear refusal and not a transport error.
+pub const MAX_MESSAGE_BYTES: usize = 32 << 20;

@@ -1,0 +1,146 @@
+//! The daemon itself: hello, status, watch.
+
+use std::time::Duration;
+
+use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::lifecycle::Cause;
+use airunner_core::status::{DaemonStatus, Hello};
+use airunner_core::{Fault, ModelName};
+
+use super::common::{millis, models, state};
+use super::wire::{answered, known, non_empty};
+use crate::v1;
+
+impl From<Hello> for v1::HelloResponse {
+    fn from(hello: Hello) -> Self {
+        Self {
+            protocol_version: hello.protocol_version,
+            daemon_version: hello.daemon_version,
+            pid: hello.pid,
+        }
+    }
+}
+
+impl From<v1::HelloResponse> for Hello {
+    fn from(wire: v1::HelloResponse) -> Self {
+        Self {
+            protocol_version: wire.protocol_version,
+            daemon_version: wire.daemon_version,
+            pid: wire.pid,
+        }
+    }
+}
+
+impl From<DaemonStatus> for v1::StatusResponse {
+    fn from(status: DaemonStatus) -> Self {
+        Self {
+            pid: status.pid,
+            daemon_version: status.daemon_version,
+            protocol_version: status.protocol_version,
+            socket: status.socket,
+            uptime_ms: millis(status.uptime),
+            memory_bytes: status.memory_bytes,
+            models: status.models.into_iter().map(Into::into).collect(),
+            shutting_down: status.shutting_down,
+            onnxruntime_library: status.onnxruntime_library.unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::StatusResponse> for DaemonStatus {
+    type Error = Fault;
+
+    fn try_from(wire: v1::StatusResponse) -> Result<Self, Fault> {
+        Ok(Self {
+            pid: wire.pid,
+            daemon_version: wire.daemon_version,
+            protocol_version: wire.protocol_version,
+            socket: wire.socket,
+            uptime: Duration::from_millis(wire.uptime_ms),
+            memory_bytes: wire.memory_bytes,
+            models: models(wire.models)?,
+            shutting_down: wire.shutting_down,
+            onnxruntime_library: non_empty(wire.onnxruntime_library),
+        })
+    }
+}
+
+impl From<WatchMessage> for v1::WatchResponse {
+    fn from(message: WatchMessage) -> Self {
+        use v1::watch_response::Payload;
+        let payload = match message.payload {
+            WatchPayload::Snapshot(models) => Payload::Snapshot(v1::Snapshot {
+                models: models.into_iter().map(Into::into).collect(),
+            }),
+            WatchPayload::Event(event) => event.into(),
+        };
+        Self {
+            sequence: message.sequence,
+            payload: Some(payload),
+        }
+    }
+}
+
+impl TryFrom<v1::WatchResponse> for WatchMessage {
+    type Error = Fault;
+
+    fn try_from(wire: v1::WatchResponse) -> Result<Self, Fault> {
+        use v1::watch_response::Payload;
+        let payload = match answered(wire.payload, "payload")? {
+            Payload::Snapshot(snapshot) => WatchPayload::Snapshot(models(snapshot.models)?),
+            Payload::ModelChanged(changed) => WatchPayload::Event(changed.try_into()?),
+            Payload::ModelRemoved(removed) => {
+                let name = known(
+                    ModelName::new(&removed.name).ok(),
+                    "model_removed.name",
+                    &removed.name,
+                )?;
+                WatchPayload::Event(Event::ModelRemoved(name))
+            }
+            Payload::ShuttingDown(ending) => WatchPayload::Event(Event::ShuttingDown {
+                grace: Duration::from_millis(ending.grace_ms),
+            }),
+        };
+        Ok(Self {
+            sequence: wire.sequence,
+            payload,
+        })
+    }
+}
+
+impl From<Event> for v1::watch_response::Payload {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::ModelChanged {
+                model,
+                from,
+                cause,
+                message,
+            } => Self::ModelChanged(v1::ModelChanged {
+                model: Some((*model).into()),
+                from: v1::ModelState::from(from).into(),
+                reason: cause.as_str().to_owned(),
+                message,
+            }),
+            Event::ModelRemoved(name) => Self::ModelRemoved(v1::ModelRemoved {
+                name: name.to_string(),
+            }),
+            Event::ShuttingDown { grace } => Self::ShuttingDown(v1::ShuttingDown {
+                grace_ms: millis(grace),
+            }),
+        }
+    }
+}
+
+impl TryFrom<v1::ModelChanged> for Event {
+    type Error = Fault;
+
+    fn try_from(wire: v1::ModelChanged) -> Result<Self, Fault> {
+        Ok(Self::ModelChanged {
+            model: Box::new(answered(wire.model, "model_changed.model")?.try_into()?),
+            from: state(wire.from, "model_changed.from")?,
+            cause: known(Cause::parse(&wire.reason), "model_changed.reason", &wire.reason)?,
+            message: wire.message,
+        })
+    }
+}

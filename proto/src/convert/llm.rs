@@ -1,0 +1,158 @@
+//! Requests to a language model and the events of an answer.
+
+use std::collections::BTreeMap;
+
+use airunner_core::generate::{GenerateRequest, Input, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, Sampling};
+use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
+use airunner_core::{Fault, ModelName};
+
+use super::wire::{at_most, at_most_bytes, required};
+use crate::v1;
+
+/// Most tokens that can be turned into text in one call.
+const MAX_DETOKENIZE: usize = 1 << 20;
+
+impl From<GenerateRequest> for v1::GenerateRequest {
+    fn from(request: GenerateRequest) -> Self {
+        use v1::generate_request::Input as Wire;
+        let input = match request.input {
+            Input::Conversation(conversation) => Wire::Conversation(conversation.into()),
+            Input::Raw(prompt) => Wire::RawPrompt(prompt),
+        };
+        Self {
+            model: request.model.to_string(),
+            input: Some(input),
+            sampling: Some(request.sampling.into()),
+            max_tokens: request.max_tokens,
+            stop: request.stop,
+            top_logprobs: request.top_logprobs,
+            keep_alive: request.keep_alive.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::GenerateRequest> for GenerateRequest {
+    type Error = Fault;
+
+    /// The result has passed [`GenerateRequest::validate`].
+    fn try_from(wire: v1::GenerateRequest) -> Result<Self, Fault> {
+        use v1::generate_request::Input as Wire;
+        let input = match required(wire.input, "input")? {
+            Wire::Conversation(conversation) => Input::Conversation(conversation.try_into()?),
+            Wire::RawPrompt(prompt) => Input::Raw(prompt),
+        };
+        let request = Self {
+            model: ModelName::new(&wire.model)?,
+            input,
+            sampling: wire
+                .sampling
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
+            max_tokens: wire.max_tokens,
+            stop: wire.stop,
+            top_logprobs: wire.top_logprobs,
+            keep_alive: wire.keep_alive.map(TryInto::try_into).transpose()?,
+        };
+        request.validate()?;
+        Ok(request)
+    }
+}
+
+impl From<Sampling> for v1::Sampling {
+    fn from(sampling: Sampling) -> Self {
+        Self {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            frequency_penalty: sampling.frequency_penalty,
+            presence_penalty: sampling.presence_penalty,
+            seed: sampling.seed,
+            logit_bias: sampling.logit_bias.into_iter().collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Sampling> for Sampling {
+    type Error = Fault;
+
+    fn try_from(wire: v1::Sampling) -> Result<Self, Fault> {
+        at_most(wire.logit_bias.len(), MAX_LOGIT_BIAS, "sampling.logit_bias")?;
+        Ok(Self {
+            temperature: wire.temperature,
+            top_k: wire.top_k,
+            top_p: wire.top_p,
+            min_p: wire.min_p,
+            repetition_penalty: wire.repetition_penalty,
+            frequency_penalty: wire.frequency_penalty,
+            presence_penalty: wire.presence_penalty,
+            seed: wire.seed,
+            logit_bias: BTreeMap::from_iter(wire.logit_bias),
+        })
+    }
+}
+
+impl From<TokenizeRequest> for v1::TokenizeRequest {
+    fn from(request: TokenizeRequest) -> Self {
+        use v1::tokenize_request::Input as Wire;
+        let (input, add_special_tokens) = match request.input {
+            TokenizeInput::Text {
+                text,
+                add_special_tokens,
+            } => (Wire::Text(text), add_special_tokens),
+            TokenizeInput::Conversation(conversation) => (Wire::Conversation(conversation.into()), false),
+        };
+        Self {
+            model: request.model.to_string(),
+            input: Some(input),
+            add_special_tokens,
+        }
+    }
+}
+
+impl TryFrom<v1::TokenizeRequest> for TokenizeRequest {
+    type Error = Fault;
+
+    fn try_from(wire: v1::TokenizeRequest) -> Result<Self, Fault> {
+        use v1::tokenize_request::Input as Wire;
+        let input = match required(wire.input, "input")? {
+            Wire::Text(text) => {
+                at_most_bytes(&text, MAX_PROMPT_BYTES, "text")?;
+                TokenizeInput::Text {
+                    text,
+                    add_special_tokens: wire.add_special_tokens,
+                }
+            }
+            Wire::Conversation(conversation) => TokenizeInput::Conversation(conversation.try_into()?),
+        };
+        Ok(Self {
+            model: ModelName::new(&wire.model)?,
+            input,
+        })
+    }
+}
+
+impl From<DetokenizeRequest> for v1::DetokenizeRequest {
+    fn from(request: DetokenizeRequest) -> Self {
+        Self {
+            model: request.model.to_string(),
+            tokens: request.tokens,
+            skip_special_tokens: request.skip_special_tokens,
+        }
+    }
+}
+
+impl TryFrom<v1::DetokenizeRequest> for DetokenizeRequest {
+    type Error = Fault;
+
+    fn try_from(wire: v1::DetokenizeRequest) -> Result<Self, Fault> {
+        at_most(wire.tokens.len(), MAX_DETOKENIZE, "tokens")?;
+        Ok(Self {
+            model: ModelName::new(&wire.model)?,
+            tokens: wire.tokens,
+            skip_special_tokens: wire.skip_special_tokens,
+        })
+    }
+}

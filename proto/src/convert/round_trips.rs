@@ -1,0 +1,101 @@
+//! Every domain value survives the way to the wire and back.
+
+use airunner_core::event::WatchMessage;
+use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::model::{
+    ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Loaded, Model,
+    ModelDetails, UnloadRequest, WorkerLoad, WorkerLoadEvent,
+};
+use airunner_core::status::{DaemonStatus, Hello};
+use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
+use airunner_core::{Fault, KeepAlive, ModelName};
+use proptest::prelude::*;
+use prost::Message;
+
+use super::samples;
+use crate::{v1, worker_v1};
+
+/// Domain, wire, bytes, wire, domain.
+fn there_and_back<D, W>(value: D) -> D
+where
+    W: From<D> + Message + Default,
+    D: TryFrom<W, Error: Into<Trouble>>,
+{
+    let bytes = W::from(value).encode_to_vec();
+    let wire = W::decode(&bytes[..]).unwrap();
+    match D::try_from(wire) {
+        Ok(value) => value,
+        Err(error) => panic!("{:?}", error.into()),
+    }
+}
+
+/// Conversions that cannot fail and those that can, alike.
+#[derive(Debug)]
+struct Trouble(#[expect(dead_code, reason = "printed by the panic")] Option<Fault>);
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self(Some(fault))
+    }
+}
+
+impl From<std::convert::Infallible> for Trouble {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+macro_rules! round_trips {
+    ($($test:ident: $domain:ty => $wire:ty, $samples:expr;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(128))]
+            $(#[test]
+            fn $test(value in $samples) {
+                prop_assert_eq!(there_and_back::<$domain, $wire>(value.clone()), value);
+            })*
+        }
+    };
+}
+
+round_trips! {
+    keep_alive: KeepAlive => v1::KeepAlive, samples::keep_alive();
+    load_progress: LoadProgress => v1::LoadProgress, samples::progress();
+    import_progress: ImportProgress => v1::ImportProgress, samples::import_progress();
+    model: Model => v1::Model, samples::model();
+    list: Vec<Model> => v1::ListModelsResponse, proptest::collection::vec(samples::model(), 0..4);
+    details: ModelDetails => v1::ShowModelResponse, samples::details();
+    show: ModelName => v1::ShowModelRequest, samples::name();
+    remove: ModelName => v1::RemoveModelRequest, samples::name();
+    status: DaemonStatus => v1::StatusResponse, samples::status();
+    watch: WatchMessage => v1::WatchResponse, samples::watch_message();
+    generate_request: GenerateRequest => v1::GenerateRequest, samples::generate_request();
+    generate_event: GenerateEvent => v1::GenerateResponse, samples::generate_event();
+    worker_load: WorkerLoad => worker_v1::LoadRequest, samples::worker_load();
+    hello: Hello => v1::HelloResponse, any::<(u32, String, u32)>().prop_map(|(protocol_version, daemon_version, pid)| Hello { protocol_version, daemon_version, pid });
+    load_request: LoadRequest => v1::LoadModelRequest,
+        (samples::name(), proptest::option::of(samples::keep_alive())).prop_map(|(name, keep_alive)| LoadRequest { name, keep_alive });
+    unload_request: UnloadRequest => v1::UnloadModelRequest,
+        (samples::name(), any::<bool>()).prop_map(|(name, force)| UnloadRequest { name, force });
+    import_request: ImportRequest => v1::ImportModelRequest,
+        (samples::name(), "/[a-zé ]{0,12}").prop_map(|(name, directory)| ImportRequest { directory, name });
+    load_event: LoadEvent => v1::LoadModelResponse,
+        prop_oneof![samples::progress().prop_map(LoadEvent::Progress), samples::model().prop_map(|model| LoadEvent::Loaded(Box::new(model)))];
+    import_event: ImportEvent => v1::ImportModelResponse,
+        prop_oneof![samples::import_progress().prop_map(ImportEvent::Progress), samples::model().prop_map(|model| ImportEvent::Installed(Box::new(model)))];
+    worker_load_event: WorkerLoadEvent => worker_v1::LoadResponse,
+        prop_oneof![
+            samples::progress().prop_map(WorkerLoadEvent::Progress),
+            any::<(String, u32, String, Vec<String>)>().prop_map(|(device, context_length, variant, warnings)| {
+                WorkerLoadEvent::Loaded(Loaded { device, context_length, variant, warnings })
+            }),
+        ];
+    tokenize: TokenizeRequest => v1::TokenizeRequest,
+        (samples::name(), prop_oneof![
+            any::<(String, bool)>().prop_map(|(text, add_special_tokens)| TokenizeInput::Text { text, add_special_tokens }),
+            samples::conversation().prop_map(TokenizeInput::Conversation),
+        ]).prop_map(|(model, input)| TokenizeRequest { model, input });
+    detokenize: DetokenizeRequest => v1::DetokenizeRequest,
+        (samples::name(), any::<Vec<u32>>(), any::<bool>()).prop_map(|(model, tokens, skip_special_tokens)| {
+            DetokenizeRequest { model, tokens, skip_special_tokens }
+        });
+}

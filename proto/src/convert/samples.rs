@@ -1,0 +1,415 @@
+//! Every domain value, for property tests.
+
+use std::time::{Duration, SystemTime};
+
+use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
+use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::generate::{
+    Done, FinishReason, GenerateEvent, GenerateRequest, Input, Sampling, TextDelta, Timings, TokenLogprob,
+    ToolCallDelta, Usage,
+};
+use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
+use airunner_core::model::{
+    ImportProgress, ImportStage, Instance, LoadProgress, LoadStage, Model, ModelDetails, ModelKind,
+    PackageFile, PackageFormat, Source, WorkerLoad,
+};
+use airunner_core::status::DaemonStatus;
+use airunner_core::{KeepAlive, ModelName};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value};
+
+pub(super) fn name() -> impl Strategy<Value = ModelName> {
+    "[a-z0-9]{2,9}(/[A-Z][a-z0-9._-]{0,8}z)?".prop_filter_map("reserved", |text| ModelName::new(&text).ok())
+}
+
+fn text() -> impl Strategy<Value = String> {
+    ".{0,12}"
+}
+
+fn some_text() -> impl Strategy<Value = Option<String>> {
+    option::of(".{1,12}")
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (0..1_u64 << 40).prop_map(Duration::from_millis)
+}
+
+fn object() -> impl Strategy<Value = Map<String, Value>> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1_000_000..1_000_000_i32).prop_map(|n| Value::from(f64::from(n) / 8.0)),
+        text().prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((text(), inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    });
+    vec((text(), value), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+pub(super) fn keep_alive() -> impl Strategy<Value = KeepAlive> {
+    prop_oneof![Just(KeepAlive::Forever), duration().prop_map(KeepAlive::After)]
+}
+
+pub(super) fn progress() -> impl Strategy<Value = LoadProgress> {
+    (select(&LoadStage::ALL), 0.0..=1.0_f32).prop_map(|(stage, fraction)| LoadProgress { stage, fraction })
+}
+
+pub(super) fn import_progress() -> impl Strategy<Value = ImportProgress> {
+    let stage = select(vec![
+        ImportStage::Checking,
+        ImportStage::Copying,
+        ImportStage::Publishing,
+    ]);
+    (stage, any::<u64>(), any::<u64>()).prop_map(|(stage, done_bytes, total_bytes)| ImportProgress {
+        stage,
+        done_bytes,
+        total_bytes,
+    })
+}
+
+fn instance() -> impl Strategy<Value = Instance> {
+    let expires = duration().prop_map(|time| SystemTime::UNIX_EPOCH + time);
+    (
+        any::<[u32; 4]>(),
+        text(),
+        any::<u64>(),
+        option::of(progress()),
+        option::of(expires),
+        text(),
+    )
+        .prop_map(
+            |(
+                [pid, context_length, active, waiting],
+                device,
+                memory_bytes,
+                progress,
+                expires_at,
+                variant,
+            )| {
+                Instance {
+                    pid,
+                    device,
+                    memory_bytes,
+                    context_length,
+                    active_requests: active,
+                    waiting_requests: waiting,
+                    progress,
+                    expires_at,
+                    variant,
+                }
+            },
+        )
+}
+
+pub(super) fn model() -> impl Strategy<Value = Model> {
+    let source = prop_oneof![Just(Source::Builtin), text().prop_map(Source::Import)];
+    let reason = option::of(select(&UnloadReason::ALL));
+    (
+        name(),
+        select(&StateName::ALL),
+        any::<u64>(),
+        source,
+        option::of(instance()),
+        reason,
+    )
+        .prop_map(
+            |(name, state, size_bytes, source, instance, last_unload_reason)| Model {
+                name,
+                kind: ModelKind::Llm,
+                state,
+                size_bytes,
+                source,
+                instance,
+                last_unload_reason,
+            },
+        )
+}
+
+pub(super) fn details() -> impl Strategy<Value = ModelDetails> {
+    let format = select(vec![
+        PackageFormat::HuggingFace,
+        PackageFormat::GenAi,
+        PackageFormat::Bare,
+    ]);
+    let file = (text(), any::<u64>(), some_text()).prop_map(|(path, size_bytes, sha256)| PackageFile {
+        path,
+        size_bytes,
+        sha256,
+    });
+    let package = (format, text(), option::of(1..=u32::MAX), vec(text(), 0..3));
+    (model(), package, vec(file, 0..3), some_text(), text()).prop_map(
+        |(model, (format, architecture, context_length, variants), files, chat_template, directory)| {
+            ModelDetails {
+                model,
+                format,
+                architecture,
+                context_length,
+                variants,
+                files,
+                chat_template,
+                directory,
+            }
+        },
+    )
+}
+
+pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
+    (
+        any::<(u32, u32, u64, bool)>(),
+        text(),
+        text(),
+        duration(),
+        vec(model(), 0..3),
+        some_text(),
+    )
+        .prop_map(
+            |(
+                (pid, protocol_version, memory_bytes, shutting_down),
+                daemon_version,
+                socket,
+                uptime,
+                models,
+                onnxruntime_library,
+            )| DaemonStatus {
+                pid,
+                daemon_version,
+                protocol_version,
+                socket,
+                uptime,
+                memory_bytes,
+                models,
+                shutting_down,
+                onnxruntime_library,
+            },
+        )
+}
+
+pub(super) fn watch_message() -> impl Strategy<Value = WatchMessage> {
+    let causes = [
+        Cause::Request,
+        Cause::Progress,
+        Cause::Loaded,
+        Cause::RequestEnded,
+        Cause::Installed,
+    ];
+    let causes: Vec<_> = causes
+        .into_iter()
+        .chain(UnloadReason::ALL.into_iter().map(Cause::Unload))
+        .collect();
+    let changed = (model(), select(&StateName::ALL), select(causes), text()).prop_map(
+        |(model, from, cause, message)| Event::ModelChanged {
+            model: Box::new(model),
+            from,
+            cause,
+            message,
+        },
+    );
+    let event = prop_oneof![
+        changed,
+        name().prop_map(Event::ModelRemoved),
+        duration().prop_map(|grace| Event::ShuttingDown { grace }),
+    ];
+    let payload = prop_oneof![
+        vec(model(), 0..3).prop_map(WatchPayload::Snapshot),
+        event.prop_map(WatchPayload::Event),
+    ];
+    (any::<u64>(), payload).prop_map(|(sequence, payload)| WatchMessage { sequence, payload })
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let call =
+        (text(), ".{1,8}", object()).prop_map(|(id, name, arguments)| ToolCall { id, name, arguments });
+    (
+        ".{1,8}",
+        text(),
+        vec(call, 0..3),
+        some_text(),
+        some_text(),
+        some_text(),
+    )
+        .prop_map(
+            |(role, content, tool_calls, tool_call_id, name, reasoning)| Message {
+                role,
+                content,
+                tool_calls,
+                tool_call_id,
+                name,
+                reasoning,
+            },
+        )
+}
+
+pub(super) fn conversation() -> impl Strategy<Value = Conversation> {
+    let tool =
+        (".{1,8}", text(), object().prop_map(Value::Object)).prop_map(|(name, description, parameters)| {
+            Tool {
+                name,
+                description,
+                parameters,
+            }
+        });
+    let documents = vec(object().prop_map(Value::Object), 0..3);
+    (vec(message(), 1..4), vec(tool, 0..3), documents, object()).prop_map(
+        |(messages, tools, documents, template_variables)| Conversation {
+            messages,
+            tools,
+            documents,
+            template_variables,
+        },
+    )
+}
+
+fn sampling() -> impl Strategy<Value = Sampling> {
+    let penalties = (
+        option::of(0.01..=10.0_f32),
+        option::of(-2.0..=2.0_f32),
+        option::of(-2.0..=2.0_f32),
+    );
+    let cuts = (
+        option::of(any::<u32>()),
+        option::of(0.0..=1.0_f32),
+        option::of(0.0..=1.0_f32),
+    );
+    let bias = btree_map(any::<u32>(), -100.0..=100.0_f32, 0..4);
+    (
+        option::of(0.0..=10.0_f32),
+        cuts,
+        penalties,
+        any::<Option<u64>>(),
+        bias,
+    )
+        .prop_map(
+            |(temperature, (top_k, top_p, min_p), (repetition, frequency, presence), seed, logit_bias)| {
+                Sampling {
+                    temperature,
+                    top_k,
+                    top_p,
+                    min_p,
+                    repetition_penalty: repetition,
+                    frequency_penalty: frequency,
+                    presence_penalty: presence,
+                    seed,
+                    logit_bias,
+                }
+            },
+        )
+}
+
+pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
+    let input = prop_oneof![
+        ".{1,12}".prop_map(Input::Raw),
+        conversation().prop_map(Input::Conversation)
+    ];
+    let limits = (
+        option::of(1..=u32::MAX),
+        vec(".{1,8}", 0..4),
+        option::of(0..=20_u32),
+    );
+    (name(), input, sampling(), limits, option::of(keep_alive())).prop_map(
+        |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive)| GenerateRequest {
+            model,
+            input,
+            sampling,
+            max_tokens,
+            stop,
+            top_logprobs,
+            keep_alive,
+        },
+    )
+}
+
+fn delta() -> impl Strategy<Value = TextDelta> {
+    let leaf = (any::<u32>(), any::<Vec<u8>>(), -1000.0..=0.0_f32).prop_map(|(token_id, token, logprob)| {
+        TokenLogprob {
+            token_id,
+            token,
+            logprob,
+            top: Vec::new(),
+        }
+    });
+    let logprob = (leaf.clone(), vec(leaf, 0..3)).prop_map(|(token, top)| TokenLogprob { top, ..token });
+    (text(), vec(logprob, 0..3)).prop_map(|(text, logprobs)| TextDelta { text, logprobs })
+}
+
+fn done() -> impl Strategy<Value = Done> {
+    let usage = any::<[u32; 3]>().prop_map(|[prompt_tokens, cached_tokens, completion_tokens]| Usage {
+        prompt_tokens,
+        cached_tokens,
+        completion_tokens,
+    });
+    // Exact up to 26 days: beyond that, milliseconds as a double lose nanoseconds.
+    let time = || (0..1_u64 << 50).prop_map(Duration::from_nanos);
+    let timings = (time(), time(), time(), time(), time(), 0.0..1e9_f64, 0.0..1e9_f64).prop_map(
+        |(queue, load, prompt, first_token, decode, prompt_tokens_per_second, tokens_per_second)| Timings {
+            queue,
+            load,
+            prompt,
+            first_token,
+            decode,
+            prompt_tokens_per_second,
+            tokens_per_second,
+        },
+    );
+    (select(&FinishReason::ALL), usage, timings).prop_map(|(finish_reason, usage, timings)| Done {
+        finish_reason,
+        usage,
+        timings,
+    })
+}
+
+pub(super) fn generate_event() -> impl Strategy<Value = GenerateEvent> {
+    let call = (any::<u32>(), some_text(), some_text(), text()).prop_map(|(index, id, name, arguments)| {
+        ToolCallDelta {
+            index,
+            id,
+            name,
+            arguments,
+        }
+    });
+    prop_oneof![
+        any::<u32>().prop_map(|position| GenerateEvent::Queued { position }),
+        progress().prop_map(GenerateEvent::Loading),
+        any::<[u32; 3]>().prop_map(|[processed_tokens, total_tokens, cached_tokens]| {
+            GenerateEvent::Prompt {
+                processed_tokens,
+                total_tokens,
+                cached_tokens,
+            }
+        }),
+        delta().prop_map(GenerateEvent::Text),
+        delta().prop_map(GenerateEvent::Reasoning),
+        call.prop_map(GenerateEvent::ToolCall),
+        done().prop_map(GenerateEvent::Done),
+    ]
+}
+
+pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
+    let numbers = (
+        option::of(1..=u32::MAX),
+        option::of(1..=u32::MAX),
+        1..=u32::MAX,
+        1..=u32::MAX,
+    );
+    (".{1,12}", text(), any::<bool>(), numbers, any::<u32>()).prop_map(
+        |(directory, library, allow_spinning, (threads, context, parallel, chunk), queue_length)| {
+            WorkerLoad {
+                directory,
+                onnxruntime_library: library,
+                threads,
+                allow_spinning,
+                context_length: context,
+                parallel_requests: parallel,
+                queue_length,
+                prompt_chunk: chunk,
+            }
+        },
+    )
+}

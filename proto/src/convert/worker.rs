@@ -1,0 +1,85 @@
+//! Between the daemon and its workers: what to load, and what came of it.
+
+use airunner_core::Fault;
+use airunner_core::model::{Loaded, WorkerLoad, WorkerLoadEvent};
+
+use super::wire::{answered, non_empty, required};
+use crate::worker_v1;
+
+impl From<WorkerLoad> for worker_v1::LoadRequest {
+    fn from(load: WorkerLoad) -> Self {
+        Self {
+            directory: load.directory,
+            onnxruntime_library: load.onnxruntime_library,
+            threads: load.threads.unwrap_or_default(),
+            allow_spinning: load.allow_spinning,
+            context_length: load.context_length.unwrap_or_default(),
+            parallel_requests: load.parallel_requests,
+            queue_length: load.queue_length,
+            prompt_chunk: load.prompt_chunk,
+        }
+    }
+}
+
+impl TryFrom<worker_v1::LoadRequest> for WorkerLoad {
+    type Error = Fault;
+
+    fn try_from(wire: worker_v1::LoadRequest) -> Result<Self, Fault> {
+        let positive = |number: u32, field| required((number != 0).then_some(number), field);
+        Ok(Self {
+            directory: required(non_empty(wire.directory), "directory")?,
+            onnxruntime_library: wire.onnxruntime_library,
+            threads: (wire.threads != 0).then_some(wire.threads),
+            allow_spinning: wire.allow_spinning,
+            context_length: (wire.context_length != 0).then_some(wire.context_length),
+            parallel_requests: positive(wire.parallel_requests, "parallel_requests")?,
+            queue_length: wire.queue_length,
+            prompt_chunk: positive(wire.prompt_chunk, "prompt_chunk")?,
+        })
+    }
+}
+
+impl From<WorkerLoadEvent> for worker_v1::LoadResponse {
+    fn from(event: WorkerLoadEvent) -> Self {
+        use worker_v1::load_response::Event;
+        let event = match event {
+            WorkerLoadEvent::Progress(progress) => Event::Progress(progress.into()),
+            WorkerLoadEvent::Loaded(loaded) => Event::Loaded(loaded.into()),
+        };
+        Self { event: Some(event) }
+    }
+}
+
+impl TryFrom<worker_v1::LoadResponse> for WorkerLoadEvent {
+    type Error = Fault;
+
+    fn try_from(wire: worker_v1::LoadResponse) -> Result<Self, Fault> {
+        use worker_v1::load_response::Event;
+        match answered(wire.event, "event")? {
+            Event::Progress(progress) => Ok(Self::Progress(progress.try_into()?)),
+            Event::Loaded(loaded) => Ok(Self::Loaded(loaded.into())),
+        }
+    }
+}
+
+impl From<Loaded> for worker_v1::Loaded {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            device: loaded.device,
+            context_length: loaded.context_length,
+            variant: loaded.variant,
+            warnings: loaded.warnings,
+        }
+    }
+}
+
+impl From<worker_v1::Loaded> for Loaded {
+    fn from(wire: worker_v1::Loaded) -> Self {
+        Self {
+            device: wire.device,
+            context_length: wire.context_length,
+            variant: wire.variant,
+            warnings: wire.warnings,
+        }
+    }
+}
