@@ -4,6 +4,7 @@
 //! ([`llm`]). Knows nothing of processes, sockets or other models: a worker process loads one
 //! runtime with [`load`] and drives it through [`LlmRuntime`].
 
+pub mod llm;
 pub mod runtime;
 
 pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput};

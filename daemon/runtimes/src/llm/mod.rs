@@ -1,0 +1,4 @@
+//! Language models.
+
+pub mod sampling;
+pub mod text;

@@ -1,0 +1,16 @@
+//! Everything between text and token ids: tokenizer, chat template, and what an answer's tokens
+//! become for its reader. Knows nothing of sessions, tensors or batches.
+//!
+//! The engine needs three things of it:
+//!
+//! ```ignore
+//! let text = TextModel::load(&directory, &eos_token_ids)?;      // once per model; Send + Sync, share by Arc
+//! let prompt = text.prompt(&request.input, context_length)?;    // Prompt { tokens: Vec<u32>, .. }; may block: not on the engine's thread
+//! let mut output = text.output(&request, &prompt);              // once per request
+//!
+//! let sampled = sampler.sample(&logits)?;                       // sampling::Sampled { token, logprobs }
+//! events.extend(output.push(&sampled));                         // Vec<GenerateEvent>: Text, Reasoning, ToolCall
+//! if output.stopped() { .. }                                    // end of sequence or a stop string
+//! events.extend(output.finish());                               // what was held back
+//! let reason = output.finish_reason();                          // Stop, ToolCalls, or Length when not stopped
+//! ```
