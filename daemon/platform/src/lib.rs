@@ -1,1 +1,28 @@
-//! placeholder
+//! What AI Runner asks of the operating system.
+//!
+//! One facade per topic, with a file per operating system behind it where they differ; callers
+//! never see a `cfg`. Decides nothing about models and knows no wire language.
+
+pub mod child;
+pub mod cpu;
+pub mod detached;
+pub mod disk;
+pub mod endpoint;
+pub mod exit;
+pub mod installation;
+pub mod instance;
+pub mod io_error;
+pub mod limits;
+pub mod parent;
+pub mod places;
+pub mod private;
+pub mod process;
+pub mod signals;
+
+pub use detached::Detached;
+pub use endpoint::{Connection, Endpoint, Listener, Peer, connect};
+pub use installation::Installation;
+pub use instance::{InstanceLock, LockError};
+pub use limits::ChildLimits;
+pub use places::{HOME_VARIABLE, Places, PlacesError};
+pub use signals::Signals;

@@ -1,0 +1,28 @@
+//! Child processes that belong to this one.
+
+use tokio::process::Command;
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+use unix as os;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+use windows as os;
+
+/// Keeps keys such as Ctrl-C, which the terminal sends to a whole group of processes, away from
+/// the child: its parent ends it in good order.
+pub fn shield_from_terminal(command: &mut Command) {
+    os::shield_from_terminal(command);
+}
+
+/// Makes this process the one the system should end first when memory runs out.
+pub fn volunteer_when_memory_runs_out() {
+    os::volunteer_when_memory_runs_out();
+}
+
+/// Ends this process without running anything: for when orderly ways have failed.
+pub fn end_at_once() -> ! {
+    os::end_at_once()
+}
