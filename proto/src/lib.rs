@@ -4,6 +4,11 @@
 //! of `airunner-core`: `From` towards the wire, `TryFrom` from it, one file per domain under
 //! [`convert`]. Nothing above this crate handles a wire type for longer than one line.
 
+#![expect(
+    clippy::allow_attributes_without_reason,
+    reason = "the generated code has such attributes"
+)]
+
 #[allow(
     clippy::all,
     clippy::allow_attributes,
