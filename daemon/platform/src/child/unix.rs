@@ -16,9 +16,6 @@ pub(super) fn volunteer_when_memory_runs_out() {
 
 /// `exit` would run the destructors of native libraries while their threads still use them.
 pub(super) fn end_at_once() -> ! {
-    drop(rustix::process::kill_process(
-        rustix::process::getpid(),
-        rustix::process::Signal::KILL,
-    ));
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()
 }
