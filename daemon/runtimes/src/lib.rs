@@ -1,10 +1,14 @@
 //! Model runtimes on ONNX Runtime: the only crate that names `ort`.
 //!
-//! Owns how a package on disk is understood ([`package`]) and how a language model computes
-//! ([`llm`]). Knows nothing of processes, sockets or other models: a worker process loads one
-//! runtime with [`load`] and drives it through [`LlmRuntime`].
+//! Owns how a package on disk is understood ([`package`], [`onnx`]) and how a language model
+//! computes ([`llm`]). Knows nothing of processes, sockets or other models: a worker process
+//! loads one runtime with [`load`] and drives it through [`LlmRuntime`].
 
+#[cfg(feature = "fake-runtime")]
+mod fake;
 pub mod llm;
+pub mod onnx;
+pub mod package;
 pub mod runtime;
 
-pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput};
+pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput, load};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use airunner_core::generate::{GenerateEvent, GenerateRequest};
-use airunner_core::model::Loaded;
 use airunner_core::Fault;
+use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::model::{LoadProgress, Loaded};
 pub use airunner_core::tokenize::TokenizeInput;
 use tokio::sync::mpsc;
 
@@ -48,4 +48,19 @@ pub trait LlmRuntime: Send + Sync {
     fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault>;
 
     fn detokenize(&self, tokens: &[u32], skip_special_tokens: bool) -> Result<String, Fault>;
+}
+
+/// Loads the model package in `options.directory`, saying how far it is.
+///
+/// Blocks until the model can answer. With the feature `fake-runtime`, a package with
+/// `fake-model.json` becomes a scripted model.
+pub fn load(
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Box<dyn LlmRuntime>, Fault> {
+    #[cfg(feature = "fake-runtime")]
+    if let Some(fake) = crate::fake::load(options, progress)? {
+        return Ok(fake);
+    }
+    crate::llm::load(options, progress)
 }

@@ -1,0 +1,341 @@
+//! The fake model at work: one thread that waits on timers, a task per request.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use airunner_core::generate::{
+    Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, ToolCallDelta, Usage,
+};
+use airunner_core::model::{LoadProgress, LoadStage, Loaded};
+use airunner_core::{ErrorKind, Fault};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::answer::Answer;
+use super::script::{Place, Script};
+use super::{FILE, Reached, reach};
+use crate::{LlmRuntime, LoadOptions, TokenizeInput};
+
+const EVENTS: usize = 256;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+type Events = mpsc::Sender<Result<GenerateEvent, Fault>>;
+
+pub(super) struct FakeRuntime {
+    script: Arc<Script>,
+    loaded: Loaded,
+    places: Arc<Semaphore>,
+    /// Requests that wait or run.
+    present: Arc<AtomicUsize>,
+    parallel_requests: usize,
+    queue_length: usize,
+    timers: Handle,
+    /// Dropped to end the thread.
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    _memory: Vec<u8>,
+}
+
+pub(super) fn load(
+    script: Script,
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(LoadProgress),
+) -> Result<Box<dyn LlmRuntime>, Fault> {
+    progress(LoadProgress {
+        stage: LoadStage::Checking,
+        fraction: 0.0,
+    });
+    script.fail_at("load")?;
+    if reach(&script, Place::Load) == Reached::Hang {
+        wait_for_ever();
+    }
+    for (step, &milliseconds) in script.load_ms_steps.iter().enumerate() {
+        wait(Duration::from_millis(milliseconds));
+        #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
+        let fraction = (step + 1) as f32 / (script.load_ms_steps.len() + 1) as f32;
+        progress(LoadProgress {
+            stage: LoadStage::Weights,
+            fraction,
+        });
+    }
+    let runtime = FakeRuntime::start(script, options)?;
+    progress(LoadProgress {
+        stage: LoadStage::Ready,
+        fraction: 1.0,
+    });
+    Ok(Box::new(runtime))
+}
+
+impl FakeRuntime {
+    fn start(script: Script, options: &LoadOptions) -> Result<Self, Fault> {
+        let internal =
+            |error: std::io::Error| Fault::internal(format!("cannot start the fake model: {error}"));
+        let timers = Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(internal)?;
+        let handle = timers.handle().clone();
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("fake-model".to_owned())
+            .spawn(move || drop(timers.block_on(ended)))
+            .map_err(internal)?;
+        Ok(Self {
+            loaded: Loaded {
+                device: "cpu".to_owned(),
+                context_length: options
+                    .context_length
+                    .map_or(script.context_length, |cap| cap.min(script.context_length)),
+                variant: FILE.to_owned(),
+                warnings: script.warnings.clone(),
+            },
+            _memory: vec![1; script.memory_bytes],
+            places: Arc::new(Semaphore::new(options.parallel_requests.max(1))),
+            present: Arc::new(AtomicUsize::new(0)),
+            parallel_requests: options.parallel_requests.max(1),
+            queue_length: options.queue_length,
+            script: Arc::new(script),
+            timers: handle,
+            end: Some(end),
+            thread: Some(thread),
+        })
+    }
+
+    /// Counts a request in; the number of those before it, if there is room.
+    fn enter(&self) -> Result<usize, Fault> {
+        let room = self.parallel_requests + self.queue_length;
+        self.present
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |present| {
+                (present < room).then_some(present + 1)
+            })
+            .map_err(|_| {
+                Fault::new(
+                    ErrorKind::QueueFull,
+                    format!("{} requests wait already: try again later", self.queue_length),
+                )
+                .retry_after(RETRY_AFTER)
+            })
+    }
+}
+
+impl LlmRuntime for FakeRuntime {
+    fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    fn generate(
+        &self,
+        request: GenerateRequest,
+        arrived: Instant,
+    ) -> Result<mpsc::Receiver<Result<GenerateEvent, Fault>>, Fault> {
+        request.validate()?;
+        self.script.fail_at("generate")?;
+        let answer = Answer::to(&request, &self.script)?;
+        let before = self.enter()?;
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let (script, places, present) = (
+            Arc::clone(&self.script),
+            Arc::clone(&self.places),
+            Arc::clone(&self.present),
+        );
+        let waiting = before.checked_sub(self.parallel_requests);
+        self.timers.spawn(async move {
+            let closed = events.clone();
+            let streamed = async {
+                if let Some(position) = waiting {
+                    let position = u32::try_from(position).unwrap_or(u32::MAX);
+                    send(&events, &script, GenerateEvent::Queued { position }).await?;
+                }
+                let _place = places.acquire().await;
+                stream(&events, &script, answer, arrived).await
+            };
+            tokio::select! {
+                result = pin!(streamed) => if let Err(fault) = result { drop(events.try_send(Err(fault))) },
+                () = closed.closed() => {}
+            }
+            present.fetch_sub(1, Ordering::AcqRel);
+        });
+        Ok(receiver)
+    }
+
+    /// One token per byte.
+    fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault> {
+        let text = match input {
+            TokenizeInput::Text { text, .. } => text.clone(),
+            TokenizeInput::Conversation(conversation) => match &Input::Conversation(conversation.clone()) {
+                Input::Raw(text) => text.clone(),
+                Input::Conversation(conversation) => conversation
+                    .messages
+                    .iter()
+                    .map(|message| message.content.as_str())
+                    .collect(),
+            },
+        };
+        Ok(text.bytes().map(u32::from).collect())
+    }
+
+    fn detokenize(&self, tokens: &[u32], _skip_special_tokens: bool) -> Result<String, Fault> {
+        let bytes: Result<Vec<u8>, _> = tokens.iter().map(|&token| u8::try_from(token)).collect();
+        let bytes = bytes.map_err(|_| Fault::invalid("a token of the fake model is at most 255"))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl Drop for FakeRuntime {
+    fn drop(&mut self) {
+        if reach(&self.script, Place::Unload) == Reached::Hang {
+            wait_for_ever();
+        }
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Instant) -> Result<(), Fault> {
+    let started = Instant::now();
+    let total_tokens = answer.prompt_tokens;
+    send(
+        events,
+        script,
+        GenerateEvent::Prompt {
+            processed_tokens: 0,
+            total_tokens,
+            cached_tokens: 0,
+        },
+    )
+    .await?;
+    pause(script.prompt_ms).await;
+    if script.nan {
+        return Err(Fault::new(
+            ErrorKind::ModelFaulty,
+            "the model computed something that is not a number",
+        ));
+    }
+    let done = GenerateEvent::Prompt {
+        processed_tokens: total_tokens,
+        total_tokens,
+        cached_tokens: 0,
+    };
+    send(events, script, done).await?;
+    for text in &script.reasoning {
+        send(
+            events,
+            script,
+            GenerateEvent::Reasoning(TextDelta {
+                text: text.clone(),
+                logprobs: Vec::new(),
+            }),
+        )
+        .await?;
+    }
+    let first_token = started.elapsed();
+    let completion_tokens = u32::try_from(answer.pieces.len()).unwrap_or(u32::MAX);
+    for (count, text) in answer.pieces.into_iter().enumerate() {
+        at(script, count).await;
+        pause(script.token_interval_ms).await;
+        send(
+            events,
+            script,
+            GenerateEvent::Text(TextDelta {
+                text,
+                logprobs: Vec::new(),
+            }),
+        )
+        .await?;
+    }
+    at(script, completion_tokens as usize).await;
+    if answer.finish_reason == FinishReason::ToolCalls {
+        call_tools(events, script).await?;
+    }
+    let decode = started.elapsed().saturating_sub(first_token);
+    let timings = Timings {
+        queue: started.saturating_duration_since(arrived),
+        prompt: first_token,
+        first_token: started.saturating_duration_since(arrived) + first_token,
+        decode,
+        prompt_tokens_per_second: per_second(total_tokens, first_token),
+        tokens_per_second: per_second(completion_tokens, decode),
+        ..Timings::default()
+    };
+    let usage = Usage {
+        prompt_tokens: total_tokens,
+        cached_tokens: 0,
+        completion_tokens,
+    };
+    send(
+        events,
+        script,
+        GenerateEvent::Done(Done {
+            finish_reason: answer.finish_reason,
+            usage,
+            timings,
+        }),
+    )
+    .await
+}
+
+async fn call_tools(events: &Events, script: &Script) -> Result<(), Fault> {
+    for (index, call) in (0..).zip(&script.tool_calls) {
+        let delta = ToolCallDelta {
+            index,
+            id: Some(format!("call_{index}")),
+            name: Some(call.name.clone()),
+            arguments: call.arguments.to_string(),
+        };
+        send(events, script, GenerateEvent::ToolCall(delta)).await?;
+    }
+    Ok(())
+}
+
+/// What the script does so many tokens into an answer.
+async fn at(script: &Script, count: usize) {
+    if reach(script, Place::Generate(count)) == Reached::Hang {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn pause(milliseconds: u64) {
+    if milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    } else {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn send(events: &Events, script: &Script, event: GenerateEvent) -> Result<(), Fault> {
+    match tokio::time::timeout(Duration::from_millis(script.stall_ms), events.send(Ok(event))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Fault::new(ErrorKind::Cancelled, "the caller left")),
+        Err(_) => Err(Fault::new(
+            ErrorKind::ClientStalled,
+            "the reader of the answer stopped reading",
+        )),
+    }
+}
+
+fn per_second(tokens: u32, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        f64::from(tokens) / time.as_secs_f64()
+    }
+}
+
+fn wait(time: Duration) {
+    let gate = Mutex::new(());
+    let guard = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let until = Instant::now() + time;
+    let never = |(): &mut ()| Instant::now() < until;
+    drop(Condvar::new().wait_timeout_while(guard, time, never));
+}
+
+fn wait_for_ever() {
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,115 @@
+//! The file that says what the fake model does.
+
+use std::path::Path;
+
+use airunner_core::{ErrorKind, Fault};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::FILE;
+use crate::package::Files;
+
+const MAX_BYTES: u64 = 1 << 20;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Script {
+    pub(super) load_ms_steps: Vec<u64>,
+    pub(super) tokens: Option<Vec<String>>,
+    pub(super) repeat: bool,
+    pub(super) reasoning: Vec<String>,
+    pub(super) tool_calls: Vec<ScriptedCall>,
+    pub(super) token_interval_ms: u64,
+    pub(super) prompt_ms: u64,
+    pub(super) context_length: u32,
+    pub(super) architecture: String,
+    pub(super) warnings: Vec<String>,
+    pub(super) chat_template: Option<String>,
+    pub(super) memory_bytes: usize,
+    pub(super) fail: Map<String, Value>,
+    pub(super) crash_on: Option<Place>,
+    pub(super) hang_on: Option<Place>,
+    pub(super) nan: bool,
+    pub(super) stall_ms: u64,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            load_ms_steps: Vec::new(),
+            tokens: None,
+            repeat: false,
+            reasoning: Vec::new(),
+            tool_calls: Vec::new(),
+            token_interval_ms: 0,
+            prompt_ms: 0,
+            context_length: 4096,
+            architecture: "fake".to_owned(),
+            warnings: Vec::new(),
+            chat_template: None,
+            memory_bytes: 0,
+            fail: Map::new(),
+            crash_on: None,
+            hang_on: None,
+            nan: false,
+            stall_ms: 60_000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptedCall {
+    pub(super) name: String,
+    pub(super) arguments: Value,
+}
+
+/// Where something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) enum Place {
+    Load,
+    Unload,
+    /// After so many tokens of an answer.
+    Generate(usize),
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let count = text
+            .strip_prefix("generate:")
+            .and_then(|count| count.parse().ok());
+        match (text.as_str(), count) {
+            ("load", _) => Ok(Self::Load),
+            ("unload", _) => Ok(Self::Unload),
+            (_, Some(count)) => Ok(Self::Generate(count)),
+            (_, None) => Err(format!("{text:?} is not \"load\", \"unload\" or \"generate:N\"")),
+        }
+    }
+}
+
+impl Script {
+    pub(super) fn read(directory: &Path) -> Result<Option<(Files, Self)>, Fault> {
+        let files = Files::open(directory)?;
+        if !files.is_fake() {
+            return Ok(None);
+        }
+        let script = serde_json::from_slice(&files.read(FILE, MAX_BYTES)?)
+            .map_err(|error| Fault::new(ErrorKind::ModelInvalid, format!("{FILE}: {error}")))?;
+        Ok(Some((files, script)))
+    }
+
+    pub(super) fn fail_at(&self, place: &str) -> Result<(), Fault> {
+        let Some(message) = self.fail.get(place).and_then(Value::as_str) else {
+            return Ok(());
+        };
+        let kind = self
+            .fail
+            .get("kind")
+            .and_then(Value::as_str)
+            .and_then(ErrorKind::from_reason);
+        Err(Fault::new(kind.unwrap_or(ErrorKind::ModelInvalid), message))
+    }
+}
