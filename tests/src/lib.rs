@@ -1,1 +1,21 @@
-//! placeholder
+//! Starts the true daemon on a temporary home and talks to it as a user would.
+//!
+//! Owns nothing of the product: a [`Home`] is a private `AIRUNNER_HOME`, a [`Daemon`] is a
+//! running `airunnerd` in it, [`Cli`] runs `airunner` against it. Nothing here sleeps and hopes:
+//! [`eventually`] waits on a condition and fails with what it saw last.
+
+mod binaries;
+mod cli;
+mod daemon;
+mod home;
+mod packages;
+mod processes;
+mod wait;
+
+pub use binaries::{binary, onnxruntime_library, repository};
+pub use cli::{Cli, CliOutput};
+pub use daemon::Daemon;
+pub use home::Home;
+pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
+pub use processes::{children_of, is_alive, send_signal, workers_of};
+pub use wait::{eventually, eventually_ok};

@@ -311,10 +311,10 @@ pub struct Timings {
 mod tests {
     use super::*;
 
-    fn request(change: impl FnOnce(&mut GenerateRequest)) -> Result<(), Fault> {
+    fn request(change: impl FnOnce(&mut GenerateRequest)) -> GenerateRequest {
         let mut request = GenerateRequest::new(ModelName::new("tiny").unwrap(), Input::Raw("Hi".into()));
         change(&mut request);
-        request.validate()
+        request
     }
 
     #[test]
@@ -339,10 +339,10 @@ mod tests {
             ("prompt", |r| r.input = Input::Raw(String::new())),
         ];
         for (word, change) in bad {
-            let fault = request(change).unwrap_err();
+            let fault = request(change).validate().unwrap_err();
             assert!(fault.message.contains(word), "{word}: {fault}");
         }
-        assert!(request(|_| {}).is_ok());
+        assert!(request(|_| {}).validate().is_ok());
     }
 
     #[test]

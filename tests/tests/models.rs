@@ -1,0 +1,138 @@
+//! Loading, unloading and what users see of it.
+
+use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_model_goes_through_its_life_at_the_users_word() {
+    let daemon = Daemon::with_models(&[FakeModel::new("tiny").speaks(&["Once", " upon"])]).await;
+    let cli = daemon.home.cli();
+
+    let models = cli.json(&["models"]).await;
+    let tiny = models
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == "tiny")
+        .unwrap();
+    assert_eq!(
+        (&tiny["state"], &tiny["kind"], &tiny["source"]),
+        (&json!("UNLOADED"), &json!("llm"), &json!("import:tiny"))
+    );
+    assert!(tiny["size_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(cli.json(&["ps"]).await, json!([]));
+
+    cli.run(&["load", "tiny"]).await.succeeded();
+    let row = daemon.ps("tiny").await.unwrap();
+    assert_eq!(row["state"], "LOADED");
+    assert_eq!(row["active_requests"], 0);
+    assert!(row["expires_at"].is_string(), "{row}");
+    let pid = u32::try_from(row["pid"].as_u64().unwrap()).unwrap();
+    assert_eq!(daemon.workers(), [pid]);
+    assert!(row["memory_bytes"].as_u64().unwrap() > 0 && row["context_length"].as_u64().unwrap() > 0);
+    assert_eq!(row["device"], "cpu");
+
+    cli.run(&["unload", "tiny"]).await.succeeded();
+    assert!(!is_alive(pid), "unload returns when the worker is gone");
+    assert_eq!(cli.json(&["ps"]).await, json!([]));
+
+    cli.run(&["models", "remove", "tiny"]).await.succeeded();
+    assert!(daemon.home.files_in("data/models").is_empty());
+    assert_eq!(cli.refusal(&["load", "tiny"]).await.1, "model_not_found");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn twenty_callers_make_one_load() {
+    let daemon = Daemon::with_models(&[FakeModel::new("tiny").loads_in_ms(500).speaks(&["yes"])]).await;
+    let cli = daemon.home.cli();
+    let calls: Vec<_> = (0..20)
+        .map(|_| cli.spawn(&["chat", "tiny", "Well?", "--json"]))
+        .collect();
+    for call in calls {
+        let output = call.wait_with_output().await.unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    let loads = daemon.home.log().matches(r#""to":"LOADING""#).count();
+    assert_eq!(loads, 1, "{}", daemon.home.log());
+    assert_eq!(daemon.workers().len(), 1);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_model_leaves_by_itself_and_the_wishes_of_callers_count() {
+    let mut home = Home::new();
+    home.set("AIRUNNER_MODELS_KEEP_ALIVE", "300ms");
+    let daemon = Daemon::start_in(home).await;
+    daemon.install(&FakeModel::new("tiny").speaks(&["yes"])).await;
+    let cli = daemon.home.cli();
+
+    cli.run(&["load", "tiny"]).await.succeeded();
+    daemon.until_state("tiny", None).await;
+    assert!(daemon.home.log().contains("idle_timeout"));
+
+    cli.run(&["load", "tiny", "--keep-alive", "-1"]).await.succeeded();
+    cli.run(&["chat", "tiny", "Well?"]).await.succeeded();
+    let row = daemon.ps("tiny").await.unwrap();
+    assert!(row["expires_at"].is_null(), "kept for ever: {row}");
+
+    cli.run(&["load", "tiny", "--keep-alive", "0"]).await.succeeded();
+    daemon.until_state("tiny", None).await;
+    eventually("no worker is left", async || daemon.workers().is_empty()).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn unloading_waits_for_the_answer_and_force_does_not() {
+    let model = FakeModel::new("tiny").speaks(&["a"; 40]).token_every_ms(25);
+    let daemon = Daemon::with_models(&[model]).await;
+    let cli = daemon.home.cli();
+
+    let answer = cli.spawn(&["chat", "tiny", "Well?", "--json"]);
+    daemon.until_state("tiny", Some("BUSY")).await;
+    cli.run(&["unload", "tiny"]).await.succeeded();
+    let answer = answer.wait_with_output().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(
+        answer["text"],
+        "a".repeat(40),
+        "the answer was complete before the unload"
+    );
+
+    let answer = cli.spawn(&["chat", "tiny", "Well?", "--json"]);
+    daemon.until_state("tiny", Some("BUSY")).await;
+    cli.run(&["unload", "tiny", "--force"]).await.succeeded();
+    let answer = answer.wait_with_output().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(answer["error"]["reason"], "cancelled");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_load_nobody_waits_for_is_given_up() {
+    let daemon = Daemon::with_models(&[FakeModel::new("tiny").loads_in_ms(600_000)]).await;
+    let load = daemon.home.cli().spawn(&["load", "tiny"]);
+    daemon.until_state("tiny", Some("LOADING")).await;
+    drop(load);
+    daemon.until_state("tiny", None).await;
+    eventually("the worker is gone", async || daemon.workers().is_empty()).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_in_memory_is_not_removed() {
+    let daemon = Daemon::with_models(&[FakeModel::new("tiny")]).await;
+    let cli = daemon.home.cli();
+    cli.run(&["load", "tiny"]).await.succeeded();
+    assert_eq!(cli.refusal(&["models", "remove", "tiny"]).await.1, "busy");
+    assert_eq!(
+        cli.refusal(&["models", "remove", "builtin/helper"]).await.1,
+        "permission_denied"
+    );
+    assert_eq!(daemon.ps("tiny").await.unwrap()["state"], "LOADED");
+    daemon.stop().await;
+}
