@@ -11,6 +11,7 @@ mod home;
 mod packages;
 mod processes;
 mod wait;
+mod wire;
 
 pub use binaries::{binary, onnxruntime_library, repository};
 pub use cli::{Cli, CliOutput};
@@ -19,3 +20,4 @@ pub use home::Home;
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
 pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use wait::{eventually, eventually_ok};
+pub use wire::channel;

@@ -9,6 +9,25 @@ fn golden(package: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(package.join("golden.json")).unwrap()).unwrap()
 }
 
+/// Prompt, expected text and its tokens, of every case that has a prompt in words.
+fn cases(package: &Path) -> Vec<(String, String, String)> {
+    let golden = golden(package);
+    let case = |case: &Value| {
+        let tokens = case["output_ids"].as_array()?.len().to_string();
+        Some((
+            case["prompt"].as_str()?.to_owned(),
+            case["text"].as_str()?.to_owned(),
+            tokens,
+        ))
+    };
+    golden["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(case)
+        .collect()
+}
+
 #[tokio::test]
 async fn every_reference_package_writes_what_the_reference_writes() {
     let daemon = Daemon::start().await;
@@ -18,12 +37,9 @@ async fn every_reference_package_writes_what_the_reference_writes() {
         cli.run(&["models", "import", directory.to_str().unwrap(), "--name", &name])
             .await
             .succeeded();
-        for case in golden(&directory)["cases"].as_array().unwrap() {
-            let (Some(prompt), Some(text)) = (case["prompt"].as_str(), case["text"].as_str()) else {
-                continue;
-            };
-            let tokens = case["output_ids"].as_array().unwrap().len().to_string();
-            let arguments = [
+        let cases = cases(&directory);
+        let ask = |tokens: &str| {
+            [
                 "chat",
                 &name,
                 "-",
@@ -31,14 +47,27 @@ async fn every_reference_package_writes_what_the_reference_writes() {
                 "--temperature",
                 "0",
                 "--max-tokens",
-                &tokens,
+                tokens,
                 "--json",
-            ];
+            ]
+            .map(str::to_owned)
+        };
+        for (prompt, text, tokens) in &cases {
+            let arguments = ask(tokens);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let answer = cli.run_with_input(&arguments, prompt).await.succeeded().json();
-            assert_eq!(answer["text"], text, "{name}: {prompt:?}");
-            compared += 1;
+            assert_eq!(answer["text"], *text, "{name} alone: {prompt:?}");
         }
+        let together = cases.iter().map(async |(prompt, text, tokens)| {
+            let arguments = ask(tokens);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let answer = cli.run_with_input(&arguments, prompt).await.succeeded().json();
+            assert_eq!(answer["text"], *text, "{name} in a batch of eight: {prompt:?}");
+        });
+        compared += cases.len();
+        futures_util::future::join_all(together).await;
         cli.run(&["unload", &name]).await.succeeded();
+        cli.run(&["models", "remove", &name]).await.succeeded();
     }
     assert!(compared >= 60, "only {compared} comparisons");
     daemon.stop().await;
