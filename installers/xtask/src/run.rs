@@ -1,0 +1,249 @@
+//! A daemon on a private home and a conversation with the built-in model, from nothing.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::workspace::Workspace;
+use crate::{process, say, setup};
+
+const MODEL: &str = "builtin/helper";
+const QUESTION: &str = "How do I load a model?";
+/// What a shell reports for a program ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Sets up, builds, and lets the user talk; always stops the daemon it started.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    setup::all(workspace)?;
+    say::timed("build", || build(workspace))?;
+    let interrupted = watch_for_signals()?;
+    let home = Home::create()?;
+    let daemon = Daemon::start(workspace, &home)?;
+    let result = converse(&daemon, &interrupted);
+    if result.is_err() {
+        daemon.show_log();
+    }
+    let stopped = daemon.stop();
+    result?;
+    stopped?;
+    Ok(if interrupted.load(Ordering::Relaxed) {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Once registered, a signal no longer ends this program: whatever it runs in the foreground
+/// gets Ctrl-C from the terminal itself, ends, and the daemon is stopped as always.
+fn watch_for_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot watch for signals")?;
+    }
+    Ok(flag)
+}
+
+/// One line of `cargo build --message-format=json`.
+#[derive(Deserialize)]
+struct BuildMessage {
+    reason: String,
+    package_id: Option<String>,
+    #[serde(default)]
+    features: Vec<String>,
+}
+
+/// Builds what is shipped, and makes sure that nothing made for tests is in it.
+fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    say::step("building the daemon and the command line (release)");
+    let mut command = workspace.cargo(&[
+        "build",
+        "--release",
+        "-p",
+        "airunner-daemon",
+        "-p",
+        "airunner-cli",
+    ]);
+    command
+        .arg("--message-format=json-render-diagnostics")
+        .stdout(Stdio::piped());
+    let child = command.spawn().context("cannot start cargo")?;
+    let output = child.wait_with_output().context("cannot read what cargo says")?;
+    if !output.status.success() {
+        bail!("`{}` ended with {}", process::shown(&command), output.status);
+    }
+    refuse_fakes(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn refuse_fakes(messages: &str) -> anyhow::Result<()> {
+    let artifacts = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<BuildMessage>(line).ok());
+    for artifact in artifacts.filter(|message| message.reason == "compiler-artifact") {
+        if artifact.features.iter().any(|feature| feature == "fake-runtime") {
+            let package = artifact.package_id.unwrap_or_default();
+            bail!("the release build of {package} has the feature fake-runtime, which is for tests only");
+        }
+    }
+    Ok(())
+}
+
+/// A private directory for one daemon, removed at the end.
+struct Home(PathBuf);
+
+impl Home {
+    /// Short, because a socket's path may have little more than a hundred bytes, and another
+    /// one in every run.
+    fn create() -> anyhow::Result<Self> {
+        static COUNTER: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("airunner-run-{}-{count}", std::process::id()));
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
+            .create(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            say::note(&format!("cannot remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+/// The daemon of this run, reached through the command line as a user would.
+struct Daemon {
+    command_line: PathBuf,
+    home: PathBuf,
+}
+
+impl Daemon {
+    fn start(workspace: &Workspace, home: &Home) -> anyhow::Result<Self> {
+        let name = format!("airunner{}", std::env::consts::EXE_SUFFIX);
+        let command_line = workspace.target.join("release").join(name);
+        let daemon = Self {
+            command_line,
+            home: home.0.clone(),
+        };
+        say::step(&format!(
+            "starting a daemon with its home in {}",
+            daemon.home.display()
+        ));
+        if let Err(error) = process::visible(&mut daemon.command(&["start"])) {
+            daemon.show_log();
+            // It may be running although the start was reported as failed.
+            let _ = process::output(&mut daemon.command(&["stop"]));
+            return Err(error);
+        }
+        Ok(daemon)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.command_line);
+        command.args(arguments).env("AIRUNNER_HOME", &self.home);
+        command
+    }
+
+    fn stop(&self) -> anyhow::Result<()> {
+        say::step("stopping the daemon");
+        process::visible(&mut self.command(&["stop"]))
+    }
+
+    /// The end of the daemon's log, for whoever has to find out why.
+    fn show_log(&self) {
+        say::step("the daemon's log");
+        let mut newest = logs_below(&self.home);
+        newest.sort();
+        for log in newest {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for line in &lines[lines.len().saturating_sub(20)..] {
+                say::note(line);
+            }
+        }
+    }
+}
+
+fn logs_below(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let (directories, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    let is_log = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "log" || extension == "jsonl")
+    };
+    let mut logs: Vec<PathBuf> = files.into_iter().filter(is_log).collect();
+    logs.extend(directories.iter().flat_map(|directory| logs_below(directory)));
+    logs
+}
+
+/// With a terminal a chat, without one a question, its answer and the status.
+fn converse(daemon: &Daemon, interrupted: &AtomicBool) -> anyhow::Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        say::step(&format!(
+            "chatting with {MODEL}; /help shows the commands, Ctrl-D ends"
+        ));
+        return ended_by_user(
+            process::visible(&mut daemon.command(&["chat", MODEL])),
+            interrupted,
+        );
+    }
+    say::step(&format!("asking {MODEL}: {QUESTION}"));
+    let mut question = daemon.command(&["chat", MODEL, QUESTION]);
+    ended_by_user(process::visible(question.stdin(Stdio::null())), interrupted)?;
+    say::step("status");
+    ended_by_user(
+        process::visible(daemon.command(&["status"]).stdin(Stdio::null())),
+        interrupted,
+    )
+}
+
+/// A command that the user ended with Ctrl-C has not failed.
+fn ended_by_user(result: anyhow::Result<()>, interrupted: &AtomicBool) -> anyhow::Result<()> {
+    if interrupted.load(Ordering::Relaxed) {
+        Ok(())
+    } else {
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_with_a_fake_runtime_is_refused() {
+        let clean = r#"{"reason":"compiler-artifact","package_id":"a","features":["default"]}"#;
+        let fake = r#"{"reason":"compiler-artifact","package_id":"b","features":["fake-runtime"]}"#;
+        let script = r#"{"reason":"build-script-executed","package_id":"c"}"#;
+        assert!(refuse_fakes(&format!("{clean}\n{script}\nnot json\n")).is_ok());
+        let error = refuse_fakes(&format!("{clean}\n{fake}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("fake-runtime"), "{error}");
+    }
+
+    #[test]
+    fn two_homes_are_two_directories_and_go_away() {
+        let (one, two) = (Home::create().unwrap(), Home::create().unwrap());
+        assert_ne!(one.0, two.0);
+        let path = one.0.clone();
+        std::fs::create_dir_all(path.join("state")).unwrap();
+        std::fs::write(path.join("state/airunnerd.log"), "line\n").unwrap();
+        assert_eq!(logs_below(&path), [path.join("state/airunnerd.log")]);
+        drop(one);
+        assert!(!path.exists());
+    }
+}
