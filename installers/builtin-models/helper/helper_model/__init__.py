@@ -1,0 +1,1 @@
+"""Data, model, training, export and evaluation of the model ``builtin/helper``."""
