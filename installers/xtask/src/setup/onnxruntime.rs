@@ -1,7 +1,7 @@
 //! ONNX Runtime's shared library: taken where it is, or fetched once and checked.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
@@ -87,12 +87,13 @@ pub(super) fn stage(workspace: &Workspace) -> anyhow::Result<()> {
         .target
         .join("lib/airunner")
         .join(library_name(std::env::consts::OS));
-    if is_staged(&library, wheel.sha256) {
+    let record = workspace.cache().join("onnxruntime.checked");
+    if is_staged(&library, &record, wheel.sha256) {
         say::note(&format!("ONNX Runtime {VERSION}: in place"));
         return Ok(());
     }
     if library.is_file() && wheel::sha256_of(&library)? == wheel.sha256 {
-        return write_stamp(&library, wheel.sha256);
+        return write_stamp(&library, &record, wheel.sha256);
     }
     let python = super::system::python_with_pip()?;
     wheel::fetch(&python, wheel, &workspace.cache(), &library)?;
@@ -100,7 +101,7 @@ pub(super) fn stage(workspace: &Workspace) -> anyhow::Result<()> {
         "ONNX Runtime {VERSION}: checked and put at {}",
         library.display()
     ));
-    write_stamp(&library, wheel.sha256)
+    write_stamp(&library, &record, wheel.sha256)
 }
 
 fn wheel_for(system: &str, processor: &str) -> anyhow::Result<&'static Wheel> {
@@ -164,23 +165,17 @@ fn new_enough(version: &str) -> bool {
 }
 
 /// Whether the library is the one that was checked: same hash wanted, size and time unchanged.
-fn is_staged(library: &Path, sha256: &str) -> bool {
-    let (Some(wanted), Ok(found)) = (stamp(library, sha256), fs::read_to_string(stamp_path(library))) else {
-        return false;
-    };
-    wanted == found
+fn is_staged(library: &Path, record: &Path, sha256: &str) -> bool {
+    stamp(library, sha256).is_some_and(|wanted| fs::read_to_string(record).is_ok_and(|found| found == wanted))
 }
 
-fn write_stamp(library: &Path, sha256: &str) -> anyhow::Result<()> {
-    let path = stamp_path(library);
+fn write_stamp(library: &Path, record: &Path, sha256: &str) -> anyhow::Result<()> {
     let text = stamp(library, sha256).with_context(|| format!("cannot look at {}", library.display()))?;
-    let partial = wheel::partial_path(&path);
+    let parent = record.parent().context("the record has no directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let partial = wheel::partial_path(record);
     fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
-    wheel::publish(&partial, &path)
-}
-
-fn stamp_path(library: &Path) -> PathBuf {
-    library.with_file_name(".checked")
+    wheel::publish(&partial, record)
 }
 
 fn stamp(library: &Path, sha256: &str) -> Option<String> {
@@ -227,13 +222,14 @@ mod tests {
     fn a_changed_library_is_not_taken_for_the_checked_one() {
         let directory = tempfile::tempdir().unwrap();
         let library = directory.path().join("libonnxruntime.so.1");
+        let record = directory.path().join("cache/checked");
         fs::write(&library, "one").unwrap();
-        assert!(!is_staged(&library, "abc"));
-        write_stamp(&library, "abc").unwrap();
-        assert!(is_staged(&library, "abc"));
-        assert!(!is_staged(&library, "def"));
+        assert!(!is_staged(&library, &record, "abc"));
+        write_stamp(&library, &record, "abc").unwrap();
+        assert!(is_staged(&library, &record, "abc"));
+        assert!(!is_staged(&library, &record, "def"));
         fs::write(&library, "longer").unwrap();
-        assert!(!is_staged(&library, "abc"));
+        assert!(!is_staged(&library, &record, "abc"));
     }
 
     #[test]
