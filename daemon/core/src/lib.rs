@@ -17,7 +17,7 @@ pub mod time;
 pub mod tokenize;
 
 pub use breaker::CrashBreaker;
-pub use error::{ErrorKind, Fault};
+pub use error::{ErrorKind, Fault, chain};
 pub use keep_alive::KeepAlive;
 pub use name::ModelName;
 pub use time::Moment;
