@@ -1,11 +1,12 @@
 //! The yardstick: ONNX Runtime driven by the shortest loop that is right, and nothing around it.
 //!
-//!     bare_loop LIBRARY PACKAGE [prompt=512] [decode=128] [batch=1] [threads=2] [chunk=0] [rounds=1]
+//!     bare_loop LIBRARY PACKAGE THREADS
 //!
 //! PACKAGE is an ONNX Runtime GenAI directory whose graph shares its past and present buffers
-//! (`GroupQueryAttention`). Every row decodes greedily from a prompt of pseudo-random tokens; one
-//! JSON line per round is printed: `prompt_tokens_per_second` and `tokens_per_second` over all rows.
-//! `chunk` splits the prompt pass (0: in one piece; only for one row).
+//! (`GroupQueryAttention`). Every line of standard input is a round, such as `prompt=512 decode=128
+//! batch=1 chunk=0`: each row decodes greedily from a prompt of pseudo-random tokens, and one line of
+//! JSON says `prompt_tokens_per_second` and `tokens_per_second` over all rows. `chunk` splits the
+//! prompt pass (0: in one piece; only for one row).
 
 #![allow(
     clippy::print_stdout,
@@ -29,9 +30,7 @@ struct Plan {
     prompt: usize,
     decode: usize,
     batch: usize,
-    threads: usize,
     chunk: usize,
-    rounds: usize,
 }
 
 /// What the package says of its decoder.
@@ -49,13 +48,13 @@ fn main() -> anyhow::Result<()> {
         .next()
         .context("the first argument is ONNX Runtime's library")?;
     let directory = arguments.next().context("the second argument is a package")?;
-    let plan = Plan::parse(arguments)?;
+    let threads = arguments.next().context("the third argument is the number of threads")?.parse()?;
     let shape = Shape::read(&directory)?;
     let environment = ort::init_from(library)?.build()?;
-    let mut session = open(&environment, &format!("{directory}/{}", shape.file), plan.threads)
+    let mut session = open(&environment, &format!("{directory}/{}", shape.file), threads)
         .map_err(|error| anyhow::anyhow!("the session cannot be made: {error}"))?;
-    for _ in 0..plan.rounds {
-        println!("{}", round(&mut session, &shape, &plan)?);
+    for line in std::io::stdin().lines() {
+        println!("{}", round(&mut session, &shape, &Plan::parse(&line?)?)?);
     }
     Ok(())
 }
@@ -69,8 +68,9 @@ fn open(environment: &Environment, graph: &str, threads: usize) -> Result<Sessio
 }
 
 impl Plan {
-    fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let given: HashMap<String, usize> = arguments
+    fn parse(line: &str) -> anyhow::Result<Self> {
+        let given: HashMap<String, usize> = line
+            .split_whitespace()
             .map(|argument| {
                 let (name, value) = argument.split_once('=').context("arguments are name=value")?;
                 Ok((name.to_owned(), value.parse()?))
@@ -81,9 +81,7 @@ impl Plan {
             prompt: number("prompt", 512),
             decode: number("decode", 128),
             batch: number("batch", 1),
-            threads: number("threads", 2),
             chunk: number("chunk", 0),
-            rounds: number("rounds", 1),
         };
         ensure!(
             plan.chunk == 0 || plan.batch == 1,

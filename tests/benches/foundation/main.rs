@@ -1,0 +1,108 @@
+//! The figures of the foundation: daemon, worker and client against a bare ONNX Runtime loop on
+//! the same package, in one run. `cargo xtask bench` builds everything and calls this.
+//!
+//!     cargo bench -p airunner-tests --bench foundation -- --package DIR --bare-loop FILE [--rounds N]
+//!
+//! Prints a table in Markdown. Ratios are medians over interleaved rounds; nothing here passes or
+//! fails, a person compares with the bars.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
+
+mod answers;
+mod bare;
+mod idle;
+mod machine;
+mod memory;
+mod rounds;
+mod speed;
+
+use std::path::PathBuf;
+
+use airunner_core::ModelName;
+use airunner_ipc_client::{Client, Endpoint};
+use airunner_tests::{Daemon, Home};
+use anyhow::Context;
+
+/// One line of the table.
+pub(crate) struct Figure {
+    what: String,
+    bar: &'static str,
+    measured: String,
+}
+
+impl Figure {
+    pub(crate) fn new(what: impl Into<String>, bar: &'static str, measured: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            bar,
+            measured: measured.into(),
+        }
+    }
+}
+
+/// What every measurement needs.
+pub(crate) struct Bench {
+    pub(crate) daemon: Daemon,
+    pub(crate) client: Client,
+    pub(crate) model: ModelName,
+    pub(crate) package: PathBuf,
+    pub(crate) bare_loop: PathBuf,
+    pub(crate) rounds: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (mut package, mut bare_loop, mut rounds) = (None, None, 5);
+    while let Some(option) = arguments.next() {
+        let value = arguments
+            .next()
+            .with_context(|| format!("{option} needs a value"))?;
+        match option.as_str() {
+            "--package" => package = Some(PathBuf::from(value)),
+            "--bare-loop" => bare_loop = Some(PathBuf::from(value)),
+            "--rounds" => rounds = value.parse()?,
+            _ => anyhow::bail!("unknown option {option}"),
+        }
+    }
+    let package = std::path::absolute(package.context("--package DIR is missing")?)?;
+    let bare_loop = bare_loop.context("--bare-loop FILE is missing")?;
+
+    let mut figures = idle::measure(rounds).await?;
+    let bench = prepare(package, bare_loop, rounds).await?;
+    figures.extend(speed::alone(&bench).await?);
+    figures.extend(speed::together(&bench).await?);
+    figures.push(answers::second_turn(&bench).await?);
+    figures.extend(answers::cancel(&bench).await?);
+    figures.push(memory::after_unload(&bench).await?);
+    bench.daemon.stop().await;
+
+    println!("{}\n", machine::describe());
+    println!("| what | bar | measured |\n|---|---|---|");
+    for figure in figures {
+        println!("| {} | {} | {} |", figure.what, figure.bar, figure.measured);
+    }
+    Ok(())
+}
+
+async fn prepare(package: PathBuf, bare_loop: PathBuf, rounds: usize) -> anyhow::Result<Bench> {
+    let daemon = Daemon::start_in(Home::new()).await;
+    let path = package.to_str().context("the package's path is not text")?;
+    daemon
+        .home
+        .cli()
+        .run(&["models", "import", path, "--name", "bench"])
+        .await
+        .succeeded();
+    let status = daemon.home.cli().json(&["status"]).await;
+    let socket = status["socket"].as_str().context("status names the socket")?;
+    let client = Client::connect(&Endpoint::at(socket.into())).await?;
+    Ok(Bench {
+        daemon,
+        client,
+        model: ModelName::new("bench")?,
+        package,
+        bare_loop,
+        rounds,
+    })
+}
