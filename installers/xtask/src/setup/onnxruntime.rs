@@ -93,6 +93,7 @@ pub(super) fn stage(workspace: &Workspace) -> anyhow::Result<()> {
         return Ok(());
     }
     if library.is_file() && wheel::sha256_of(&library)? == wheel.sha256 {
+        say::note(&format!("ONNX Runtime {VERSION}: in place, and checked again"));
         return write_stamp(&library, &record, wheel.sha256);
     }
     let python = super::system::python_with_pip()?;
@@ -143,13 +144,12 @@ fn check_own_library(path: &Path) -> anyhow::Result<()> {
     let Some(python) = process::find_program(&["python3", "python"]) else {
         return Ok(());
     };
-    let version =
-        process::output(Command::new(python).args(["-c", ASK_VERSION]).arg(path)).with_context(|| {
-            format!(
-                "ORT_DYLIB_PATH names {}, which is no ONNX Runtime library: correct or unset it",
-                path.display()
-            )
-        })?;
+    let Ok(version) = process::output(Command::new(python).args(["-c", ASK_VERSION]).arg(path)) else {
+        bail!(
+            "ORT_DYLIB_PATH names {}, which cannot be loaded as ONNX Runtime: correct or unset it",
+            path.display()
+        );
+    };
     if !new_enough(version.trim()) {
         bail!(
             "ORT_DYLIB_PATH names ONNX Runtime {}, and at least 1.{OLDEST_MINOR} is needed: correct or unset it",
