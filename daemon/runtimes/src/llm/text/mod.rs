@@ -5,12 +5,33 @@
 //!
 //! ```ignore
 //! let text = TextModel::load(&directory, &eos_token_ids)?;      // once per model; Send + Sync, share by Arc
-//! let prompt = text.prompt(&request.input, context_length)?;    // Prompt { tokens: Vec<u32>, .. }; may block: not on the engine's thread
-//! let mut output = text.output(&request, &prompt);              // once per request
+//! let prompt = text.prompt(&request.input, context_length)?;    // may take long: not on the engine's thread
+//! let mut output = text.output(&request, &prompt, fresh_seed);  // once per request
 //!
 //! let sampled = sampler.sample(&logits)?;                       // sampling::Sampled { token, logprobs }
-//! events.extend(output.push(&sampled));                         // Vec<GenerateEvent>: Text, Reasoning, ToolCall
+//! events.extend(output.push(&sampled));                         // Text, Reasoning, ToolCall
 //! if output.stopped() { .. }                                    // end of sequence or a stop string
 //! events.extend(output.finish());                               // what was held back
 //! let reason = output.finish_reason();                          // Stop, ToolCalls, or Length when not stopped
 //! ```
+
+mod config;
+mod eos;
+mod files;
+mod model;
+mod output;
+mod parse;
+mod stop;
+mod stream;
+mod template;
+mod tokenizer;
+
+pub use config::{SpecialTokens, TokenizerConfig};
+pub use eos::EosSet;
+pub use model::{Prompt, TextModel};
+pub use output::Output;
+pub use parse::{OutputFormat, OutputParser, Parsed};
+pub use stop::StopMatcher;
+pub use stream::TextStream;
+pub use template::{ChatTemplate, TemplateError};
+pub use tokenizer::{Tokenizer, TokenizerError};

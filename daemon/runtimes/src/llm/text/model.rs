@@ -1,0 +1,210 @@
+//! The text side of one loaded package.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use airunner_core::chat::Conversation;
+use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::{ErrorKind, Fault};
+use jiff::Zoned;
+
+use super::config::TokenizerConfig;
+use super::eos::EosSet;
+use super::output::Output;
+use super::parse::{OutputFormat, OutputParser};
+use super::stop::StopMatcher;
+use super::stream::TextStream;
+use super::template::{ChatTemplate, TemplateError};
+use super::tokenizer::{Tokenizer, TokenizerError};
+
+/// Tokenizer, chat templates and formats of a package.
+#[derive(Debug)]
+pub struct TextModel {
+    tokenizer: Tokenizer,
+    config: TokenizerConfig,
+    template: Option<Result<ChatTemplate, Fault>>,
+    tool_template: Option<Result<ChatTemplate, Fault>>,
+    eos: Arc<EosSet>,
+    format: OutputFormat,
+}
+
+/// A prompt as the model reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    pub tokens: Vec<u32>,
+    /// `None` for a raw prompt.
+    conversation: Option<Turn>,
+}
+
+/// What the answer to a conversation depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Turn {
+    /// The prompt ends inside the model's reasoning.
+    opened: bool,
+    /// Names of the functions the model may call.
+    tools: Vec<String>,
+}
+
+impl TextModel {
+    /// `declared_eos` are the end-of-sequence ids of `config.json`, `generation_config.json` and
+    /// `genai_config.json`. A package without a usable chat template answers raw prompts only.
+    pub fn load(directory: &Path, declared_eos: &[u32]) -> Result<Self, Fault> {
+        let config = TokenizerConfig::load(directory)?;
+        let tokenizer = Tokenizer::load(directory)?;
+        let compile = |source: &Option<String>| {
+            let compiled =
+                |source| ChatTemplate::compile(source, &config.special_tokens).map_err(Fault::from);
+            source.as_deref().map(compiled)
+        };
+        let (template, tool_template) = (compile(&config.template), compile(&config.tool_template));
+        let sources = [&config.template, &config.tool_template].into_iter().flatten();
+        let source = sources.map(String::as_str).collect::<Vec<_>>().join("\n");
+        let eos_token = config.special_tokens.get("eos_token");
+        Ok(Self {
+            eos: Arc::new(EosSet::new(declared_eos, eos_token, Some(&source), &tokenizer)),
+            format: OutputFormat::detect(&source, |text| tokenizer.token_to_id(text).is_some()),
+            tokenizer,
+            config,
+            template,
+            tool_template,
+        })
+    }
+
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    #[must_use]
+    pub fn eos(&self) -> &EosSet {
+        &self.eos
+    }
+
+    /// Whether the package can answer conversations.
+    #[must_use]
+    pub fn has_chat_template(&self) -> bool {
+        matches!(self.template, Some(Ok(_)))
+    }
+
+    /// The tokens of a request's input, or why they do not leave room for an answer in a context
+    /// of `context_length`. May take seconds for a long text.
+    pub fn prompt(&self, input: &Input, context_length: usize) -> Result<Prompt, Fault> {
+        let most = context_length.saturating_sub(1);
+        let prompt = match input {
+            Input::Raw(text) => {
+                let tokens = self.tokenizer.encode_bounded(text, true, most);
+                let tokens = self.with_bos(tokens.map_err(|error| too_long(error, context_length))?);
+                Prompt {
+                    tokens,
+                    conversation: None,
+                }
+            }
+            Input::Conversation(conversation) => {
+                let rendered = self.render(conversation, &Zoned::now())?;
+                let tokens = self.tokenizer.encode_bounded(&rendered, false, most);
+                let mut tokens = tokens.map_err(|error| too_long(error, context_length))?;
+                self.drop_second_bos(&mut tokens);
+                let turn = Turn {
+                    opened: self.format.is_opened_by(&rendered),
+                    tools: conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
+                };
+                Prompt {
+                    tokens,
+                    conversation: Some(turn),
+                }
+            }
+        };
+        if prompt.tokens.is_empty() {
+            return Err(Fault::invalid(
+                "the prompt is empty for this model's tokenizer: send some text",
+            ));
+        }
+        Ok(prompt)
+    }
+
+    /// Ids of a text, for those who want to count; nothing is too long here but for the time it takes.
+    pub fn tokenize(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, Fault> {
+        let tokens = self.tokenizer.encode(text, add_special_tokens)?;
+        Ok(if add_special_tokens {
+            self.with_bos(tokens)
+        } else {
+            tokens
+        })
+    }
+
+    /// The conversation as the chat template writes it, ready for the assistant's answer.
+    pub fn render(&self, conversation: &Conversation, now: &Zoned) -> Result<String, Fault> {
+        let with_tools = self
+            .tool_template
+            .as_ref()
+            .filter(|_| !conversation.tools.is_empty());
+        match with_tools.or(self.template.as_ref()) {
+            None => Err(TemplateError::Missing.into()),
+            Some(Err(fault)) => Err(fault.clone()),
+            Some(Ok(template)) => Ok(template.render(conversation, true, now)?),
+        }
+    }
+
+    /// What takes the answer's tokens. `seed` makes the ids of tool calls: it must differ from
+    /// request to request.
+    #[must_use]
+    pub fn output(&self, request: &GenerateRequest, prompt: &Prompt, seed: u64) -> Output {
+        let (stream, parser) = match &prompt.conversation {
+            None => (TextStream::continuing(), OutputParser::plain()),
+            Some(turn) => {
+                let marks = self.format.marks(!turn.tools.is_empty());
+                let shown = marks
+                    .filter_map(|mark| self.tokenizer.token_to_id(mark))
+                    .collect();
+                let parser = OutputParser::new(self.format, turn.opened, turn.tools.clone(), seed);
+                (TextStream::alone(&self.tokenizer).showing(shown), parser)
+            }
+        };
+        let stops = StopMatcher::new(&request.stop);
+        Output::new(
+            self.tokenizer.clone(),
+            Arc::clone(&self.eos),
+            stream,
+            stops,
+            parser,
+        )
+    }
+
+    fn bos(&self) -> Option<u32> {
+        self.tokenizer
+            .token_to_id(self.config.special_tokens.get("bos_token")?)
+    }
+
+    /// Raw text begins with one begin-of-sequence token if the package wants one.
+    fn with_bos(&self, mut tokens: Vec<u32>) -> Vec<u32> {
+        self.drop_second_bos(&mut tokens);
+        if let (Some(true), Some(bos)) = (self.config.add_bos_token, self.bos())
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens
+    }
+
+    /// Template and tokenizer, or template and message, may both have written one.
+    fn drop_second_bos(&self, tokens: &mut Vec<u32>) {
+        let Some(bos) = self.bos() else { return };
+        while tokens.starts_with(&[bos, bos]) {
+            tokens.remove(0);
+        }
+    }
+}
+
+fn too_long(error: TokenizerError, context_length: usize) -> Fault {
+    let Some((tokens, exactly)) = error.too_many() else {
+        return error.into();
+    };
+    let about = if exactly { "" } else { "at least " };
+    Fault::new(
+        ErrorKind::ContextLengthExceeded,
+        format!(
+            "the prompt has {about}{tokens} tokens and this model's context holds {context_length}, of which \
+             the answer needs at least one: shorten the prompt, or load a model with a longer context"
+        ),
+    )
+}

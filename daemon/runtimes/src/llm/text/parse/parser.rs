@@ -1,0 +1,328 @@
+//! The parser of one answer.
+
+use airunner_core::generate::ToolCallDelta;
+
+use super::calls::{Call, Json, calls, json};
+use super::format::{CallFormat, OutputFormat};
+use super::identifier::Identifiers;
+use crate::llm::text::stop::overlap;
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    Text(String),
+    Reasoning(String),
+    Call(ToolCallDelta),
+}
+
+/// Takes an answer apart as it comes, and holds back only what may yet turn out to be a mark.
+#[derive(Clone, Debug)]
+pub struct OutputParser {
+    format: OutputFormat,
+    /// The functions the model may call.
+    tools: Vec<String>,
+    identifiers: Identifiers,
+    calls_made: u32,
+    place: Place,
+    /// Nothing but white space came since the beginning, the reasoning's end or the last call.
+    fresh: bool,
+    /// The reasoning is over, or there is text already.
+    reasoned: bool,
+    held: String,
+    /// Bytes of the held JSON when it was last looked at.
+    tried: usize,
+}
+
+/// Where in the answer the held text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Text,
+    /// `begun` once anything but white space came.
+    Reasoning {
+        begun: bool,
+    },
+    /// Behind the mark that begins calls; whether the mark was written.
+    Calls {
+        format: CallFormat,
+        marked: bool,
+    },
+}
+
+/// Whether the held text may be looked at again at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Again,
+    Wait,
+}
+
+impl OutputParser {
+    /// `opened` if the prompt ended inside the reasoning; `tools` are the names of the functions
+    /// the model may call; `seed` makes the ids of its calls.
+    #[must_use]
+    pub fn new(format: OutputFormat, opened: bool, tools: Vec<String>, seed: u64) -> Self {
+        let format = OutputFormat {
+            calls: format.calls.filter(|_| !tools.is_empty()),
+            ..format
+        };
+        Self {
+            format,
+            tools,
+            identifiers: Identifiers::new(seed),
+            calls_made: 0,
+            place: if opened {
+                Place::Reasoning { begun: false }
+            } else {
+                Place::Text
+            },
+            fresh: true,
+            reasoned: opened,
+            held: String::new(),
+            tried: 0,
+        }
+    }
+
+    /// For a raw prompt: everything is text.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::new(OutputFormat::default(), false, Vec::new(), 0)
+    }
+
+    /// How many tools the model called.
+    #[must_use]
+    pub fn calls_made(&self) -> u32 {
+        self.calls_made
+    }
+
+    #[must_use]
+    pub fn push(&mut self, text: &str) -> Vec<Parsed> {
+        let mut pieces = Vec::new();
+        self.held.push_str(text);
+        while !self.held.is_empty() && self.step(&mut pieces) == Progress::Again {}
+        pieces
+    }
+
+    /// What was held back, at the end of the answer.
+    #[must_use]
+    pub fn finish(&mut self) -> Vec<Parsed> {
+        let mut pieces = Vec::new();
+        let held = std::mem::take(&mut self.held);
+        match self.place {
+            Place::Text if held.trim().is_empty() && self.after_something() => {}
+            Place::Text => show(&mut pieces, Parsed::Text, &held),
+            Place::Reasoning { begun: false } => {}
+            Place::Reasoning { begun: true } => show(&mut pieces, Parsed::Reasoning, held.trim_end()),
+            Place::Calls { format, marked } => self.finish_calls(format, marked, &held, &mut pieces),
+        }
+        pieces
+    }
+
+    /// A call without its end is still a call if it is whole.
+    fn finish_calls(&mut self, format: CallFormat, marked: bool, held: &str, pieces: &mut Vec<Parsed>) {
+        let whole = match json(held) {
+            Json::Whole(value, end) if held[end..].trim().is_empty() => calls(&value),
+            Json::Whole(..) | Json::Begun | Json::Broken => None,
+        };
+        match whole.filter(|found| self.are_known(format, found)) {
+            Some(found) => self.emit(found, pieces),
+            None => show(pieces, Parsed::Text, &(mark(format, marked).to_owned() + held)),
+        }
+    }
+
+    fn step(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
+        match self.place {
+            Place::Text if self.fresh => self.beginning(),
+            Place::Text => self.text(pieces),
+            Place::Reasoning { begun } => self.reasoning(begun, pieces),
+            Place::Calls {
+                format: CallFormat::Tagged,
+                ..
+            } => self.tagged(pieces),
+            Place::Calls { format, marked } => self.untagged(format, marked, pieces),
+        }
+    }
+
+    /// Where reasoning and bare calls may begin.
+    fn beginning(&mut self) -> Progress {
+        let begun = self.held.trim_start();
+        if begun.is_empty() {
+            return if self.may_wait_for_a_mark() {
+                Progress::Wait
+            } else {
+                self.is_text()
+            };
+        }
+        if let Some(tags) = self.format.reasoning.filter(|_| !self.reasoned) {
+            if let Some(rest) = begun.strip_prefix(tags.open) {
+                self.held = rest.to_owned();
+                self.reasoned = true;
+                self.place = Place::Reasoning { begun: false };
+                return Progress::Again;
+            }
+            if tags.open.starts_with(begun) {
+                return Progress::Wait;
+            }
+        }
+        if self.format.calls == Some(CallFormat::Bare) && begun.starts_with('{') {
+            self.held = begun.to_owned();
+            self.place = Place::Calls {
+                format: CallFormat::Bare,
+                marked: false,
+            };
+            return Progress::Again;
+        }
+        self.is_text()
+    }
+
+    fn may_wait_for_a_mark(&self) -> bool {
+        let reasoning = self.format.reasoning.is_some() && !self.reasoned;
+        reasoning || self.after_something() || self.format.calls == Some(CallFormat::Bare)
+    }
+
+    /// White space behind the reasoning or a call belongs to neither and is not shown.
+    fn after_something(&self) -> bool {
+        self.calls_made > 0 || (self.reasoned && self.fresh)
+    }
+
+    fn is_text(&mut self) -> Progress {
+        if self.after_something() {
+            self.held = self.held.trim_start().to_owned();
+        }
+        self.fresh = false;
+        self.reasoned = true;
+        Progress::Again
+    }
+
+    fn text(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
+        let Some(format) = self.format.calls else {
+            show(pieces, Parsed::Text, &std::mem::take(&mut self.held));
+            return Progress::Wait;
+        };
+        let open = format.open();
+        if let Some(start) = self.held.find(open) {
+            show(pieces, Parsed::Text, &self.held[..start]);
+            self.held = self.held[start + open.len()..].to_owned();
+            self.place = Place::Calls { format, marked: true };
+            return Progress::Again;
+        }
+        let rest = self.held.split_off(self.held.len() - overlap(&self.held, open));
+        show(pieces, Parsed::Text, &std::mem::replace(&mut self.held, rest));
+        Progress::Wait
+    }
+
+    fn reasoning(&mut self, begun: bool, pieces: &mut Vec<Parsed>) -> Progress {
+        let Some(tags) = self.format.reasoning else {
+            return self.is_text();
+        };
+        if !begun {
+            self.held = self.held.trim_start().to_owned();
+            self.place = Place::Reasoning {
+                begun: !self.held.is_empty(),
+            };
+            return if self.held.is_empty() {
+                Progress::Wait
+            } else {
+                Progress::Again
+            };
+        }
+        if let Some(end) = self.held.find(tags.close) {
+            show(pieces, Parsed::Reasoning, self.held[..end].trim_end());
+            self.held = self.held[end + tags.close.len()..].to_owned();
+            self.place = Place::Text;
+            return Progress::Again;
+        }
+        let body = &self.held[..self.held.len() - overlap(&self.held, tags.close)];
+        let rest = self.held.split_off(body.trim_end().len());
+        show(
+            pieces,
+            Parsed::Reasoning,
+            &std::mem::replace(&mut self.held, rest),
+        );
+        Progress::Wait
+    }
+
+    /// Between `<tool_call>` and `</tool_call>`.
+    fn tagged(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
+        const CLOSE: &str = "</tool_call>";
+        let Some(end) = self.held.find(CLOSE) else {
+            return Progress::Wait;
+        };
+        let rest = self.held.split_off(end + CLOSE.len());
+        let whole = std::mem::replace(&mut self.held, rest);
+        self.place = Place::Text;
+        match serde_json::from_str(whole[..end].trim())
+            .ok()
+            .and_then(|value| calls(&value))
+        {
+            Some(found) => self.emit(found, pieces),
+            None => show(
+                pieces,
+                Parsed::Text,
+                &(CallFormat::Tagged.open().to_owned() + &whole),
+            ),
+        }
+        Progress::Again
+    }
+
+    /// JSON that ends by itself.
+    fn untagged(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) -> Progress {
+        // A long one is not read again for each token: only a bracket can complete it, and being
+        // broken is found out soon enough.
+        let closed = self.held[self.tried..].contains([']', '}']);
+        if !closed && self.held.len() < 2 * self.tried {
+            return Progress::Wait;
+        }
+        self.tried = self.held.len();
+        let found = match json(&self.held) {
+            Json::Begun => return Progress::Wait,
+            Json::Whole(value, end) => calls(&value)
+                .filter(|found| self.are_known(format, found))
+                .map(|found| (found, end)),
+            Json::Broken => None,
+        };
+        self.place = Place::Text;
+        self.tried = 0;
+        match found {
+            Some((found, end)) => {
+                self.held = self.held[end..].trim_start_matches(';').to_owned();
+                self.emit(found, pieces);
+            }
+            None => {
+                show(pieces, Parsed::Text, mark(format, marked));
+                self.fresh = false;
+                // The held text is not looked through for the same mark again.
+                show(pieces, Parsed::Text, &std::mem::take(&mut self.held));
+            }
+        }
+        Progress::Again
+    }
+
+    /// A bare object is a call only if it names a function that the model may call.
+    fn are_known(&self, format: CallFormat, found: &[Call]) -> bool {
+        format != CallFormat::Bare || found.iter().all(|call| self.tools.contains(&call.name))
+    }
+
+    fn emit(&mut self, found: Vec<Call>, pieces: &mut Vec<Parsed>) {
+        for call in found {
+            let id = call.id.unwrap_or_else(|| self.identifiers.next());
+            pieces.push(Parsed::Call(ToolCallDelta {
+                index: self.calls_made,
+                id: Some(id),
+                name: Some(call.name),
+                arguments: serde_json::Value::Object(call.arguments).to_string(),
+            }));
+            self.calls_made += 1;
+        }
+        self.fresh = true;
+        self.reasoned = true;
+    }
+}
+
+const fn mark(format: CallFormat, marked: bool) -> &'static str {
+    if marked { format.open() } else { "" }
+}
+
+fn show(pieces: &mut Vec<Parsed>, kind: fn(String) -> Parsed, text: &str) {
+    if !text.is_empty() {
+        pieces.push(kind(text.to_owned()));
+    }
+}

@@ -1,0 +1,112 @@
+//! Chat templates: a conversation to the text its model was trained on.
+//!
+//! A template is a program from the internet. It runs with a budget of steps and memory, without
+//! files, other templates, clock or environment, and renders what Hugging Face transformers would
+//! render: the same settings, variables, functions and JSON.
+
+mod budget;
+mod context;
+mod error;
+mod functions;
+mod json;
+mod methods;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use airunner_core::chat::Conversation;
+use jiff::Zoned;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Value};
+
+pub use error::TemplateError;
+
+use super::config::SpecialTokens;
+
+const NAME: &str = "chat_template";
+/// The longest published templates have about 20 kB.
+const SOURCE_LIMIT: usize = 1 << 20;
+
+/// A compiled chat template.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    special_tokens: Arc<SpecialTokens>,
+    /// The template asks whether a content is none.
+    content_may_be_none: bool,
+}
+
+impl ChatTemplate {
+    pub fn compile(source: &str, special_tokens: &SpecialTokens) -> Result<Self, TemplateError> {
+        if source.len() > SOURCE_LIMIT {
+            return Err(TemplateError::TooLarge {
+                bytes: source.len(),
+                limit: SOURCE_LIMIT,
+            });
+        }
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build();
+        environment.set_syntax(syntax.map_err(TemplateError::Syntax)?);
+        environment.set_recursion_limit(budget::RECURSION_LIMIT);
+        environment.set_unknown_method_callback(methods::call);
+        environment.add_filter("tojson", json::tojson);
+        environment.add_function("raise_exception", functions::raise_exception);
+        environment.remove_global("debug");
+        let source = source::without_generation_tags(source);
+        environment
+            .add_template_owned(NAME, source.clone())
+            .map_err(TemplateError::Syntax)?;
+        let special_tokens = Arc::new(special_tokens.clone());
+        Ok(Self {
+            environment,
+            special_tokens,
+            content_may_be_none: source::asks_for_no_content(&source),
+        })
+    }
+
+    /// The conversation as text; with the beginning of the assistant's next turn if
+    /// `add_generation_prompt`. `now` is what `strftime_now` tells.
+    pub fn render(
+        &self,
+        conversation: &Conversation,
+        add_generation_prompt: bool,
+        now: &Zoned,
+    ) -> Result<String, TemplateError> {
+        let mut context = context::special(&self.special_tokens);
+        context.extend(context::conversation(conversation, self.content_may_be_none));
+        context.push((
+            "add_generation_prompt".to_owned(),
+            Value::from(add_generation_prompt),
+        ));
+        context.extend(context::variables(&conversation.template_variables));
+        self.render_context(context, now)
+    }
+
+    /// Renders with exactly these variables, as a JSON object.
+    pub fn render_variables(
+        &self,
+        variables: &serde_json::Map<String, serde_json::Value>,
+        now: &Zoned,
+    ) -> Result<String, TemplateError> {
+        self.render_context(context::variables(variables).collect(), now)
+    }
+
+    fn render_context(
+        &self,
+        mut context: Vec<(String, Value)>,
+        now: &Zoned,
+    ) -> Result<String, TemplateError> {
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(budget::fuel(&context)));
+        context.push(("strftime_now".to_owned(), functions::strftime_now(now)));
+        let template = environment.get_template(NAME).map_err(TemplateError::Syntax)?;
+        template
+            .render(context.into_iter().collect::<Value>())
+            .map_err(TemplateError::from_rendering)
+    }
+}
