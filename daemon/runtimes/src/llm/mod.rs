@@ -1,25 +1,19 @@
 //! Language models.
+//!
+//! [`text`] turns words into tokens and back, [`sampling`] chooses tokens; here the graph is
+//! opened and driven: [`session`] and [`interface`] know ONNX Runtime, [`kv`] keeps what was
+//! computed, [`engine`] runs many requests at once.
 
+mod engine;
+mod error;
+mod interface;
+mod kv;
+mod language_model;
 pub mod sampling;
+mod session;
+mod tensor;
 pub mod text;
+mod threads;
 
-use airunner_core::model::{LoadProgress, LoadStage};
-use airunner_core::{ErrorKind, Fault};
-
-use crate::package::Package;
-use crate::{LlmRuntime, LoadOptions};
-
-pub(crate) fn load(
-    options: &LoadOptions,
-    progress: &mut dyn FnMut(LoadProgress),
-) -> Result<Box<dyn LlmRuntime>, Fault> {
-    progress(LoadProgress {
-        stage: LoadStage::Checking,
-        fraction: 0.0,
-    });
-    let package = Package::open(&options.directory)?;
-    Err(Fault::new(
-        ErrorKind::ModelIncompatible,
-        format!("{} cannot be run", package.variant()),
-    ))
-}
+pub(crate) use error::ComputeError;
+pub(crate) use language_model::load;

@@ -1,6 +1,7 @@
 //! The settings of a package, whichever files they come from.
 
 use airunner_core::generate::Sampling;
+use serde_json::Value;
 
 use super::{Document, Files, PackageError};
 
@@ -21,6 +22,8 @@ pub struct ModelConfig {
     pub key_value_heads: Option<u32>,
     /// For graphs whose cache inputs do not tell.
     pub head_size: Option<u32>,
+    /// Tokens that end an answer, of all settings files.
+    pub end_tokens: Vec<u32>,
     /// The package's own defaults.
     pub sampling: Sampling,
     /// For a person.
@@ -35,6 +38,7 @@ impl ModelConfig {
         };
         if let Some(document) = Document::read_if_present(files, HF_GENERATION)? {
             config.sampling = sampling(&document, "")?;
+            config.end_tokens.extend(end_tokens(&document, "eos_token_id")?);
         }
         Ok(config)
     }
@@ -71,6 +75,7 @@ impl ModelConfig {
             key_value_heads: count(&["num_key_value_heads", "num_kv_heads", "n_head_kv"])?
                 .or(attention_heads),
             head_size,
+            end_tokens: end_tokens(document, &format!("{part}eos_token_id"))?,
             ..Self::default()
         })
     }
@@ -85,6 +90,7 @@ impl ModelConfig {
                 "model.decoder.num_attention_heads",
             ])?,
             head_size: document.count("model.decoder.head_size")?,
+            end_tokens: end_tokens(document, "model.eos_token_id")?,
             sampling: sampling(document, "search.")?,
             warnings: Vec::new(),
         };
@@ -119,6 +125,26 @@ fn sampling(document: &Document, part: &str) -> Result<Sampling, PackageError> {
     Ok(sampling)
 }
 
+/// One token id or a list of them.
+fn end_tokens(document: &Document, field: &str) -> Result<Vec<u32>, PackageError> {
+    let Some(value) = document.get(field) else {
+        return Ok(Vec::new());
+    };
+    let wrong = || document.wrong(field, "a token id or a list of them", value);
+    let id = |value: &Value| {
+        value
+            .as_u64()
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(wrong)
+    };
+    match value.as_array() {
+        Some(list) => list.iter().map(id).collect(),
+        // -1 means "none" in some packages.
+        None if value.as_i64() == Some(-1) => Ok(Vec::new()),
+        None => Ok(vec![id(value)?]),
+    }
+}
+
 /// Native code that a package asks to load is never loaded.
 fn ignored_libraries(document: &Document) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -132,13 +158,11 @@ fn ignored_libraries(document: &Document) -> Vec<String> {
             ));
         }
     }
-    let providers = options
-        .get("provider_options")
-        .and_then(serde_json::Value::as_array);
+    let providers = options.get("provider_options").and_then(Value::as_array);
     for provider in providers
         .into_iter()
         .flatten()
-        .filter_map(serde_json::Value::as_object)
+        .filter_map(Value::as_object)
         .flatten()
     {
         let names_library = provider

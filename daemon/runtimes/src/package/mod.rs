@@ -13,7 +13,7 @@ mod variant;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
 use airunner_core::model::{ModelKind, PackageFile, PackageFormat};
@@ -110,6 +110,11 @@ impl Package {
     #[must_use]
     pub fn variant(&self) -> &str {
         self.variants.first().map_or("", String::as_str)
+    }
+
+    /// Where that file is.
+    pub(crate) fn graph_path(&self) -> Result<PathBuf, PackageError> {
+        self.files.locate(self.variant()).map(|(path, _)| path)
     }
 
     /// What the variant's graph contains.

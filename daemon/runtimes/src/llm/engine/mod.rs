@@ -1,0 +1,180 @@
+//! Many requests on one model: a thread owns the model and steps through the sequences, decodes
+//! of all of them together and prompts in pieces.
+//!
+//! Owns queue, batch and the slots of finished conversations. Decisions are pure
+//! ([`schedule`], [`placement`]); the loop is [`worker`]. No reader is ever waited for on the
+//! engine's thread: [`courier`] does that.
+
+mod courier;
+mod interrupt;
+mod placement;
+mod sampling_pool;
+mod schedule;
+mod sequence;
+mod worker;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use airunner_core::generate::GenerateEvent;
+use airunner_core::{ErrorKind, Fault};
+use tokio::sync::mpsc;
+
+use super::kv::Cache;
+use super::sampling::Sampler;
+use super::session::Model;
+use super::text::Output;
+use courier::Courier;
+use interrupt::Interrupt;
+use sequence::{CHANNEL, Place, Request};
+use worker::{Slot, Worker};
+
+/// How long a reader may read nothing at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// When a refused request may come again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// How an engine works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineOptions {
+    pub(crate) parallel_requests: usize,
+    pub(crate) queue_length: usize,
+    pub(crate) prompt_chunk: usize,
+    pub(crate) threads: usize,
+}
+
+/// What the engine is to compute.
+pub(crate) struct Work {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) sampler: Sampler,
+    pub(crate) output: Output,
+    /// Tokens the answer may have.
+    pub(crate) limit: usize,
+    pub(crate) arrived: Instant,
+}
+
+/// The handle. Dropping it stops the computation, ends the thread and frees the model.
+pub(crate) struct Engine {
+    requests: Option<SyncSender<Box<Request>>>,
+    /// Requests that wait or are at work.
+    taken: Arc<AtomicUsize>,
+    options: EngineOptions,
+    interrupt: Interrupt,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A place in the queue, taken before the prompt is tokenized.
+pub(crate) struct Ticket(Place);
+
+impl Engine {
+    pub(crate) fn start(model: Model, cache: Box<dyn Cache>, options: EngineOptions) -> Result<Self, Fault> {
+        Self::start_patient(model, cache, options, PATIENCE)
+    }
+
+    fn start_patient(
+        model: Model,
+        cache: Box<dyn Cache>,
+        options: EngineOptions,
+        patience: Duration,
+    ) -> Result<Self, Fault> {
+        let internal = |error: std::io::Error| Fault::internal(format!("cannot start a thread: {error}"));
+        let courier = Arc::new(Courier::start(patience).map_err(internal)?);
+        let interrupt = Interrupt::new(Arc::clone(&model.run_options));
+        let (sender, requests) = sync_channel(options.parallel_requests + options.queue_length);
+        let prompt_chunk = if cache.keeps() {
+            options.prompt_chunk.max(1)
+        } else {
+            usize::MAX
+        };
+        let worker = Worker {
+            model,
+            cache,
+            slots: (0..options.parallel_requests).map(|_| Slot::Free).collect(),
+            waiting: VecDeque::new(),
+            requests,
+            courier,
+            interrupt: interrupt.clone(),
+            prompt_chunk,
+            threads: options.threads,
+            patience,
+            clock: 0,
+        };
+        let thread = std::thread::Builder::new()
+            .name("llm-engine".to_owned())
+            .spawn(move || run(worker))
+            .map_err(internal)?;
+        Ok(Self {
+            requests: Some(sender),
+            taken: Arc::default(),
+            options,
+            interrupt,
+            thread: Some(thread),
+        })
+    }
+
+    /// A place, or why there is none.
+    pub(crate) fn ticket(&self) -> Result<Ticket, Fault> {
+        let EngineOptions {
+            parallel_requests,
+            queue_length,
+            ..
+        } = self.options;
+        Place::take(&self.taken, parallel_requests + queue_length)
+            .map(Ticket)
+            .ok_or_else(|| {
+                let message = format!("{queue_length} requests wait for this model already: try again later");
+                Fault::new(ErrorKind::QueueFull, message).retry_after(RETRY_AFTER)
+            })
+    }
+
+    pub(crate) fn submit(
+        &self,
+        ticket: Ticket,
+        work: Work,
+    ) -> Result<mpsc::Receiver<Result<GenerateEvent, Fault>>, Fault> {
+        let (events, receiver) = mpsc::channel(CHANNEL);
+        let request = Box::new(Request {
+            prompt: work.prompt,
+            sampler: work.sampler,
+            output: work.output,
+            limit: work.limit,
+            events,
+            arrived: work.arrived,
+            place: ticket.0,
+            position: None,
+        });
+        let sent = self.requests.as_ref().map(|requests| requests.try_send(request));
+        match sent {
+            Some(Ok(())) => Ok(receiver),
+            Some(Err(TrySendError::Full(_))) => Err(Fault::internal("the engine does not take requests")),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(died()),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.interrupt.stop();
+        self.requests = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn died() -> Fault {
+    Fault::internal("the model's engine has died: unload the model and load it again; the log says more")
+}
+
+/// The body of the engine's thread. Whatever happens, every reader hears of it.
+fn run(mut worker: Worker) {
+    if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+        tracing::error!("the engine's thread panicked");
+        worker.fail_all(&died());
+    }
+}

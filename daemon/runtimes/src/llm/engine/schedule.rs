@@ -1,0 +1,153 @@
+//! What one step computes: a pure decision over the states of the sequences.
+
+/// A sequence as the decision sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) slot: usize,
+    pub(super) phase: Phase,
+    /// Its reader does not keep up: it rests.
+    pub(super) parked: bool,
+    /// Order of admission.
+    pub(super) turn: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// So many tokens of the prompt are not computed yet.
+    Prompt { remaining: usize },
+    /// One token waits to be computed.
+    Decode,
+}
+
+/// What to do in one step, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Slots that get one token each, in groups that run together.
+    pub(super) decodes: Vec<Vec<usize>>,
+    /// A slot and how many tokens of its prompt to compute.
+    pub(super) prompt: Option<(usize, usize)>,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.decodes.is_empty() && self.prompt.is_none()
+    }
+}
+
+/// While others wait for their next token, a piece of a prompt is this much smaller.
+const SHARED_PIECE: usize = 4;
+
+/// Every sequence that can decode does, and the oldest prompt goes on by one chunk.
+pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) -> Plan {
+    let awake = || sequences.iter().filter(|sequence| !sequence.parked);
+    let decoding: Vec<usize> = awake()
+        .filter(|sequence| sequence.phase == Phase::Decode)
+        .map(|sequence| sequence.slot)
+        .collect();
+    let chunk = if decoding.is_empty() {
+        prompt_chunk
+    } else {
+        prompt_chunk.div_ceil(SHARED_PIECE)
+    };
+    let oldest_prompt = awake()
+        .filter_map(|sequence| match sequence.phase {
+            Phase::Prompt { remaining } => Some((sequence.turn, sequence.slot, remaining)),
+            Phase::Decode => None,
+        })
+        .min();
+    Plan {
+        decodes: decoding
+            .chunks(batch_limit.max(1))
+            .map(<[usize]>::to_vec)
+            .collect(),
+        prompt: oldest_prompt.map(|(_, slot, remaining)| (slot, remaining.min(chunk.max(1)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(slot: usize) -> View {
+        View {
+            slot,
+            phase: Phase::Decode,
+            parked: false,
+            turn: slot as u64,
+        }
+    }
+
+    fn prompt(slot: usize, remaining: usize, turn: u64) -> View {
+        View {
+            slot,
+            phase: Phase::Prompt { remaining },
+            parked: false,
+            turn,
+        }
+    }
+
+    fn parked(view: View) -> View {
+        View { parked: true, ..view }
+    }
+
+    #[test]
+    fn every_case() {
+        type Case<'c> = (&'c str, Vec<View>, usize, Vec<Vec<usize>>, Option<(usize, usize)>);
+        let cases: Vec<Case<'_>> = vec![
+            ("nothing", vec![], 8, vec![], None),
+            (
+                "one prompt takes the whole chunk",
+                vec![prompt(0, 1000, 0)],
+                8,
+                vec![],
+                Some((0, 256)),
+            ),
+            (
+                "the end of a prompt",
+                vec![prompt(0, 10, 0)],
+                8,
+                vec![],
+                Some((0, 10)),
+            ),
+            (
+                "the oldest prompt first",
+                vec![prompt(0, 9, 5), prompt(1, 7, 2)],
+                8,
+                vec![],
+                Some((1, 7)),
+            ),
+            (
+                "decodes together",
+                vec![decode(0), decode(2)],
+                8,
+                vec![vec![0, 2]],
+                None,
+            ),
+            (
+                "decodes one by one",
+                vec![decode(0), decode(2)],
+                1,
+                vec![vec![0], vec![2]],
+                None,
+            ),
+            (
+                "a smaller piece beside decodes",
+                vec![decode(0), prompt(1, 999, 1)],
+                8,
+                vec![vec![0]],
+                Some((1, 64)),
+            ),
+            (
+                "the parked rest",
+                vec![parked(decode(0)), decode(1), parked(prompt(2, 5, 0))],
+                8,
+                vec![vec![1]],
+                None,
+            ),
+            ("all parked", vec![parked(decode(0))], 8, vec![], None),
+        ];
+        for (name, sequences, limit, decodes, prompt) in cases {
+            assert_eq!(plan(&sequences, 256, limit), Plan { decodes, prompt }, "{name}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One request at work.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use airunner_core::generate::{Done, FinishReason, GenerateEvent, Timings, Usage};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::courier::{Event, Events, Watch};
+use super::schedule::Phase;
+use crate::llm::sampling::{Sampled, Sampler};
+use crate::llm::text::Output;
+
+/// Events that may wait for a reader.
+pub(super) const CHANNEL: usize = 256;
+
+/// A counted place in queue or batch; given back when dropped.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// The place and how many are taken before it; `None` if `limit` are.
+    pub(super) fn take(taken: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        taken
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+                (count < limit).then_some(count + 1)
+            })
+            .ok()
+            .map(|_| Self(Arc::clone(taken)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A request that waits for a slot.
+pub(super) struct Request {
+    pub(super) prompt: Vec<u32>,
+    pub(super) sampler: Sampler,
+    pub(super) output: Output,
+    /// Tokens the answer may have.
+    pub(super) limit: usize,
+    pub(super) events: Events,
+    pub(super) arrived: Instant,
+    pub(super) place: Place,
+    /// As last told to the reader.
+    pub(super) position: Option<u32>,
+}
+
+impl Request {
+    /// Tells the reader its place in the queue when it has changed.
+    pub(super) fn tell_position(&mut self, position: usize) {
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        if self.position != Some(position) && self.events.capacity() > CHANNEL / 2 {
+            self.position = Some(position);
+            drop(self.events.try_send(Ok(GenerateEvent::Queued { position })));
+        }
+    }
+}
+
+/// A request in a slot.
+pub(super) struct Sequence {
+    /// Prompt and answer.
+    pub(super) tokens: Vec<u32>,
+    /// So many of them are in the cache.
+    pub(super) computed: usize,
+    prompt_length: usize,
+    cached: usize,
+    limit: usize,
+    pub(super) sampler: Sampler,
+    output: Output,
+    pub(super) events: Events,
+    /// What did not fit into the channel.
+    pending: VecDeque<Event>,
+    parked_since: Option<Instant>,
+    pub(super) turn: u64,
+    arrived: Instant,
+    admitted: Instant,
+    first_token: Option<Instant>,
+    pub(super) watch: Option<Watch>,
+    _place: Place,
+}
+
+impl Sequence {
+    pub(super) fn admit(request: Request, cached: usize, turn: u64) -> Self {
+        let mut sequence = Self {
+            prompt_length: request.prompt.len(),
+            tokens: request.prompt,
+            computed: cached,
+            cached,
+            limit: request.limit,
+            sampler: request.sampler,
+            output: request.output,
+            events: request.events,
+            pending: VecDeque::new(),
+            parked_since: None,
+            turn,
+            arrived: request.arrived,
+            admitted: Instant::now(),
+            first_token: None,
+            watch: None,
+            _place: request.place,
+        };
+        sequence.tell_progress();
+        sequence
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.prompt_length.saturating_sub(self.computed) {
+            0 => Phase::Decode,
+            remaining => Phase::Prompt { remaining },
+        }
+    }
+
+    /// The tokens that the cache does not hold yet.
+    pub(super) fn due(&self) -> &[u32] {
+        &self.tokens[self.computed..]
+    }
+
+    pub(super) fn tell_progress(&mut self) {
+        self.emit(GenerateEvent::Prompt {
+            processed_tokens: count(self.computed),
+            total_tokens: count(self.prompt_length),
+            cached_tokens: count(self.cached),
+        });
+    }
+
+    /// Takes the next token of the answer; true if it was the last.
+    pub(super) fn accept(&mut self, sampled: &Sampled) -> bool {
+        self.first_token.get_or_insert_with(Instant::now);
+        self.watch = None;
+        self.tokens.push(sampled.token);
+        for event in self.output.push(sampled) {
+            self.emit(event);
+        }
+        self.output.stopped() || self.answered() >= self.limit
+    }
+
+    fn answered(&self) -> usize {
+        self.tokens.len() - self.prompt_length
+    }
+
+    /// The last events, and whom they go to.
+    pub(super) fn finish(mut self) -> (Events, VecDeque<Event>) {
+        for event in self.output.finish() {
+            self.emit(event);
+        }
+        let finish_reason: FinishReason = self.output.finish_reason();
+        let usage = Usage {
+            prompt_tokens: count(self.prompt_length),
+            cached_tokens: count(self.cached),
+            completion_tokens: count(self.answered()),
+        };
+        let timings = self.timings(Instant::now());
+        self.emit(GenerateEvent::Done(Done {
+            finish_reason,
+            usage,
+            timings,
+        }));
+        (self.events, self.pending)
+    }
+
+    /// The end of a sequence that cannot go on.
+    pub(super) fn fail(mut self, fault: airunner_core::Fault) -> (Events, VecDeque<Event>) {
+        self.pending.push_back(Err(fault));
+        (self.events, self.pending)
+    }
+
+    fn timings(&self, now: Instant) -> Timings {
+        let first = self.first_token.unwrap_or(now);
+        let prompt = first.saturating_duration_since(self.admitted);
+        let decode = now.saturating_duration_since(first);
+        Timings {
+            queue: self.admitted.saturating_duration_since(self.arrived),
+            load: Duration::ZERO,
+            prompt,
+            first_token: first.saturating_duration_since(self.arrived),
+            decode,
+            prompt_tokens_per_second: rate(self.prompt_length - self.cached, prompt),
+            tokens_per_second: rate(self.answered().saturating_sub(1), decode),
+        }
+    }
+
+    fn emit(&mut self, event: GenerateEvent) {
+        if !self.pending.is_empty() {
+            self.pending.push_back(Ok(event));
+            return;
+        }
+        if let Err(TrySendError::Full(event)) = self.events.try_send(Ok(event)) {
+            self.pending.push_back(event);
+            self.parked_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked_since.is_some()
+    }
+
+    /// Wakes a parked sequence whose reader has caught up by half; how long it is parked else.
+    pub(super) fn try_wake(&mut self, now: Instant) -> Option<Duration> {
+        let since = self.parked_since?;
+        while let Some(event) = self.pending.pop_front() {
+            if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+                self.pending.push_front(event);
+                break;
+            }
+        }
+        if self.pending.is_empty() && self.events.capacity() >= CHANNEL / 2 {
+            self.parked_since = None;
+            return None;
+        }
+        Some(now.saturating_duration_since(since))
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of tokens")]
+fn rate(tokens: usize, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        tokens as f64 / time.as_secs_f64()
+    }
+}

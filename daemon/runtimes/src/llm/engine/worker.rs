@@ -1,0 +1,336 @@
+//! The loop of the thread that owns a model: admit, plan, run, sample, send.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+
+use airunner_core::{ErrorKind, Fault};
+
+use super::courier::Courier;
+use super::interrupt::Interrupt;
+use super::placement::{Occupant, Placement, place};
+use super::sampling_pool::sample;
+use super::schedule::{Plan, View, plan};
+use super::sequence::{Request, Sequence};
+use crate::llm::ComputeError;
+use crate::llm::kv::Cache;
+use crate::llm::session::Model;
+use crate::llm::tensor::Logits;
+
+/// How often parked sequences are looked at while nothing else happens.
+const PARKED_POLL: Duration = Duration::from_millis(20);
+
+pub(super) struct Worker {
+    pub(super) model: Model,
+    pub(super) cache: Box<dyn Cache>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) waiting: VecDeque<Box<Request>>,
+    pub(super) requests: Receiver<Box<Request>>,
+    pub(super) courier: Arc<Courier>,
+    pub(super) interrupt: Interrupt,
+    pub(super) prompt_chunk: usize,
+    pub(super) threads: usize,
+    /// A reader that does not read for so long is given up.
+    pub(super) patience: Duration,
+    /// Counts admissions and retirements.
+    pub(super) clock: u64,
+}
+
+pub(super) enum Slot {
+    Free,
+    Idle { tokens: Vec<u32>, used: u64 },
+    Active(Box<Sequence>),
+}
+
+impl Worker {
+    /// Returns when nobody can send requests any more.
+    pub(super) fn run(&mut self) {
+        while self.receive() && !self.interrupt.is_stopping() {
+            self.drop_the_gone();
+            self.admit();
+            self.wake();
+            let plan = self.plan();
+            self.step(&plan);
+        }
+        self.fail_all(&Fault::new(ErrorKind::Cancelled, "the model is being unloaded"));
+    }
+
+    /// Takes new requests, waiting for them if there is nothing else to do. False at the end.
+    fn receive(&mut self) -> bool {
+        let is_idle = self.waiting.is_empty() && self.active().next().is_none();
+        if is_idle {
+            match self.requests.recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(_) => return false,
+            }
+        } else if self.plan().is_empty() && self.waiting.is_empty() {
+            match self.requests.recv_timeout(PARKED_POLL) {
+                Ok(request) => self.waiting.push_back(request),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) => self.waiting.push_back(request),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn active(&self) -> impl Iterator<Item = (usize, &Sequence)> {
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(index, slot)| match slot {
+                Slot::Active(sequence) => Some((index, &**sequence)),
+                Slot::Free | Slot::Idle { .. } => None,
+            })
+    }
+
+    fn sequence(&mut self, slot: usize) -> Option<&mut Sequence> {
+        match &mut self.slots[slot] {
+            Slot::Active(sequence) => Some(sequence),
+            Slot::Free | Slot::Idle { .. } => None,
+        }
+    }
+
+    /// Requests whose readers left are not worked on any more.
+    fn drop_the_gone(&mut self) {
+        self.waiting.retain(|request| !request.events.is_closed());
+        let gone: Vec<usize> = self
+            .active()
+            .filter(|(_, sequence)| sequence.events.is_closed())
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in gone {
+            tracing::debug!(slot, "the reader left");
+            drop(self.retire(slot));
+        }
+    }
+
+    fn admit(&mut self) {
+        while let Some(next) = self.waiting.front() {
+            let Some(placement) = self.placement(&next.prompt) else {
+                break;
+            };
+            let Some(request) = self.waiting.pop_front() else {
+                break;
+            };
+            self.begin(request, placement);
+        }
+        for (position, request) in self.waiting.iter_mut().enumerate() {
+            request.tell_position(position);
+        }
+    }
+
+    fn placement(&self, prompt: &[u32]) -> Option<Placement> {
+        let occupants: Vec<Occupant<'_>> = self
+            .slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Free => Occupant::Free,
+                Slot::Idle { tokens, used } => Occupant::Idle { tokens, used: *used },
+                Slot::Active(sequence) => Occupant::Active {
+                    tokens: &sequence.tokens[..sequence.computed],
+                },
+            })
+            .collect();
+        place(&occupants, if self.cache.keeps() { prompt } else { &[] })
+    }
+
+    fn begin(&mut self, request: Box<Request>, placement: Placement) {
+        let Placement {
+            slot,
+            reused,
+            copy_from,
+        } = placement;
+        let prepared = match copy_from {
+            Some(from) => self.cache.copy(from, slot, reused),
+            None => self.cache.truncate(slot, reused),
+        };
+        self.clock += 1;
+        let turn = self.clock;
+        let mut sequence = Sequence::admit(*request, reused, turn);
+        if let Err(error) = prepared {
+            self.slots[slot] = Slot::Free;
+            drop(self.cache.truncate(slot, 0));
+            let (events, last) = sequence.fail(error.into());
+            self.courier.deliver(events, last);
+            return;
+        }
+        sequence.watch = Some(
+            self.courier
+                .watch(sequence.events.clone(), turn, self.interrupt.clone()),
+        );
+        self.slots[slot] = Slot::Active(Box::new(sequence));
+    }
+
+    /// Parked sequences go on once their readers have caught up, or end.
+    fn wake(&mut self) {
+        let (now, patience) = (Instant::now(), self.patience);
+        let mut given_up = Vec::new();
+        for (slot, occupant) in self.slots.iter_mut().enumerate() {
+            let Slot::Active(sequence) = occupant else {
+                continue;
+            };
+            if sequence.try_wake(now).is_some_and(|parked| parked >= patience) {
+                given_up.push(slot);
+            }
+        }
+        for slot in given_up {
+            let message = format!(
+                "the reader of the answer did not read for {} s",
+                patience.as_secs()
+            );
+            self.fail(slot, Fault::new(ErrorKind::ClientStalled, message));
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let views: Vec<View> = self
+            .active()
+            .map(|(slot, sequence)| View {
+                slot,
+                phase: sequence.phase(),
+                parked: sequence.is_parked(),
+                turn: sequence.turn,
+            })
+            .collect();
+        plan(&views, self.prompt_chunk, self.cache.batch_limit())
+    }
+
+    fn step(&mut self, plan: &Plan) {
+        for slots in &plan.decodes {
+            self.decode(slots);
+        }
+        if let Some((slot, tokens)) = plan.prompt {
+            self.compute_prompt(slot, tokens);
+        }
+    }
+
+    fn decode(&mut self, slots: &[usize]) {
+        let rows: Vec<(usize, u32)> = slots
+            .iter()
+            .filter_map(|&slot| Some((slot, self.sequence(slot)?.due().first().copied()?)))
+            .collect();
+        self.interrupt.begin(None);
+        let computed = self.cache.decode(&mut self.model, &rows);
+        self.interrupt.end();
+        match computed {
+            Ok(logits) => {
+                slots.iter().for_each(|&slot| {
+                    if let Some(sequence) = self.sequence(slot) {
+                        sequence.computed += 1;
+                    }
+                });
+                self.choose(slots, &logits);
+            }
+            Err(error) => self.fail_some(slots, error),
+        }
+    }
+
+    fn compute_prompt(&mut self, slot: usize, tokens: usize) {
+        let Slot::Active(sequence) = &mut self.slots[slot] else {
+            return;
+        };
+        self.interrupt.begin(Some(sequence.turn));
+        let computed = self
+            .cache
+            .extend(&mut self.model, slot, &sequence.due()[..tokens]);
+        self.interrupt.end();
+        match computed {
+            Ok(logits) => {
+                sequence.computed += tokens;
+                sequence.tell_progress();
+                if sequence.due().is_empty() {
+                    self.choose(&[slot], &logits);
+                }
+            }
+            Err(error) => self.fail_some(&[slot], error),
+        }
+    }
+
+    /// A run failed for these. If it was interrupted for its reader, nobody hears of it.
+    fn fail_some(&mut self, slots: &[usize], error: ComputeError) {
+        let fault = Fault::from(error);
+        for &slot in slots {
+            let closed = self
+                .sequence(slot)
+                .is_none_or(|sequence| sequence.events.is_closed());
+            if closed {
+                drop(self.retire(slot));
+            } else if !self.interrupt.is_stopping() {
+                tracing::warn!(slot, %fault, "a computation failed");
+                self.fail(slot, fault.clone());
+            }
+        }
+    }
+
+    /// Chooses the next token of each slot by its row of logits, and sends what it makes.
+    fn choose(&mut self, slots: &[usize], logits: &Logits) {
+        let mut chosen: Vec<(usize, &mut Sequence)> = Vec::with_capacity(slots.len());
+        for (slot, occupant) in self.slots.iter_mut().enumerate() {
+            if let (Some(row), Slot::Active(sequence)) =
+                (slots.iter().position(|&wanted| wanted == slot), occupant)
+            {
+                chosen.push((row, sequence));
+            }
+        }
+        let ends = sample(&mut chosen, logits, self.threads);
+        let rows: Vec<usize> = chosen.iter().map(|(row, _)| slots[*row]).collect();
+        for (slot, end) in rows.into_iter().zip(ends) {
+            match end {
+                Ok(false) => {}
+                Ok(true) => self.finish(slot),
+                Err(fault) => self.fail(slot, fault),
+            }
+        }
+    }
+
+    fn finish(&mut self, slot: usize) {
+        if let Some(sequence) = self.retire(slot) {
+            let (events, last) = sequence.finish();
+            self.part(events, last);
+        }
+    }
+
+    fn fail(&mut self, slot: usize, fault: Fault) {
+        if let Some(sequence) = self.retire(slot) {
+            let (events, last) = sequence.fail(fault);
+            self.part(events, last);
+        }
+    }
+
+    fn part(&self, events: super::courier::Events, last: VecDeque<super::courier::Event>) {
+        if !last.is_empty() {
+            self.courier.deliver(events, last);
+        }
+    }
+
+    /// Takes the sequence out; what it computed stays for the next with the same beginning.
+    fn retire(&mut self, slot: usize) -> Option<Sequence> {
+        self.clock += 1;
+        let used = self.clock;
+        let Slot::Active(sequence) = std::mem::replace(&mut self.slots[slot], Slot::Free) else {
+            return None;
+        };
+        let tokens = sequence.tokens[..sequence.computed].to_vec();
+        self.slots[slot] = Slot::Idle { tokens, used };
+        Some(*sequence)
+    }
+
+    /// Ends everything that is left.
+    pub(super) fn fail_all(&mut self, fault: &Fault) {
+        for slot in 0..self.slots.len() {
+            self.fail(slot, fault.clone());
+        }
+        let later = std::iter::from_fn(|| self.requests.try_recv().ok());
+        for request in self.waiting.drain(..).chain(later) {
+            self.courier
+                .deliver(request.events, VecDeque::from([Err(fault.clone())]));
+        }
+    }
+}

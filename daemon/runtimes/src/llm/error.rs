@@ -1,0 +1,63 @@
+//! What can go wrong while a model loads or computes.
+
+use std::path::PathBuf;
+
+use airunner_core::{ErrorKind, Fault};
+
+/// Why ONNX Runtime could not be had or could not run the model.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ComputeError {
+    #[error(
+        "ONNX Runtime's library {path} cannot be used: {reason}. Install ONNX Runtime 1.31 or newer and name its \
+         library in the setting runtime.onnxruntime_library"
+    )]
+    Library { path: PathBuf, reason: String },
+    #[error("ONNX Runtime cannot load {file}: {source}")]
+    Open { file: String, source: ort::Error },
+    #[error("the graph cannot be run: {0}")]
+    Interface(String),
+    #[error("the graph returned logits of shape {shape:?} for {rows} sequences")]
+    LogitsShape { shape: Vec<i64>, rows: usize },
+    #[error("no memory for {} MiB more of keys and values: use a shorter context or fewer requests at once", bytes >> 20)]
+    OutOfMemory { bytes: usize },
+    #[error("ONNX Runtime: {0}")]
+    Run(#[from] ort::Error),
+}
+
+impl ComputeError {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Library { .. } => ErrorKind::RuntimeMissing,
+            Self::Interface(_) | Self::LogitsShape { .. } => ErrorKind::ModelIncompatible,
+            Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+            Self::Open { source, .. } => kind_of(source, ErrorKind::ModelIncompatible),
+            Self::Run(error) => kind_of(error, ErrorKind::Internal),
+        }
+    }
+}
+
+/// ONNX Runtime says in words only that it ran out of memory.
+fn kind_of(error: &ort::Error, otherwise: ErrorKind) -> ErrorKind {
+    let message = error.message().to_ascii_lowercase();
+    let exhausted = [
+        "bad_alloc",
+        "failed to allocate",
+        "out of memory",
+        "bad allocation",
+    ]
+    .iter()
+    .any(|phrase| message.contains(phrase));
+    if exhausted {
+        return ErrorKind::OutOfMemory;
+    }
+    if error.code() == ort::ErrorCode::InvalidProtobuf {
+        return ErrorKind::ModelInvalid;
+    }
+    otherwise
+}
+
+impl From<ComputeError> for Fault {
+    fn from(error: ComputeError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}

@@ -1,0 +1,130 @@
+//! Every package of `tests/testdata/parity` says, token by token, what the reference
+//! implementation says: alone, in a batch, with prompts in pieces and with reused beginnings.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use airunner_core::generate::GenerateEvent;
+use airunner_runtimes::LlmRuntime;
+use support::{Answer, Case, Golden, ask, greedy, load, options, packages, read};
+
+fn all_packages() -> Vec<PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(packages())
+        .expect("tests/testdata/parity is part of the repository")
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("golden.json").is_file())
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "there are packages");
+    found
+}
+
+/// Runs a check over every package and reports all that fail.
+fn for_every_package(check: impl Fn(&Path, &Golden) -> Result<(), String>) {
+    let failures: Vec<String> = all_packages()
+        .iter()
+        .filter_map(|package| {
+            let name = package.file_name().unwrap().to_string_lossy().into_owned();
+            check(package, &Golden::read(package))
+                .err()
+                .map(|reason| format!("{name}: {reason}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn compare(golden: &Golden, case: &Case, answer: &Answer) -> Result<(), String> {
+    let (tokens, reason) = golden.expected(case);
+    let done = answer.done();
+    if done.usage.prompt_tokens as usize != case.prompt_ids.len() {
+        return Err(format!(
+            "{:?} has {} tokens",
+            case.prompt, done.usage.prompt_tokens
+        ));
+    }
+    if (&answer.tokens, done.finish_reason) != (&tokens, reason) {
+        return Err(format!(
+            "{:?} gives {:?} {:?} instead of {tokens:?} {reason:?}",
+            case.prompt, answer.tokens, done.finish_reason
+        ));
+    }
+    Ok(())
+}
+
+fn ask_case(model: &dyn LlmRuntime, golden: &Golden, case: &Case) -> Result<Answer, String> {
+    let request = greedy(case.prompt.as_deref().unwrap(), Some(golden.max_new_tokens));
+    let answer = ask(model, request).map_err(|fault| fault.to_string())?;
+    compare(golden, case, &answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn alone_every_package_says_what_the_reference_says() {
+    for_every_package(|package, golden| {
+        let model = load(&options(package)).map_err(|fault| fault.to_string())?;
+        golden
+            .asked()
+            .iter()
+            .try_for_each(|case| ask_case(&*model, golden, case).map(drop))
+    });
+}
+
+#[test]
+fn eight_at_once_say_the_same() {
+    for_every_package(|package, golden| {
+        let model = load(&options(package)).map_err(|fault| fault.to_string())?;
+        let cases: Vec<&Case> = golden.asked().into_iter().cycle().take(8).collect();
+        let receivers: Vec<_> = cases
+            .iter()
+            .map(|case| {
+                let request = greedy(case.prompt.as_deref().unwrap(), Some(golden.max_new_tokens));
+                model.generate(request, Instant::now()).unwrap()
+            })
+            .collect();
+        for (case, receiver) in cases.iter().zip(receivers) {
+            compare(golden, case, &read(receiver).map_err(|fault| fault.to_string())?)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn prompts_in_small_pieces_give_the_same() {
+    for_every_package(|package, golden| {
+        let mut options = options(package);
+        options.prompt_chunk = 7;
+        let model = load(&options).map_err(|fault| fault.to_string())?;
+        golden
+            .asked()
+            .iter()
+            .try_for_each(|case| ask_case(&*model, golden, case).map(drop))
+    });
+}
+
+#[test]
+fn a_reused_beginning_gives_the_same() {
+    for_every_package(|package, golden| {
+        let mut options = options(package);
+        options.parallel_requests = 1;
+        let model = load(&options).map_err(|fault| fault.to_string())?;
+        let cases = golden.asked();
+        let case = cases.iter().max_by_key(|case| case.prompt_ids.len()).unwrap();
+        ask_case(&*model, golden, case)?;
+        let again = ask_case(&*model, golden, case)?;
+        let keeps = model.loaded().warnings.is_empty();
+        let cached = again.done().usage.cached_tokens as usize;
+        let expected = if keeps { case.prompt_ids.len() - 1 } else { 0 };
+        if cached != expected {
+            return Err(format!("{cached} of {} tokens cached", case.prompt_ids.len()));
+        }
+        let Some(GenerateEvent::Prompt { cached_tokens, .. }) = again.events.first() else {
+            return Err(format!("begins with {:?}", again.events.first()));
+        };
+        if *cached_tokens as usize != expected {
+            return Err(format!("{cached_tokens} reported as cached"));
+        }
+        Ok(())
+    });
+}
