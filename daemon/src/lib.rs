@@ -1,1 +1,15 @@
-//! placeholder
+//! The AI Runner daemon and its workers.
+//!
+//! `app` puts everything together. Clients come in through `ipc`, which calls the handles of
+//! `inference` and `models`; these use `workers`, the daemon's view of its child processes.
+//! `worker` is the body of such a child. Settings are read in `config` and passed down.
+
+pub mod app;
+pub mod config;
+pub mod inference;
+pub mod ipc;
+pub mod logging;
+pub mod models;
+pub mod shutdown;
+pub mod worker;
+pub mod workers;

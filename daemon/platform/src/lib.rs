@@ -9,6 +9,7 @@ pub mod detached;
 pub mod disk;
 pub mod endpoint;
 pub mod exit;
+pub mod files;
 pub mod installation;
 pub mod instance;
 pub mod io_error;

@@ -1,0 +1,61 @@
+//! What can be wrong with settings.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use airunner_core::{ErrorKind, Fault, error};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the settings in {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{origin}: this is not TOML: {message}")]
+    Syntax { origin: Origin, message: String },
+    #[error("{origin}: there is no section [{section}]; sections are {known}")]
+    UnknownSection {
+        origin: Origin,
+        section: String,
+        known: String,
+    },
+    #[error("{origin}: there is no key \"{key}\" in [{section}]; its keys are {known}")]
+    UnknownKey {
+        origin: Origin,
+        section: String,
+        key: String,
+        known: String,
+    },
+    #[error("{origin}: {key} is {value}: it must be {allowed}")]
+    BadValue {
+        origin: Origin,
+        key: String,
+        value: String,
+        allowed: String,
+    },
+}
+
+impl From<ConfigError> for Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ErrorKind::InvalidConfig, error::chain(&error))
+    }
+}
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Lines count from one.
+    File {
+        path: PathBuf,
+        line: usize,
+    },
+    Environment,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line } => write!(f, "{} line {line}", path.display()),
+            Self::Environment => f.write_str("environment"),
+        }
+    }
+}

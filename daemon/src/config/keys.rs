@@ -1,0 +1,170 @@
+//! The one list of what can be set.
+
+use std::time::Duration;
+
+use super::settings::{Settings, USUAL_CONTEXT};
+use super::value::{Raw, bytes, keep_alive, level, path, switch, whole};
+
+/// One setting.
+#[derive(Clone, Copy)]
+pub struct Key {
+    pub section: &'static str,
+    pub name: &'static str,
+    /// As it would be written in the file.
+    pub default: &'static str,
+    /// One line for a person.
+    pub help: &'static str,
+    /// Reads and keeps a value; the error is what would be allowed.
+    pub(super) set: fn(&mut Settings, Raw<'_>) -> Result<(), String>,
+}
+
+impl Key {
+    /// The environment variable that overrides it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("AIRUNNER_{}_{}", self.section, self.name).to_uppercase()
+    }
+}
+
+/// Every setting, by section.
+pub const KEYS: &[Key] = &[
+    Key {
+        section: "daemon",
+        name: "grace_seconds",
+        default: "10",
+        help: "how long running requests may still take when the daemon is asked to end",
+        set: |settings, raw| whole(raw, 0, 3600).map(|n| settings.daemon.grace = seconds(n)),
+    },
+    Key {
+        section: "models",
+        name: "keep_alive",
+        default: "\"5m\"",
+        help: "how long a model stays loaded after its last request; 0 unloads at once, -1 never",
+        set: |settings, raw| keep_alive(raw).map(|time| settings.models.keep_alive = time),
+    },
+    Key {
+        section: "models",
+        name: "builtin_directory",
+        default: "\"\"",
+        help: "where the models that ship with the program are; \"\" looks beside the program",
+        set: |settings, raw| path(raw).map(|path| settings.models.builtin_directory = path),
+    },
+    Key {
+        section: "models",
+        name: "max_waiting",
+        default: "512",
+        help: "requests that may wait for one model to load",
+        set: |settings, raw| whole(raw, 1, 100_000).map(|n| settings.models.max_waiting = n as usize),
+    },
+    Key {
+        section: "runtime",
+        name: "onnxruntime_library",
+        default: "\"\"",
+        help: "ONNX Runtime's shared library; \"\" takes ORT_DYLIB_PATH, then the one beside the program, \
+               then the system's",
+        set: |settings, raw| path(raw).map(|path| settings.runtime.onnxruntime_library = path),
+    },
+    Key {
+        section: "runtime",
+        name: "threads",
+        default: "0",
+        help: "threads of one model; 0 takes one per physical core",
+        set: |settings, raw| {
+            whole(raw, 0, 1024).map(|n| settings.runtime.threads = (n > 0).then_some(n as usize))
+        },
+    },
+    Key {
+        section: "runtime",
+        name: "allow_spinning",
+        default: "false",
+        help: "let idle threads of a model spin: a little faster alone, much slower on a busy machine",
+        set: |settings, raw| switch(raw).map(|on| settings.runtime.allow_spinning = on),
+    },
+    Key {
+        section: "runtime",
+        name: "context_length",
+        default: "0",
+        help: "most tokens of one conversation; 0 takes what the model declares, at most 8192",
+        set: |settings, raw| {
+            let number = whole(raw, 0, 10_000_000)?;
+            settings.runtime.context_length = if number == 0 { USUAL_CONTEXT } else { number };
+            Ok(())
+        },
+    },
+    Key {
+        section: "runtime",
+        name: "parallel_requests",
+        default: "8",
+        help: "requests one model answers together",
+        set: |settings, raw| whole(raw, 1, 256).map(|n| settings.runtime.parallel_requests = n as usize),
+    },
+    Key {
+        section: "runtime",
+        name: "queue_length",
+        default: "64",
+        help: "requests that may wait for their turn in a loaded model",
+        set: |settings, raw| whole(raw, 1, 100_000).map(|n| settings.runtime.queue_length = n as usize),
+    },
+    Key {
+        section: "runtime",
+        name: "prompt_chunk",
+        default: "256",
+        help: "tokens of a prompt computed in one step; smaller steps disturb other requests less",
+        set: |settings, raw| whole(raw, 1, 65_536).map(|n| settings.runtime.prompt_chunk = n as usize),
+    },
+    Key {
+        section: "worker",
+        name: "address_space_limit",
+        default: "\"0\"",
+        help: "most address space of one model's process, such as \"16GiB\"; 0 sets no limit",
+        set: |settings, raw| {
+            bytes(raw, 256 << 20, true).map(|n| settings.worker.address_space = (n > 0).then_some(n))
+        },
+    },
+    Key {
+        section: "worker",
+        name: "open_files",
+        default: "1024",
+        help: "most files one model's process may have open",
+        set: |settings, raw| whole(raw, 64, 1_048_576).map(|n| settings.worker.open_files = n.into()),
+    },
+    Key {
+        section: "worker",
+        name: "load_timeout_seconds",
+        default: "300",
+        help: "how long a model may take to load",
+        set: |settings, raw| whole(raw, 1, 86_400).map(|n| settings.worker.load_timeout = seconds(n)),
+    },
+    Key {
+        section: "worker",
+        name: "stop_timeout_seconds",
+        default: "5",
+        help: "how long a model's process may take to end by itself before it is killed",
+        set: |settings, raw| whole(raw, 0, 3600).map(|n| settings.worker.stop_timeout = seconds(n)),
+    },
+    Key {
+        section: "log",
+        name: "level",
+        default: "\"info\"",
+        help: "how much is logged: error, warn, info, debug or trace",
+        set: |settings, raw| level(raw).map(|level| settings.log.level = level),
+    },
+    Key {
+        section: "log",
+        name: "max_bytes",
+        default: "\"10MiB\"",
+        help: "a log file is put aside once it is this long",
+        set: |settings, raw| bytes(raw, 4096, false).map(|n| settings.log.max_bytes = n),
+    },
+    Key {
+        section: "log",
+        name: "max_files",
+        default: "5",
+        help: "log files kept, the current one included",
+        set: |settings, raw| whole(raw, 1, 1000).map(|n| settings.log.max_files = n as usize),
+    },
+];
+
+const fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number as u64)
+}

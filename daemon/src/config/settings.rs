@@ -1,0 +1,145 @@
+//! Every setting as a value.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use airunner_core::KeepAlive;
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    pub daemon: DaemonSettings,
+    pub models: ModelsSettings,
+    pub runtime: RuntimeSettings,
+    pub worker: WorkerSettings,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DaemonSettings {
+    /// How long running requests may still take after a shutdown was asked for.
+    pub grace: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelsSettings {
+    pub keep_alive: KeepAlive,
+    /// `None`: the one of the installation.
+    pub builtin_directory: Option<PathBuf>,
+    /// Requests that may wait for one model to load.
+    pub max_waiting: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeSettings {
+    /// `None`: looked for in the usual places.
+    pub onnxruntime_library: Option<PathBuf>,
+    /// `None`: one per physical core this process may use.
+    pub threads: Option<usize>,
+    pub allow_spinning: bool,
+    /// Upper bound, tokens.
+    pub context_length: u32,
+    pub parallel_requests: usize,
+    pub queue_length: usize,
+    pub prompt_chunk: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerSettings {
+    /// Bytes; `None`: no limit.
+    pub address_space: Option<u64>,
+    pub open_files: u64,
+    pub load_timeout: Duration,
+    pub stop_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogSettings {
+    pub level: LogLevel,
+    /// A log file is put aside once it is this long.
+    pub max_bytes: u64,
+    /// Log files kept, the current one included.
+    pub max_files: usize,
+}
+
+/// How much is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// What a model may use of its context unless more is asked for: a cache for the whole of what
+/// packages declare (often 128k tokens) would not fit into most machines.
+pub(super) const USUAL_CONTEXT: u32 = 8192;
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for ModelsSettings {
+    fn default() -> Self {
+        Self {
+            keep_alive: KeepAlive::default(),
+            builtin_directory: None,
+            max_waiting: 512,
+        }
+    }
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self {
+            onnxruntime_library: None,
+            threads: None,
+            allow_spinning: false,
+            context_length: USUAL_CONTEXT,
+            parallel_requests: 8,
+            queue_length: 64,
+            prompt_chunk: 256,
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            address_space: None,
+            open_files: 1024,
+            load_timeout: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            max_bytes: 10 << 20,
+            max_files: 5,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use std::path::Path;
+use std::time::Duration;
+
+use airunner_core::KeepAlive;
+
+use super::*;
+
+fn read(text: &str, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    std::fs::write(&file, text).unwrap();
+    Settings::read(&file, &environment(variables))
+}
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    Environment::of(
+        variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
+}
+
+#[test]
+fn no_file_and_an_empty_file_are_the_defaults() {
+    let missing = Settings::read(Path::new("/nonexistent/config.toml"), &Environment::default()).unwrap();
+    assert_eq!(missing, Settings::default());
+    assert_eq!(read("", &[]).unwrap(), Settings::default());
+}
+
+#[test]
+fn the_file_is_kept_and_the_environment_overrides_it() {
+    let file = "
+        # People comment their files.
+        [models]
+        keep_alive = -1
+        [worker]
+        address_space_limit = \"2GiB\"
+        load_timeout_seconds = 7
+        [log]
+        level = \"debug\"
+    ";
+    let settings = read(file, &[("AIRUNNER_WORKER_LOAD_TIMEOUT_SECONDS", "9")]).unwrap();
+    assert_eq!(settings.models.keep_alive, KeepAlive::Forever);
+    assert_eq!(settings.worker.address_space, Some(2 << 30));
+    assert_eq!(settings.worker.load_timeout, Duration::from_secs(9));
+    assert_eq!(settings.log.level, LogLevel::Debug);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_line_and_key() {
+    for (text, expected) in [
+        ("[models\nkeep_alive = 1", "config.toml line 1: this is not TOML"),
+        (
+            "[models]\nkeep_alive = \n",
+            "config.toml line 2: this is not TOML",
+        ),
+        (
+            "\n[modells]\n",
+            "line 2: there is no section [modells]; sections are daemon, models, runtime",
+        ),
+        ("grace_seconds = 1", "line 1: there is no section [grace_seconds]"),
+        (
+            "[daemon]\n\ngrace = 1",
+            "line 3: there is no key \"grace\" in [daemon]; its keys are grace_seconds",
+        ),
+        (
+            "[daemon]\ngrace_seconds = -1",
+            "line 2: daemon.grace_seconds is -1: it must be a whole number from 0",
+        ),
+        (
+            "[daemon]\ngrace_seconds = \"10\"",
+            "line 2: daemon.grace_seconds is \"10\"",
+        ),
+        ("[daemon]\ngrace_seconds = 1.5", "daemon.grace_seconds is 1.5"),
+        ("[daemon.grace_seconds]\nx = 1", "daemon.grace_seconds is a table"),
+        (
+            "[models]\nkeep_alive = \"soon\"",
+            "models.keep_alive is \"soon\": it must be a time such as \"10m\"",
+        ),
+        ("[models]\nkeep_alive = true", "models.keep_alive is true"),
+        (
+            "[models]\nbuiltin_directory = \"x/y\"",
+            "it must be an absolute path",
+        ),
+        (
+            "[runtime]\nallow_spinning = 1",
+            "runtime.allow_spinning is 1: it must be true or false",
+        ),
+        (
+            "[runtime]\nparallel_requests = 0",
+            "runtime.parallel_requests is 0",
+        ),
+        (
+            "[worker]\naddress_space_limit = \"1MiB\"",
+            "at least 268435456, or 0 for none",
+        ),
+        (
+            "[worker]\naddress_space_limit = \"99999999999TiB\"",
+            "a number of bytes",
+        ),
+        (
+            "[log]\nlevel = \"loud\"",
+            "log.level is \"loud\": it must be \"error\", \"warn\"",
+        ),
+        ("[log]\nmax_files = 0", "log.max_files is 0"),
+    ] {
+        let error = airunner_core::Fault::from(read(text, &[]).unwrap_err());
+        assert!(
+            error.message.contains(expected),
+            "{text:?} gave {:?}",
+            error.message
+        );
+        assert!(error.message.contains("config.toml"), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    let error = read("", &[("AIRUNNER_LOG_LEVEL", "loud")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("environment: AIRUNNER_LOG_LEVEL is loud: it must be"),
+        "{error}"
+    );
+}
+
+/// Every key: its default is what the program does, it can be overridden, and it is explained.
+#[test]
+fn every_key_has_a_true_default_and_an_override() {
+    for key in KEYS {
+        let file = format!("[{}]\n{} = {}\n", key.section, key.name, key.default);
+        assert_eq!(
+            read(&file, &[]).unwrap(),
+            Settings::default(),
+            "{}",
+            key.variable()
+        );
+        let default = key.default.trim_matches('"');
+        if !default.is_empty() {
+            let same = read("", &[(&key.variable(), default)]).unwrap();
+            assert_eq!(same, Settings::default(), "{}", key.variable());
+        }
+        let absolute = std::path::absolute("/x").unwrap();
+        let other = [
+            "3h",
+            "7",
+            "777",
+            "true",
+            "1GiB",
+            "debug",
+            absolute.to_str().unwrap(),
+        ]
+        .into_iter()
+        .find_map(|value| {
+            read("", &[(&key.variable(), value)])
+                .ok()
+                .filter(|new| *new != Settings::default())
+        });
+        assert!(other.is_some(), "{} changes nothing", key.variable());
+        assert!(
+            key.help.len() > 10 && !key.help.contains('\n'),
+            "{}",
+            key.variable()
+        );
+    }
+}
+
+#[test]
+fn misspelt_variables_are_noticed() {
+    let environment = environment(&[
+        ("AIRUNNER_HOME", "/x"),
+        ("AIRUNNER_LOG_LEVEL", "info"),
+        ("AIRUNNER_LOG_LEVLE", "info"),
+        ("ORT_DYLIB_PATH", "/x/y"),
+        ("HOME", "/root"),
+    ]);
+    assert_eq!(environment.unknown(), ["AIRUNNER_LOG_LEVLE"]);
+    assert_eq!(environment.onnxruntime_library().unwrap(), Path::new("/x/y"));
+}

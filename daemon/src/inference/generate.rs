@@ -1,0 +1,142 @@
+//! One request for an answer, from arrival to the last event.
+
+use std::time::Duration;
+
+use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::{ErrorKind, Fault};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::Answer;
+use super::timing::{Wait, Waited};
+use crate::models::{Lease, Models, Turn};
+
+/// Events that may wait for the caller.
+const CAPACITY: usize = 64;
+/// A caller that has not taken a single event for so long has stopped reading.
+pub(super) const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// A worker whose connection broke is given this long to be seen dead, for a better message.
+const POST_MORTEM: Duration = Duration::from_secs(3);
+
+type Sender = mpsc::Sender<Result<GenerateEvent, Fault>>;
+
+/// The caller is gone or does not read: there is nobody to tell anything.
+struct Unheard;
+
+pub(super) fn start(models: Models, request: GenerateRequest) -> Answer {
+    let (sender, answer) = mpsc::channel(CAPACITY);
+    tokio::spawn(async move {
+        let model = request.model.clone();
+        // A caller who leaves is noticed at once, not only at the next event.
+        let outcome = tokio::select! {
+            outcome = run(&models, request, &sender) => outcome,
+            () = sender.closed() => Ok(Err(Unheard)),
+        };
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(Unheard)) => tracing::debug!(%model, "the caller is gone, its request is cancelled"),
+            Err(fault) => {
+                tracing::info!(%model, reason = %fault.kind, "request failed");
+                // The answer may have to wait for a reader, the model must not.
+                if tokio::time::timeout(STALL_LIMIT, sender.send(Err(fault)))
+                    .await
+                    .is_err()
+                {
+                    tracing::debug!(%model, "the caller does not read the error");
+                }
+            }
+        }
+    });
+    answer
+}
+
+/// The lease lives and dies in here.
+async fn run(
+    models: &Models,
+    request: GenerateRequest,
+    sender: &Sender,
+) -> Result<Result<(), Unheard>, Fault> {
+    let mut wait = Wait::start();
+    let mut acquisition = models.acquire(request.model.clone(), request.keep_alive).await?;
+    let lease = loop {
+        let event = match acquisition.turn().await? {
+            Turn::Granted(lease) => break lease,
+            Turn::Queued { position } => GenerateEvent::Queued { position },
+            Turn::Loading(progress) => {
+                wait.loads();
+                GenerateEvent::Loading(progress)
+            }
+        };
+        if send(sender, event).await?.is_err() {
+            return Ok(Err(Unheard));
+        }
+    };
+    // It has been answered, and must not watch the model any longer.
+    drop(acquisition);
+    answer(lease, request, wait.granted(), sender).await
+}
+
+async fn answer(
+    mut lease: Lease,
+    request: GenerateRequest,
+    waited: Waited,
+    sender: &Sender,
+) -> Result<Result<(), Unheard>, Fault> {
+    let llm = std::sync::Arc::clone(&lease.llm);
+    let forward = async {
+        let mut events = llm.generate(request).await?;
+        while let Some(event) = events.next().await {
+            let (event, last) = match event? {
+                GenerateEvent::Done(done) => (GenerateEvent::Done(waited.add_to(done)), true),
+                event => (event, false),
+            };
+            if last {
+                return Ok(Ok(event));
+            }
+            if send(sender, event).await?.is_err() {
+                return Ok(Err(Unheard));
+            }
+        }
+        Err(Fault::internal("the worker ended the answer too early"))
+    };
+    let outcome = tokio::select! {
+        biased;
+        fault = lease.cancelled() => return Err(fault),
+        outcome = forward => outcome,
+    };
+    match outcome {
+        Ok(Ok(done)) => {
+            // Whoever reads the last event finds the model free again.
+            drop(lease);
+            send(sender, done).await
+        }
+        Ok(Err(Unheard)) => Ok(Err(Unheard)),
+        Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => Err(post_mortem(lease).await),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The connection to the worker broke: how the worker died is known a moment later.
+async fn post_mortem(mut lease: Lease) -> Fault {
+    let verdict = tokio::time::timeout(POST_MORTEM, lease.cancelled()).await;
+    verdict.unwrap_or_else(|_| {
+        Fault::new(
+            ErrorKind::WorkerCrashed,
+            "the connection to the model's worker broke: try again",
+        )
+    })
+}
+
+async fn send(sender: &Sender, event: GenerateEvent) -> Result<Result<(), Unheard>, Fault> {
+    match tokio::time::timeout(STALL_LIMIT, sender.send(Ok(event))).await {
+        Ok(Ok(())) => Ok(Ok(())),
+        Ok(Err(_)) => Ok(Err(Unheard)),
+        Err(_) => Err(Fault::new(
+            ErrorKind::ClientStalled,
+            format!(
+                "nothing of the answer was read for {} s, so it was given up",
+                STALL_LIMIT.as_secs()
+            ),
+        )),
+    }
+}

@@ -1,0 +1,72 @@
+//! Requests to language models: wait for the model, hand the request to its worker, pass on what
+//! comes back.
+//!
+//! A request ends when it is done, when it fails, when its caller is gone, or when the caller
+//! does not read any more. Ending it in any of these ways drops the worker's stream, which
+//! cancels it there, and the lease, which frees the model.
+
+mod generate;
+mod timing;
+
+#[cfg(test)]
+mod tests;
+
+use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
+use airunner_core::{Fault, ModelName};
+use tokio::sync::mpsc;
+
+use crate::models::{Lease, Models, Turn};
+
+/// The events of one answer; dropping it cancels the request.
+pub type Answer = mpsc::Receiver<Result<GenerateEvent, Fault>>;
+
+/// The way to inference.
+#[derive(Clone)]
+pub struct Inference {
+    models: Models,
+}
+
+impl Inference {
+    #[must_use]
+    pub const fn new(models: Models) -> Self {
+        Self { models }
+    }
+
+    /// Refuses at once what cannot work, and starts the rest.
+    pub fn generate(&self, request: GenerateRequest) -> Result<Answer, Fault> {
+        request.validate()?;
+        self.models.model(&request.model)?;
+        Ok(generate::start(self.models.clone(), request))
+    }
+
+    pub async fn tokenize(&self, request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
+        let mut lease = self.lease(&request.model).await?;
+        let tokens = lease.llm.tokenize(request);
+        tokio::select! {
+            biased;
+            fault = lease.cancelled() => Err(fault),
+            tokens = tokens => tokens,
+        }
+    }
+
+    pub async fn detokenize(&self, request: DetokenizeRequest) -> Result<String, Fault> {
+        let mut lease = self.lease(&request.model).await?;
+        let text = lease.llm.detokenize(request);
+        tokio::select! {
+            biased;
+            fault = lease.cancelled() => Err(fault),
+            text = text => text,
+        }
+    }
+
+    async fn lease(&self, model: &ModelName) -> Result<Lease, Fault> {
+        let mut acquisition = self.models.acquire(model.clone(), None).await?;
+        loop {
+            match acquisition.turn().await? {
+                Turn::Granted(lease) => return Ok(lease),
+                Turn::Queued { .. } | Turn::Loading(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The local socket: gRPC in, one handle call, gRPC out.
+//!
+//! Owns the server, its limits and its end. Handlers decode, call and encode; they decide nothing.
+
+mod connection;
+mod control;
+mod llm;
+mod models;
+mod server;
+mod stream;
+
+pub use connection::incoming;
+pub use control::About;
+pub use server::{Server, Services};

@@ -1,0 +1,110 @@
+//! `airunner.v1.Models`.
+
+use airunner_core::model::{ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
+use airunner_core::{Fault, ModelName};
+use airunner_proto::v1;
+use airunner_proto::v1::models_server::Models as Rpc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::stream::{Events, events, status};
+use crate::models::{Acquisition, Models, Turn};
+
+pub(super) struct Service {
+    pub(super) models: Models,
+}
+
+#[tonic::async_trait]
+impl Rpc for Service {
+    type ImportStream = Events<v1::ImportModelResponse>;
+    type LoadStream = Events<v1::LoadModelResponse>;
+
+    async fn list(
+        &self,
+        _request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        Ok(Response::new(self.models.list().into()))
+    }
+
+    async fn show(
+        &self,
+        request: Request<v1::ShowModelRequest>,
+    ) -> Result<Response<v1::ShowModelResponse>, Status> {
+        let name = ModelName::try_from(request.into_inner()).map_err(status)?;
+        let details = self.models.show(&name).await.map_err(status)?;
+        Ok(Response::new(details.into()))
+    }
+
+    async fn import(
+        &self,
+        request: Request<v1::ImportModelRequest>,
+    ) -> Result<Response<Self::ImportStream>, Status> {
+        let request = ImportRequest::try_from(request.into_inner()).map_err(status)?;
+        events(ReceiverStream::new(self.models.import(request)))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<v1::RemoveModelRequest>,
+    ) -> Result<Response<v1::RemoveModelResponse>, Status> {
+        let name = ModelName::try_from(request.into_inner()).map_err(status)?;
+        self.models.remove(name).await.map_err(status)?;
+        Ok(Response::new(v1::RemoveModelResponse {}))
+    }
+
+    async fn load(
+        &self,
+        request: Request<v1::LoadModelRequest>,
+    ) -> Result<Response<Self::LoadStream>, Status> {
+        let request = LoadRequest::try_from(request.into_inner()).map_err(status)?;
+        let acquisition = self.models.load(request.clone()).await.map_err(status)?;
+        let loading = Loading {
+            models: self.models.clone(),
+            name: request.name,
+            acquisition: Some(acquisition),
+        };
+        events(futures_util::stream::unfold(loading, Loading::next))
+    }
+
+    async fn unload(
+        &self,
+        request: Request<v1::UnloadModelRequest>,
+    ) -> Result<Response<v1::UnloadModelResponse>, Status> {
+        let request = UnloadRequest::try_from(request.into_inner()).map_err(status)?;
+        let was_loaded = self
+            .models
+            .unload(request.name, request.force)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::UnloadModelResponse { was_loaded }))
+    }
+}
+
+/// A load as a stream: progress, then the model.
+struct Loading {
+    models: Models,
+    name: ModelName,
+    /// Taken with the last event.
+    acquisition: Option<Acquisition>,
+}
+
+impl Loading {
+    async fn next(mut self) -> Option<(Result<LoadEvent, Fault>, Self)> {
+        let mut acquisition = self.acquisition.take()?;
+        loop {
+            match acquisition.turn().await {
+                Ok(Turn::Queued { .. }) => {}
+                Ok(Turn::Loading(progress)) => {
+                    self.acquisition = Some(acquisition);
+                    return Some((Ok(LoadEvent::Progress(progress)), self));
+                }
+                Ok(Turn::Granted(lease)) => {
+                    drop(lease);
+                    let model = self.models.model(&self.name);
+                    return Some((model.map(|model| LoadEvent::Loaded(Box::new(model))), self));
+                }
+                Err(fault) => return Some((Err(fault), self)),
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The server on the local socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use airunner_core::{Fault, error};
+use airunner_platform::Listener;
+use airunner_proto::v1::control_server::ControlServer;
+use airunner_proto::v1::llm_server::LlmServer;
+use airunner_proto::v1::models_server::ModelsServer;
+use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
+
+use super::control::About;
+use super::{connection, control, llm, models};
+use crate::inference::Inference;
+use crate::models::Models;
+use crate::shutdown::Ending;
+
+/// Requests one connection may have open.
+const MAX_STREAMS: u32 = 512;
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// Resets of streams the server had not looked at yet, before a connection is ended as hostile.
+const MAX_PENDING_RESETS: usize = 64;
+/// A connection that answers nothing for so long is dead.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the services call.
+pub struct Services {
+    pub about: About,
+    pub models: Models,
+    pub inference: Inference,
+    pub ending: Ending,
+}
+
+/// Ready to serve.
+pub struct Server {
+    router: tonic::transport::server::Router,
+    ending: Ending,
+}
+
+impl Server {
+    pub async fn new(services: Services) -> Result<Self, Fault> {
+        let Services {
+            about,
+            models,
+            inference,
+            ending,
+        } = services;
+        let control = control::Service {
+            about: Arc::new(about),
+            models: models.clone(),
+            ending: ending.clone(),
+        };
+        let control = ControlServer::new(control)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let models = ModelsServer::new(models::Service { models })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let llm = LlmServer::new(llm::Service { inference })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<ControlServer<control::Service>>().await;
+        health.set_serving::<ModelsServer<models::Service>>().await;
+        health.set_serving::<LlmServer<llm::Service>>().await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| Fault::internal(format!("cannot describe the services: {error}")))?;
+        let router = tonic::transport::Server::builder()
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(control)
+            .add_service(models)
+            .add_service(llm)
+            .add_service(health_service)
+            .add_service(reflection);
+        Ok(Self { router, ending })
+    }
+
+    /// Until the end is asked for; then it accepts nobody, and returns when every request that
+    /// was open has been answered.
+    pub async fn serve(self, listener: Listener) -> Result<(), Fault> {
+        let asked = self.ending.asked();
+        self.router
+            .serve_with_incoming_shutdown(connection::incoming(listener), asked)
+            .await
+            .map_err(|error| Fault::internal(error::chain(&error)))
+    }
+}

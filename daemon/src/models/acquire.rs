@@ -1,0 +1,129 @@
+//! Waiting for a model, and having it.
+
+use std::sync::Arc;
+
+use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::lifecycle::StateName;
+use airunner_core::model::{LoadProgress, Model};
+use airunner_core::{ErrorKind, Fault, ModelName};
+use tokio::sync::oneshot;
+
+use super::hub::Watch;
+use crate::workers::Llm;
+
+/// What the actor hands to a caller whose turn has come.
+pub(super) struct Grant {
+    pub(super) llm: Arc<dyn Llm>,
+    pub(super) cancelled: oneshot::Receiver<Fault>,
+}
+
+/// The caller's sign of life: the actor holds the receiving end, and whenever this is dropped,
+/// waiting or granted, the request is over. So a release can neither be forgotten nor be lost.
+pub(super) type Presence = oneshot::Sender<std::convert::Infallible>;
+
+/// The right to use a loaded model, until dropped.
+pub struct Lease {
+    pub llm: Arc<dyn Llm>,
+    cancelled: oneshot::Receiver<Fault>,
+    _presence: Presence,
+}
+
+impl Lease {
+    /// Why the request must end now; waits until it must.
+    pub async fn cancelled(&mut self) -> Fault {
+        match (&mut self.cancelled).await {
+            Ok(fault) => fault,
+            // The actor is gone without a word: so are its workers.
+            Err(_) => ended(),
+        }
+    }
+}
+
+/// What happens to somebody who waits.
+pub enum Turn {
+    /// So many requests are before this one.
+    Queued {
+        position: u32,
+    },
+    Loading(LoadProgress),
+    Granted(Lease),
+}
+
+/// A request for a model that has not been answered. Dropping it gives up.
+pub struct Acquisition {
+    pub(super) model: ModelName,
+    pub(super) changes: Watch,
+    pub(super) reply: oneshot::Receiver<Result<Grant, Fault>>,
+    /// Moves into the lease.
+    pub(super) presence: Option<Presence>,
+}
+
+impl Acquisition {
+    /// The next thing that happens; a grant or an error is the last.
+    pub async fn turn(&mut self) -> Result<Turn, Fault> {
+        loop {
+            tokio::select! {
+                biased;
+                granted = &mut self.reply => return self.granted(granted.unwrap_or_else(|_| Err(ended()))),
+                message = self.changes.next() => match message {
+                    Some(message) => {
+                        if let Some(turn) = self.seen(message) {
+                            return Ok(turn);
+                        }
+                    }
+                    None => return Err(ended()),
+                },
+            }
+        }
+    }
+
+    fn granted(&mut self, grant: Result<Grant, Fault>) -> Result<Turn, Fault> {
+        let Grant { llm, cancelled } = grant?;
+        let presence = self
+            .presence
+            .take()
+            .ok_or_else(|| Fault::internal("a model was granted twice"))?;
+        Ok(Turn::Granted(Lease {
+            llm,
+            cancelled,
+            _presence: presence,
+        }))
+    }
+
+    fn seen(&self, message: WatchMessage) -> Option<Turn> {
+        match message.payload {
+            WatchPayload::Snapshot(models) => models
+                .iter()
+                .find(|model| model.name == self.model)
+                .and_then(waiting),
+            WatchPayload::Event(Event::ModelChanged { model, .. }) if model.name == self.model => {
+                waiting(&model)
+            }
+            WatchPayload::Event(
+                Event::ModelChanged { .. } | Event::ModelRemoved(_) | Event::ShuttingDown { .. },
+            ) => None,
+        }
+    }
+}
+
+/// What a model in this state means to somebody who waits for it.
+fn waiting(model: &Model) -> Option<Turn> {
+    let instance = model.instance.as_ref()?;
+    match model.state {
+        StateName::Loading => Some(Turn::Loading(instance.progress.unwrap_or_default())),
+        StateName::Unloading => Some(Turn::Queued {
+            position: instance.waiting_requests,
+        }),
+        StateName::Busy => Some(Turn::Queued {
+            position: instance.active_requests,
+        }),
+        StateName::Unloaded | StateName::Loaded => None,
+    }
+}
+
+pub(super) fn ended() -> Fault {
+    Fault::new(
+        ErrorKind::ShuttingDown,
+        "the daemon has ended: start it again with \"airunner start\"",
+    )
+}

@@ -1,0 +1,97 @@
+//! The packages on disk: `models/<name>/`, as they were published, plus one manifest.
+//!
+//! A package appears under its name only when it is complete: it is copied into a hidden
+//! directory beside it and renamed. What cannot be understood is reported and left alone.
+
+mod copy;
+mod error;
+mod import;
+mod manifest;
+mod scan;
+mod sources;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use airunner_core::ModelName;
+use airunner_core::model::{ModelKind, Source};
+
+pub use copy::{Output, create_file};
+pub use error::StoreError;
+pub use import::Observer;
+
+use error::at;
+
+/// Beginnings of the names of directories that are not packages yet, or no longer.
+const INCOMING: &str = ".incoming-";
+const REMOVING: &str = ".removing-";
+
+/// One package of the store, or one that ships with the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Installed {
+    pub name: ModelName,
+    pub kind: ModelKind,
+    pub size_bytes: u64,
+    pub source: Source,
+    pub directory: PathBuf,
+}
+
+/// The directory of installed packages and that of the built-in ones.
+pub struct Store {
+    directory: PathBuf,
+    builtin: PathBuf,
+    /// How files are made; replaced by tests that fill the disk.
+    create: fn(&Path) -> io::Result<Box<dyn Output>>,
+    count: AtomicU32,
+}
+
+impl Store {
+    /// Makes the directory, and clears what an import or a removal that was cut off left behind.
+    /// Only for whoever holds the instance lock.
+    pub fn open(directory: PathBuf, builtin: PathBuf) -> Result<Self, StoreError> {
+        airunner_platform::private::create(&directory).map_err(at("create", &directory))?;
+        let store = Self {
+            directory,
+            builtin,
+            create: create_file,
+            count: AtomicU32::new(0),
+        };
+        store.clear_leftovers()?;
+        Ok(store)
+    }
+
+    fn clear_leftovers(&self) -> Result<(), StoreError> {
+        for entry in fs::read_dir(&self.directory).map_err(at("read", &self.directory))? {
+            let entry = entry.map_err(at("read", &self.directory))?;
+            let name = entry.file_name();
+            let leftover = name
+                .to_str()
+                .is_some_and(|name| name.starts_with(INCOMING) || name.starts_with(REMOVING));
+            if leftover {
+                let path = entry.path();
+                tracing::info!(path = %path.display(), "clearing what was left of an import or a removal");
+                fs::remove_dir_all(&path).map_err(at("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a package.
+    pub fn remove(&self, installed: &Installed) -> Result<(), StoreError> {
+        // Out of sight first, in one step: half a package must never be seen.
+        let doomed = self.hidden(REMOVING);
+        fs::rename(&installed.directory, &doomed).map_err(at("remove", &installed.directory))?;
+        fs::remove_dir_all(&doomed).map_err(at("remove", &doomed))
+    }
+
+    fn hidden(&self, prefix: &str) -> PathBuf {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        self.directory
+            .join(format!("{prefix}{}-{number}", std::process::id()))
+    }
+}
