@@ -3,9 +3,11 @@
 //! It starts the tools a developer would start by hand and says which; it holds no
 //! product code.
 
+mod bench;
 mod ci;
 mod lint;
 mod process;
+mod release;
 mod run;
 mod say;
 mod setup;
@@ -50,6 +52,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Compare client, daemon and worker with a bare ONNX Runtime loop, and print the figures
+    Bench(bench::Options),
     /// Everything continuous integration runs: lint, then test
     Ci,
 }
@@ -73,6 +77,7 @@ fn carry_out(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { arguments } => test::test(&workspace, &arguments)?,
         Task::Lint { list: true, .. } => lint::list(),
         Task::Lint { checks, list: false } => lint::lint(&workspace, &checks)?,
+        Task::Bench(options) => bench::bench(&workspace, &options)?,
         Task::Ci => ci::ci(&workspace)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,12 +6,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
+use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::workspace::Workspace;
-use crate::{process, say, setup};
+use crate::{process, release, say, setup};
 
 const MODEL: &str = "builtin/helper";
 const QUESTION: &str = "How do I load a model?";
@@ -21,7 +20,7 @@ const INTERRUPTED: u8 = 130;
 /// Sets up, builds, and lets the user talk; always stops the daemon it started.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
     setup::all(workspace)?;
-    say::timed("build", || build(workspace))?;
+    release::build(workspace)?;
     let interrupted = watch_for_signals()?;
     let home = Home::create()?;
     let daemon = Daemon::start(workspace, &home)?;
@@ -47,50 +46,6 @@ fn watch_for_signals() -> anyhow::Result<Arc<AtomicBool>> {
         signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot watch for signals")?;
     }
     Ok(flag)
-}
-
-/// One line of `cargo build --message-format=json`.
-#[derive(Deserialize)]
-struct BuildMessage {
-    reason: String,
-    package_id: Option<String>,
-    #[serde(default)]
-    features: Vec<String>,
-}
-
-/// Builds what is shipped, and makes sure that nothing made for tests is in it.
-fn build(workspace: &Workspace) -> anyhow::Result<()> {
-    say::step("building the daemon and the command line (release)");
-    let mut command = workspace.cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "airunner-daemon",
-        "-p",
-        "airunner-cli",
-    ]);
-    command
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped());
-    let child = command.spawn().context("cannot start cargo")?;
-    let output = child.wait_with_output().context("cannot read what cargo says")?;
-    if !output.status.success() {
-        bail!("`{}` ended with {}", process::shown(&command), output.status);
-    }
-    refuse_fakes(&String::from_utf8_lossy(&output.stdout))
-}
-
-fn refuse_fakes(messages: &str) -> anyhow::Result<()> {
-    let artifacts = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<BuildMessage>(line).ok());
-    for artifact in artifacts.filter(|message| message.reason == "compiler-artifact") {
-        if artifact.features.iter().any(|feature| feature == "fake-runtime") {
-            let package = artifact.package_id.unwrap_or_default();
-            bail!("the release build of {package} has the feature fake-runtime, which is for tests only");
-        }
-    }
-    Ok(())
 }
 
 /// A private directory for one daemon, removed at the end.
@@ -222,18 +177,6 @@ fn ended_by_user(result: anyhow::Result<()>, interrupted: &AtomicBool) -> anyhow
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_release_with_a_fake_runtime_is_refused() {
-        let clean = r#"{"reason":"compiler-artifact","package_id":"a","features":["default"]}"#;
-        let fake = r#"{"reason":"compiler-artifact","package_id":"b","features":["fake-runtime"]}"#;
-        let script = r#"{"reason":"build-script-executed","package_id":"c"}"#;
-        assert!(refuse_fakes(&format!("{clean}\n{script}\nnot json\n")).is_ok());
-        let error = refuse_fakes(&format!("{clean}\n{fake}\n"))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("fake-runtime"), "{error}");
-    }
 
     #[test]
     fn two_homes_are_two_directories_and_go_away() {
