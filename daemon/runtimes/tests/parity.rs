@@ -1,14 +1,64 @@
 //! Every package of `tests/testdata/parity` says, token by token, what the reference
 //! implementation says: alone, in a batch, with prompts in pieces and with reused beginnings.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use airunner_core::generate::GenerateEvent;
+use airunner_core::generate::{FinishReason, GenerateEvent};
 use airunner_runtimes::LlmRuntime;
-use support::{Answer, Case, Golden, ask, greedy, load, options, packages, read};
+use serde::Deserialize;
+use support::{Answer, ask, greedy, load, options, packages, read};
+
+/// What the reference implementation computed.
+#[derive(Deserialize)]
+struct Golden {
+    eos_token_ids: Vec<u32>,
+    max_new_tokens: u32,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    /// Absent where no text has these tokens.
+    prompt: Option<String>,
+    prompt_ids: Vec<u32>,
+    output_ids: Vec<u32>,
+}
+
+impl Golden {
+    /// Of the graph that the runtime chooses: variants of other element types say other things.
+    fn read(package: &Path) -> Self {
+        let variant = airunner_runtimes::package::inspect(package)
+            .unwrap()
+            .variants
+            .remove(0);
+        let stem = variant.rsplit('/').next().unwrap().trim_end_matches(".onnx");
+        let own = package.join(format!("golden{}.json", stem.trim_start_matches("model")));
+        let file = std::fs::read(&own)
+            .or_else(|_| std::fs::read(package.join("golden.json")))
+            .unwrap();
+        serde_json::from_slice(&file).unwrap()
+    }
+
+    /// Cases that a text can ask for.
+    fn asked(&self) -> Vec<&Case> {
+        self.cases.iter().filter(|case| case.prompt.is_some()).collect()
+    }
+
+    /// The tokens before the end of the sequence, and why the answer ended.
+    fn expected(&self, case: &Case) -> (Vec<u32>, FinishReason) {
+        match case.output_ids.split_last() {
+            Some((last, before)) if self.eos_token_ids.contains(last) => {
+                (before.to_vec(), FinishReason::Stop)
+            }
+            Some(_) | None => (case.output_ids.clone(), FinishReason::Length),
+        }
+    }
+}
 
 fn all_packages() -> Vec<PathBuf> {
     let mut found: Vec<_> = std::fs::read_dir(packages())

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use airunner_core::generate::{Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta};
+use airunner_core::generate::{Done, GenerateEvent, GenerateRequest, Input, TextDelta};
 use airunner_core::{Fault, ModelName};
 use airunner_runtimes::{LlmRuntime, LoadOptions};
-use serde::Deserialize;
 use tokio::sync::mpsc::Receiver;
 
 pub(crate) fn packages() -> PathBuf {
@@ -46,53 +45,6 @@ pub(crate) fn options(directory: &Path) -> LoadOptions {
 
 pub(crate) fn load(options: &LoadOptions) -> Result<Box<dyn LlmRuntime>, Fault> {
     airunner_runtimes::load(options, &mut |_| {})
-}
-
-/// What the reference implementation computed.
-#[derive(Deserialize)]
-pub(crate) struct Golden {
-    pub(crate) eos_token_ids: Vec<u32>,
-    pub(crate) max_new_tokens: u32,
-    pub(crate) cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Case {
-    /// Absent where no text has these tokens.
-    pub(crate) prompt: Option<String>,
-    pub(crate) prompt_ids: Vec<u32>,
-    pub(crate) output_ids: Vec<u32>,
-}
-
-impl Golden {
-    /// Of the graph that the runtime chooses: variants of other element types say other things.
-    pub(crate) fn read(package: &Path) -> Self {
-        let variant = airunner_runtimes::package::inspect(package)
-            .unwrap()
-            .variants
-            .remove(0);
-        let stem = variant.rsplit('/').next().unwrap().trim_end_matches(".onnx");
-        let own = package.join(format!("golden{}.json", stem.trim_start_matches("model")));
-        let file = std::fs::read(&own)
-            .or_else(|_| std::fs::read(package.join("golden.json")))
-            .unwrap();
-        serde_json::from_slice(&file).unwrap()
-    }
-
-    /// Cases that a text can ask for.
-    pub(crate) fn asked(&self) -> Vec<&Case> {
-        self.cases.iter().filter(|case| case.prompt.is_some()).collect()
-    }
-
-    /// The tokens before the end of the sequence, and why the answer ended.
-    pub(crate) fn expected(&self, case: &Case) -> (Vec<u32>, FinishReason) {
-        match case.output_ids.split_last() {
-            Some((last, before)) if self.eos_token_ids.contains(last) => {
-                (before.to_vec(), FinishReason::Stop)
-            }
-            Some(_) | None => (case.output_ids.clone(), FinishReason::Length),
-        }
-    }
 }
 
 /// A greedy request that reports its tokens.

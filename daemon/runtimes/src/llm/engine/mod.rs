@@ -31,11 +31,23 @@ use super::session::Model;
 use super::text::Output;
 use courier::Courier;
 use interrupt::Interrupt;
-use sequence::{CHANNEL, Place, Request};
+use sequence::{Place, Request};
 use worker::{Slot, Worker};
 
-/// How long a reader may read nothing at all.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[cfg(test)]
+mod tests;
+
+/// What a reader may leave unread before its request rests, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    events: usize,
+    time: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    events: 256,
+    time: Duration::from_secs(60),
+};
 /// When a refused request may come again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -64,6 +76,8 @@ pub(crate) struct Engine {
     /// Requests that wait or are at work.
     taken: Arc<AtomicUsize>,
     options: EngineOptions,
+    /// Events that may wait for a reader.
+    channel: usize,
     interrupt: Interrupt,
     thread: Option<JoinHandle<()>>,
 }
@@ -80,10 +94,10 @@ impl Engine {
         model: Model,
         cache: Box<dyn Cache>,
         options: EngineOptions,
-        patience: Duration,
+        patience: Patience,
     ) -> Result<Self, Fault> {
         let internal = |error: std::io::Error| Fault::internal(format!("cannot start a thread: {error}"));
-        let courier = Arc::new(Courier::start(patience).map_err(internal)?);
+        let courier = Arc::new(Courier::start(patience.time).map_err(internal)?);
         let interrupt = Interrupt::new(Arc::clone(&model.run_options));
         let (sender, requests) = sync_channel(options.parallel_requests + options.queue_length);
         let prompt_chunk = if cache.keeps() {
@@ -101,7 +115,7 @@ impl Engine {
             interrupt: interrupt.clone(),
             prompt_chunk,
             threads: options.threads,
-            patience,
+            patience: patience.time,
             clock: 0,
         };
         let thread = std::thread::Builder::new()
@@ -112,6 +126,7 @@ impl Engine {
             requests: Some(sender),
             taken: Arc::default(),
             options,
+            channel: patience.events,
             interrupt,
             thread: Some(thread),
         })
@@ -137,7 +152,7 @@ impl Engine {
         ticket: Ticket,
         work: Work,
     ) -> Result<mpsc::Receiver<Result<GenerateEvent, Fault>>, Fault> {
-        let (events, receiver) = mpsc::channel(CHANNEL);
+        let (events, receiver) = mpsc::channel(self.channel);
         let request = Box::new(Request {
             prompt: work.prompt,
             sampler: work.sampler,

@@ -13,9 +13,6 @@ use super::schedule::Phase;
 use crate::llm::sampling::{Sampled, Sampler};
 use crate::llm::text::Output;
 
-/// Events that may wait for a reader.
-pub(super) const CHANNEL: usize = 256;
-
 /// A counted place in queue or batch; given back when dropped.
 pub(super) struct Place(Arc<AtomicUsize>);
 
@@ -55,7 +52,7 @@ impl Request {
     /// Tells the reader its place in the queue when it has changed.
     pub(super) fn tell_position(&mut self, position: usize) {
         let position = u32::try_from(position).unwrap_or(u32::MAX);
-        if self.position != Some(position) && self.events.capacity() > CHANNEL / 2 {
+        if self.position != Some(position) && self.events.capacity() > self.events.max_capacity() / 2 {
             self.position = Some(position);
             drop(self.events.try_send(Ok(GenerateEvent::Queued { position })));
         }
@@ -209,7 +206,7 @@ impl Sequence {
                 break;
             }
         }
-        if self.pending.is_empty() && self.events.capacity() >= CHANNEL / 2 {
+        if self.pending.is_empty() && self.events.capacity() >= self.events.max_capacity() / 2 {
             self.parked_since = None;
             return None;
         }

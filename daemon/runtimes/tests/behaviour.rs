@@ -1,0 +1,346 @@
+//! What a loaded package does beside being right: limits, seeds, damaged and hostile packages.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use airunner_core::ErrorKind;
+use airunner_core::generate::{FinishReason, GenerateEvent, Input};
+use airunner_runtimes::{TokenizeInput, package};
+use serde::Deserialize;
+use support::{ask, greedy, load, options, packages};
+
+const HF: &str = "llama-hf";
+const GQA: &str = "llama-gqa";
+
+/// A copy of a package that a test may spoil.
+fn copy_of(name: &str) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                fs::copy(entry.path(), target).unwrap();
+            }
+        }
+    }
+    let home = tempfile::tempdir().unwrap();
+    copy(&packages().join(name), home.path());
+    home
+}
+
+fn refused(directory: &Path) -> (ErrorKind, String) {
+    let at_import = package::inspect(directory).unwrap_err();
+    let at_load = load(&options(directory)).err().unwrap();
+    assert_eq!(at_import, at_load, "both doors say the same");
+    (at_load.kind, at_load.message)
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_is_refused_with_both_numbers() {
+    for name in [HF, GQA] {
+        let mut options = options(&packages().join(name));
+        options.context_length = Some(40);
+        let model = load(&options).unwrap();
+        assert_eq!(model.loaded().context_length, 40);
+        let prompt = "x ".repeat(60);
+        let fault = ask(&*model, greedy(&prompt, None)).unwrap_err();
+        let text = TokenizeInput::Text {
+            text: prompt,
+            add_special_tokens: true,
+        };
+        let tokens = model.tokenize(&text).unwrap().len();
+        assert_eq!(fault.kind, ErrorKind::ContextLengthExceeded);
+        assert!(
+            fault.message.contains("40") && fault.message.contains(&tokens.to_string()),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_ends_where_the_context_does() {
+    for name in [HF, GQA, "llama-hf-nocache"] {
+        let mut options = options(&packages().join(name));
+        options.context_length = Some(24);
+        let model = load(&options).unwrap();
+        let mut request = greedy("the batch as soon", Some(1000));
+        request
+            .sampling
+            .logit_bias
+            .extend([377, 381, 382].map(|end| (end, -100.0)));
+        let answer = ask(&*model, request).unwrap();
+        let done = answer.done();
+        assert_eq!(done.finish_reason, FinishReason::Length);
+        assert_eq!(done.usage.prompt_tokens + done.usage.completion_tokens, 24);
+    }
+}
+
+#[test]
+fn a_seed_alone_decides_a_sampled_answer() {
+    let model = load(&options(&packages().join(GQA))).unwrap();
+    let sampled = |seed| {
+        let mut request = greedy("a fox", Some(24));
+        request.sampling.temperature = Some(1.5);
+        request.sampling.seed = Some(seed);
+        ask(&*model, request).unwrap().tokens
+    };
+    assert_eq!(sampled(7), sampled(7));
+    assert_ne!(sampled(7), sampled(8));
+}
+
+#[test]
+fn a_second_turn_computes_only_what_is_new() {
+    for name in [HF, GQA, "mistral-hf", "qwen3-gqa"] {
+        let model = load(&options(&packages().join(name))).unwrap();
+        let first = ask(&*model, greedy("the batch as soon", Some(8))).unwrap();
+        let longer = format!("the batch as soon{}", "as they are done");
+        let prompt_tokens = first.done().usage.prompt_tokens;
+        let second = ask(&*model, greedy(&longer, Some(8))).unwrap();
+        assert!(
+            second.done().usage.cached_tokens + 1 >= prompt_tokens.min(4),
+            "{name}: {second:?}"
+        );
+        let mut options = options(&packages().join(name));
+        options.parallel_requests = 1;
+        let fresh = load(&options).unwrap();
+        assert_eq!(
+            ask(&*fresh, greedy(&longer, Some(8))).unwrap().tokens,
+            second.tokens,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn progress_counts_the_prompt() {
+    let mut options = options(&packages().join(HF));
+    options.prompt_chunk = 4;
+    let model = load(&options).unwrap();
+    let answer = ask(&*model, greedy("the batch as soon as they are done.", Some(2))).unwrap();
+    let progress: Vec<_> = answer
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            GenerateEvent::Prompt {
+                processed_tokens,
+                total_tokens,
+                ..
+            } => Some((*processed_tokens, *total_tokens)),
+            _ => None,
+        })
+        .collect();
+    let total = answer.done().usage.prompt_tokens;
+    assert_eq!(progress.first(), Some(&(0, total)));
+    assert_eq!(progress.last(), Some(&(total, total)));
+    assert!(
+        progress
+            .windows(2)
+            .all(|pair| pair[0].0 < pair[1].0 && pair[1].0 - pair[0].0 <= 4)
+    );
+}
+
+#[test]
+fn bad_requests_are_refused_before_any_work() {
+    let model = load(&options(&packages().join(HF))).unwrap();
+    let mut request = greedy("x", Some(0));
+    assert_eq!(
+        model.generate(request.clone(), Instant::now()).unwrap_err().kind,
+        ErrorKind::InvalidArgument
+    );
+    request.max_tokens = None;
+    request.input = Input::Raw(String::new());
+    assert_eq!(
+        model.generate(request.clone(), Instant::now()).unwrap_err().kind,
+        ErrorKind::InvalidArgument
+    );
+    request.input = Input::Raw("long ".repeat(2_000_000));
+    assert_eq!(
+        model.generate(request, Instant::now()).unwrap_err().kind,
+        ErrorKind::ContextLengthExceeded
+    );
+}
+
+#[test]
+fn logits_that_are_no_numbers_fail_the_request_and_nothing_else() {
+    let package = copy_of(GQA);
+    let weights = package.path().join("model.onnx.data");
+    let size = fs::metadata(&weights).unwrap().len() as usize;
+    fs::write(&weights, vec![0xff; size]).unwrap();
+    let model = load(&options(package.path())).unwrap();
+    for _ in 0..2 {
+        let fault = ask(&*model, greedy("the", Some(4))).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::ModelFaulty, "{fault}");
+    }
+}
+
+#[test]
+fn a_damaged_graph_is_refused() {
+    let package = copy_of(HF);
+    let graph = package.path().join("onnx/model.onnx");
+    let whole = fs::read(&graph).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"garbage", b""] {
+        fs::write(&graph, damaged).unwrap();
+        let (kind, message) = refused(package.path());
+        assert_eq!(kind, ErrorKind::ModelInvalid);
+        assert!(message.contains("onnx/model.onnx"), "{message}");
+    }
+}
+
+#[test]
+fn short_weights_are_refused_with_the_figures() {
+    let package = copy_of(HF);
+    let weights = package.path().join("onnx/model.onnx_data");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&weights)
+        .unwrap()
+        .set_len(1000)
+        .unwrap();
+    let (kind, message) = refused(package.path());
+    assert_eq!(kind, ErrorKind::ModelInvalid);
+    assert!(message.contains("which has 1000"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_out_of_the_package_are_refused() {
+    let package = copy_of(HF);
+    let outside = tempfile::tempdir().unwrap();
+    for file in [
+        "onnx/model.onnx_data",
+        "onnx/model.onnx",
+        "tokenizer.json",
+        "config.json",
+    ] {
+        let inside = package.path().join(file);
+        let moved = outside.path().join(file.replace('/', "+"));
+        fs::rename(&inside, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &inside).unwrap();
+        let (kind, message) = refused(package.path());
+        assert_eq!(kind, ErrorKind::ModelInvalid);
+        assert!(
+            message.contains("leaves the package") && message.contains(file),
+            "{message}"
+        );
+        fs::remove_file(&inside).unwrap();
+        fs::rename(&moved, &inside).unwrap();
+    }
+}
+
+#[test]
+fn weights_outside_the_package_are_refused() {
+    let package = copy_of(HF);
+    let graph = package.path().join("onnx/model.onnx");
+    let bytes = fs::read(&graph).unwrap();
+    let replacement: &[u8] = b"../config.json_x";
+    let needle: &[u8] = b"model.onnx_data";
+    let mut changed = Vec::new();
+    let mut rest = &bytes[..];
+    while let Some(at) = rest.windows(needle.len()).position(|window| window == needle) {
+        changed.extend_from_slice(&rest[..at]);
+        // Of the same length, so that the lengths around it stay right.
+        changed.extend_from_slice(&replacement[..needle.len()]);
+        rest = &rest[at + needle.len()..];
+    }
+    changed.extend_from_slice(rest);
+    fs::write(&graph, changed).unwrap();
+    let (kind, message) = refused(package.path());
+    assert_eq!(kind, ErrorKind::ModelInvalid);
+    assert!(
+        message.contains("not a relative path inside the package"),
+        "{message}"
+    );
+}
+
+#[test]
+fn libraries_that_a_package_names_are_not_loaded() {
+    let package = copy_of(GQA);
+    let file = package.path().join("genai_config.json");
+    let config = fs::read_to_string(&file).unwrap();
+    let changed = config.replacen(
+        "\"session_options\": {",
+        "\"session_options\": {\"custom_ops_library\": \"x.so\",",
+        1,
+    );
+    assert_ne!(config, changed);
+    fs::write(&file, changed).unwrap();
+    let model = load(&options(package.path())).unwrap();
+    assert!(
+        model
+            .loaded()
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("x.so"))
+    );
+    assert!(ask(&*model, greedy("the", Some(2))).is_ok());
+}
+
+#[test]
+fn a_wrong_library_is_named_with_what_to_do() {
+    let mut options = options(&packages().join(HF));
+    options.onnxruntime_library = "/nonexistent/libonnxruntime.so".into();
+    let fault = load(&options).err().unwrap();
+    assert_eq!(fault.kind, ErrorKind::RuntimeMissing);
+    assert!(fault.message.contains("runtime.onnxruntime_library"), "{fault}");
+}
+
+#[test]
+fn a_graph_without_a_cache_says_so() {
+    let model = load(&options(&packages().join("llama-hf-nocache"))).unwrap();
+    assert!(
+        model
+            .loaded()
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("no key/value cache"))
+    );
+}
+
+#[test]
+fn the_best_variant_for_this_machine_runs() {
+    let model = load(&options(&packages().join("llama-hf-multi"))).unwrap();
+    assert_eq!(model.loaded().variant, "onnx/model_q4.onnx");
+}
+
+#[derive(Deserialize)]
+struct Story {
+    prompt: String,
+    greedy_ids: Vec<u32>,
+}
+
+#[test]
+fn a_trained_model_tells_its_story() {
+    let package: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata/stories260K");
+    let Ok(golden) = fs::read(package.join("golden.json")) else {
+        eprintln!(
+            "SKIPPED: no trained model beside the checkout ({})",
+            package.display()
+        );
+        return;
+    };
+    let story: Story = serde_json::from_slice(&golden).unwrap();
+    let model = load(&options(&package)).unwrap();
+    let text = TokenizeInput::Text {
+        text: story.prompt.clone(),
+        add_special_tokens: true,
+    };
+    let prompt = model.tokenize(&text).unwrap();
+    assert!(story.greedy_ids.starts_with(&prompt), "{prompt:?}");
+    let expected = &story.greedy_ids[prompt.len()..];
+    let count = expected.len() as u32;
+    let answer = ask(&*model, greedy(&story.prompt, Some(count))).unwrap();
+    assert_eq!(answer.tokens, expected[..answer.tokens.len()]);
+    assert!(
+        answer.tokens.len() + 1 >= expected.len(),
+        "{} of {}",
+        answer.tokens.len(),
+        expected.len()
+    );
+}
