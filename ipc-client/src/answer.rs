@@ -67,16 +67,28 @@ impl AnswerBuilder {
         None
     }
 
+    /// The answer as far as it came, for one that is given up.
+    #[must_use]
+    pub fn end(self, done: Done) -> Answer {
+        let Self {
+            text,
+            reasoning,
+            tool_calls,
+            logprobs,
+        } = self;
+        Answer {
+            text,
+            reasoning,
+            tool_calls,
+            logprobs,
+            done,
+        }
+    }
+
     /// The text so far.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The calls so far.
-    #[must_use]
-    pub fn tool_calls(&self) -> &[CalledTool] {
-        &self.tool_calls
     }
 
     /// Calls come in order; a piece of one that never began is dropped.

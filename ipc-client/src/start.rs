@@ -56,6 +56,12 @@ impl Starter {
         self
     }
 
+    /// The executable that is started.
+    #[must_use]
+    pub fn executable(&self) -> &Path {
+        &self.program
+    }
+
     /// Where this user's daemon keeps its things.
     #[must_use]
     pub const fn places(&self) -> &Places {

@@ -1,0 +1,149 @@
+//! What can be written on the command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    chat, completions, doctor, load, logs, man, models, ps, restart, start, status, stop, unload,
+};
+
+/// Run AI models on this machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "airunner",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 the daemon is not running.")]
+pub(crate) struct Cli {
+    /// Answer with JSON on standard output, errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the daemon in the background.
+    Start(start::Start),
+    /// Stop the daemon and unload every model.
+    Stop(stop::Stop),
+    /// Stop the daemon if it runs, and start it.
+    Restart(restart::Restart),
+    /// Show the daemon and what it has in memory.
+    Status(status::Status),
+    /// List, import, show and remove installed models.
+    Models(models::Models),
+    /// Load a model into memory.
+    Load(load::Load),
+    /// Take a model out of memory.
+    Unload(unload::Unload),
+    /// List the models in memory.
+    Ps(ps::Ps),
+    /// Talk to a model.
+    Chat(chat::Chat),
+    /// Check this installation and say what to do about problems.
+    Doctor(doctor::Doctor),
+    /// Show the daemon's log.
+    Logs(logs::Logs),
+    /// Print a completion script for a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, or write all of them to a directory.
+    Man(man::Man),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let words = line.split(' ').map(|word| if word == "''" { "" } else { word });
+        Cli::try_parse_from(std::iter::once("airunner").chain(words))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_contract_names_is_understood() {
+        for line in [
+            "start",
+            "start --foreground",
+            "stop",
+            "stop --force",
+            "restart",
+            "status --json",
+            "--json status",
+            "models",
+            "models --json",
+            "models list",
+            "models import /tmp/x --name tiny",
+            "models import /tmp/x",
+            "models show tiny",
+            "models remove tiny",
+            "load tiny",
+            "load tiny --keep-alive 10m",
+            "load tiny --keep-alive -1",
+            "load tiny --keep-alive 0",
+            "unload tiny",
+            "unload tiny --force",
+            "ps",
+            "chat tiny",
+            "chat tiny hello",
+            "chat tiny -",
+            "chat tiny ''",
+            "chat tiny - --raw --json",
+            "chat tiny hi --system S --temperature 0.5 --top-k 40 --top-p 0.9 --seed 7 --max-tokens 5 --stop a --stop b",
+            "chat tiny hi --temperature -1",
+            "chat tiny hi --temperature NaN",
+            "chat tiny hi --stop ''",
+            "chat ../etc hi",
+            "doctor",
+            "logs",
+            "logs -f -n 5",
+            "completions bash",
+            "man",
+            "man --dir /tmp",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_wrong_usage() {
+        for line in [
+            "",
+            "dance",
+            "load",
+            "load tiny --keep-alive soon",
+            "load tiny --keep-alive -2",
+            "chat",
+            "chat tiny hi --top-k many",
+            "chat tiny hi --top-k -1",
+            "chat tiny hi --seed x",
+            "chat tiny hi --raw --system S",
+            "chat tiny hi there",
+            "models import",
+            "completions tcsh",
+            "logs -n x",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_works_before_and_after_every_command() {
+        for command in Cli::command().get_subcommands() {
+            let has = |argument: &clap::Arg| argument.get_long() == Some("json");
+            let mut whole = Cli::command();
+            whole.build();
+            let built = whole.find_subcommand(command.get_name()).unwrap();
+            assert!(built.get_arguments().any(has), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use airunner_core::model::{LoadEvent, LoadRequest, Model};
+use airunner_core::{Fault, KeepAlive};
+use airunner_ipc_client::Client;
+use clap::Args;
+
+use crate::connection::connect_for;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::run::Context;
+use crate::units;
+use crate::views::ProcessRow;
+
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// The model's name, as in `airunner models`.
+    name: String,
+    /// How long it stays loaded after its last request, such as 10m; 0 unloads at once, -1 never.
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    keep_alive: Option<KeepAlive>,
+}
+
+impl Load {
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let (client, name) = connect_for(&self.name).await?;
+        let request = LoadRequest {
+            name,
+            keep_alive: self.keep_alive,
+        };
+        let model = load(&client, request, context).await?;
+        if context.output.is_json() {
+            return context.output.value(&ProcessRow::from(&model));
+        }
+        let instance = model.instance.unwrap_or_default();
+        let memory = units::size(instance.memory_bytes);
+        let (device, length) = (instance.device, instance.context_length);
+        context.output.line(&format!(
+            "{} is loaded ({device}, {memory}, context {length})",
+            model.name
+        ))
+    }
+}
+
+async fn load(client: &Client, request: LoadRequest, context: &Context) -> Result<Model, Failure> {
+    let progress = Progress::new(&context.output, "waiting for the model");
+    let mut events = client.models().load(request).await?;
+    while let Some(event) = events.next().await {
+        match event? {
+            LoadEvent::Progress(now) => progress.load(&now),
+            LoadEvent::Loaded(model) => return Ok(*model),
+        }
+    }
+    Err(Fault::internal("the load has no end").into())
+}

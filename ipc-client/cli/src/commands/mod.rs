@@ -1,0 +1,15 @@
+//! One file per command: its arguments and what it does.
+
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod load;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod models;
+pub(crate) mod ps;
+pub(crate) mod restart;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod unload;

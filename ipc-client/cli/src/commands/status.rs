@@ -1,0 +1,69 @@
+use std::time::SystemTime;
+
+use airunner_core::ErrorKind;
+use airunner_core::status::DaemonStatus;
+use airunner_ipc_client::{Client, Endpoint};
+use clap::Args;
+
+use crate::connection::places;
+use crate::failure::{Failure, code};
+use crate::output::{Output, Style};
+use crate::run::Context;
+use crate::units;
+use crate::views::{StatusView, processes_table};
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let output = &context.output;
+        let endpoint = Endpoint::of_daemon(&places()?);
+        let status = match Client::connect(&endpoint).await {
+            Ok(client) => client.control().status().await?,
+            Err(fault) if fault.kind == ErrorKind::DaemonNotRunning && output.is_json() => {
+                output.value(&StatusView::stopped(endpoint.to_string()))?;
+                return Err(Failure::Reported(code::NOT_RUNNING));
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        if output.is_json() {
+            output.value(&StatusView::running(&status))
+        } else {
+            print(output, &status)
+        }
+    }
+}
+
+fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
+    let state = if status.shutting_down {
+        "is shutting down"
+    } else {
+        "is running"
+    };
+    output.pieces(&[(
+        Style::Bold,
+        &format!("AI Runner {} {state}", status.daemon_version),
+    )])?;
+    let library = status
+        .onnxruntime_library
+        .as_deref()
+        .unwrap_or("not found: see airunner doctor");
+    for (name, value) in [
+        ("process", status.pid.to_string()),
+        ("up for", units::duration(status.uptime)),
+        ("memory", units::size(status.memory_bytes)),
+        ("socket", status.socket.clone()),
+        ("protocol", status.protocol_version.to_string()),
+        ("ONNX Runtime", library.to_owned()),
+    ] {
+        output.line(&format!("  {name:<13} {value}"))?;
+    }
+    let table = processes_table(&status.models, SystemTime::now());
+    output.line("")?;
+    if table.is_empty() {
+        output.line("No model is in memory.")
+    } else {
+        output.table(&table)
+    }
+}

@@ -1,0 +1,98 @@
+//! From the command line to the exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind as UsageKind;
+
+use crate::arguments::{Cli, Command};
+use crate::environment::Environment;
+use crate::failure::{Failure, code};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+
+/// What every command is given.
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) environment: Environment,
+}
+
+pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let environment = Environment::read();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // The flag is looked for by hand, because nothing was parsed.
+            let json = arguments.iter().skip(1).any(|argument| argument == "--json");
+            return refuse(&error, &Output::new(json, &environment));
+        }
+    };
+    let output = Output::new(cli.json, &environment);
+    match start(cli, environment, output.clone()) {
+        Ok(()) => ExitCode::from(code::OK),
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn refuse(error: &clap::Error, output: &Output) -> ExitCode {
+    let is_answer = matches!(error.kind(), UsageKind::DisplayHelp | UsageKind::DisplayVersion);
+    if output.is_json() && !is_answer {
+        output.failure(&Failure::Usage(error.render().to_string().trim_end().to_owned()));
+    } else {
+        // A terminal that is gone cannot be told.
+        let _ = error.print();
+    }
+    ExitCode::from(if is_answer { code::OK } else { code::USAGE })
+}
+
+fn start(cli: Cli, environment: Environment, output: Output) -> Result<(), Failure> {
+    // The second thread notices Ctrl-C while the first one is stuck writing to a full pipe.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Failure::internal)?;
+    let result = runtime.block_on(async {
+        let context = Context {
+            output,
+            interrupt: Interrupt::listen(),
+            environment,
+        };
+        dispatch(cli.command, context).await
+    });
+    // A thread that waits for a line of input cannot be told to end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
+    let mut interrupt = context.interrupt.clone();
+    let run = async {
+        match command {
+            Command::Start(start) => start.run(&context).await,
+            Command::Stop(stop) => stop.run(&context).await,
+            Command::Restart(restart) => restart.run(&context).await,
+            Command::Status(status) => status.run(&context).await,
+            Command::Models(models) => models.run(&context).await,
+            Command::Load(load) => load.run(&context).await,
+            Command::Unload(unload) => unload.run(&context).await,
+            Command::Ps(ps) => ps.run(&context).await,
+            Command::Doctor(doctor) => doctor.run(&context).await,
+            Command::Logs(logs) => logs.run(&context).await,
+            Command::Completions(completions) => completions.run(&context),
+            Command::Man(man) => man.run(&context),
+            // What was said before Ctrl-C counts, so it handles that itself.
+            Command::Chat(chat) => return chat.run(&context).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        result = run => result,
+        () = interrupt.pressed() => Err(Failure::cancelled()),
+    }
+}
