@@ -19,7 +19,7 @@ pub(super) fn alone(workspace: &Workspace) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Type-checks everything for the other operating systems, as far as their standard
+/// Type-checks what is shipped for the other operating systems, as far as their standard
 /// libraries are installed or can be fetched.
 pub(super) fn other_platforms(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let mut missing = Vec::new();
@@ -30,7 +30,16 @@ pub(super) fn other_platforms(workspace: &Workspace) -> anyhow::Result<Outcome> 
             continue;
         }
         say::note(platform);
-        let arguments = ["check", "--quiet", "--workspace", "--target", platform];
+        // The scenarios look at processes the way Unix shows them, and ship nothing.
+        let arguments = [
+            "check",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "airunner-tests",
+            "--target",
+            platform,
+        ];
         process::visible(&mut workspace.cargo(&arguments))?;
     }
     if missing.is_empty() {
