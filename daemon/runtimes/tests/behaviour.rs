@@ -127,13 +127,16 @@ fn progress_counts_the_prompt() {
     let progress: Vec<_> = answer
         .events
         .iter()
-        .filter_map(|event| match event {
-            GenerateEvent::Prompt {
+        .filter_map(|event| {
+            let GenerateEvent::Prompt {
                 processed_tokens,
                 total_tokens,
                 ..
-            } => Some((*processed_tokens, *total_tokens)),
-            _ => None,
+            } = event
+            else {
+                return None;
+            };
+            Some((*processed_tokens, *total_tokens))
         })
         .collect();
     let total = answer.done().usage.prompt_tokens;

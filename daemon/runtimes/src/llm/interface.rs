@@ -24,8 +24,8 @@ pub(crate) struct Interface {
     pub(crate) cache_float: Float,
     pub(crate) logits: String,
     pub(crate) logits_float: Float,
-    /// Fixed in the graph, if it is.
-    pub(crate) vocabulary: Option<usize>,
+    /// The graph was made for one sequence at a time.
+    pub(crate) one_row: bool,
 }
 
 /// An input of whole numbers.
@@ -93,7 +93,7 @@ impl Interface {
             cache_float: Float::F32,
             logits: String::new(),
             logits_float: Float::F32,
-            vocabulary: None,
+            one_row: reader.one_row(),
         };
         for input in session.inputs() {
             if !interface.knows(input.name()) {
@@ -154,6 +154,17 @@ impl Reader<'_> {
     fn no_tokens(&self) -> ComputeError {
         let names: Vec<_> = self.session.inputs().iter().map(Outlet::name).take(8).collect();
         ComputeError::Interface(format!("it has no input input_ids, only {}", names.join(", ")))
+    }
+
+    fn one_row(&self) -> bool {
+        let tokens = self
+            .session
+            .inputs()
+            .iter()
+            .find(|input| input.name() == "input_ids");
+        tokens
+            .and_then(|input| input.dtype().tensor_shape())
+            .is_some_and(|shape| shape.first() == Some(&1))
     }
 
     fn integers_named(&self, names: &[&str]) -> Result<Option<Integers>, ComputeError> {
@@ -251,13 +262,6 @@ impl Reader<'_> {
             ))
         })?;
         interface.logits = output.name().to_owned();
-        let last = output
-            .dtype()
-            .tensor_shape()
-            .and_then(|shape| shape.last().copied());
-        interface.vocabulary = last
-            .and_then(|size| usize::try_from(size).ok())
-            .filter(|size| *size > 0);
         Ok(())
     }
 }

@@ -21,7 +21,12 @@ pub(super) struct Courier {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     patience: Duration,
+    /// Held by every delivery on its way, so that the thread knows when the last has arrived.
+    on_the_way: Option<mpsc::Sender<()>>,
 }
+
+/// For last deliveries when the courier itself ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Courier {
     /// `patience`: how long a reader may take for the last events.
@@ -29,7 +34,13 @@ impl Courier {
         let timers = Builder::new_current_thread().enable_time().build()?;
         let handle = timers.handle().clone();
         let (end, ended) = oneshot::channel::<()>();
-        let body = move || drop(timers.block_on(ended));
+        let (on_the_way, mut all_arrived) = mpsc::channel::<()>(1);
+        let body = move || {
+            timers.block_on(async move {
+                drop(ended.await);
+                drop(tokio::time::timeout(FAREWELL, all_arrived.recv()).await);
+            });
+        };
         let thread = std::thread::Builder::new()
             .name("llm-courier".to_owned())
             .spawn(body)?;
@@ -38,12 +49,13 @@ impl Courier {
             end: Some(end),
             thread: Some(thread),
             patience,
+            on_the_way: Some(on_the_way),
         })
     }
 
     /// Delivers the last events of a sequence that the engine is done with.
     pub(super) fn deliver(&self, events: Events, last: VecDeque<Event>) {
-        let patience = self.patience;
+        let (patience, on_the_way) = (self.patience, self.on_the_way.clone());
         self.handle.spawn(async move {
             let all = async {
                 for event in last {
@@ -53,6 +65,7 @@ impl Courier {
                 }
             };
             drop(tokio::time::timeout(patience, all).await);
+            drop(on_the_way);
         });
     }
 
@@ -68,7 +81,7 @@ impl Courier {
 
 impl Drop for Courier {
     fn drop(&mut self) {
-        drop(self.end.take());
+        drop((self.end.take(), self.on_the_way.take()));
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }

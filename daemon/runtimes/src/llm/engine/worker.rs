@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use airunner_core::{ErrorKind, Fault};
+use tokio::sync::mpsc::error::TrySendError;
 
-use super::courier::Courier;
+use super::courier::{Courier, Event, Events};
 use super::interrupt::Interrupt;
 use super::placement::{Occupant, Placement, place};
 use super::sampling_pool::sample;
@@ -158,8 +159,7 @@ impl Worker {
             self.slots[slot] = Slot::Free;
             drop(self.cache.truncate(slot, 0));
             let (events, last) = sequence.fail(error.into());
-            self.courier.deliver(events, last);
-            return;
+            return self.part(events, last);
         }
         sequence.watch = Some(
             self.courier
@@ -304,9 +304,17 @@ impl Worker {
         }
     }
 
-    fn part(&self, events: super::courier::Events, last: VecDeque<super::courier::Event>) {
-        if !last.is_empty() {
-            self.courier.deliver(events, last);
+    /// Sends the last events, by the courier where the reader has no room for them.
+    fn part(&self, events: Events, mut last: VecDeque<Event>) {
+        while let Some(event) = last.pop_front() {
+            match events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Full(event)) => {
+                    last.push_front(event);
+                    return self.courier.deliver(events, last);
+                }
+            }
         }
     }
 
@@ -327,10 +335,10 @@ impl Worker {
         for slot in 0..self.slots.len() {
             self.fail(slot, fault.clone());
         }
+        let waiting: Vec<_> = self.waiting.drain(..).collect();
         let later = std::iter::from_fn(|| self.requests.try_recv().ok());
-        for request in self.waiting.drain(..).chain(later) {
-            self.courier
-                .deliver(request.events, VecDeque::from([Err(fault.clone())]));
+        for request in waiting.into_iter().chain(later) {
+            self.part(request.events, VecDeque::from([Err(fault.clone())]));
         }
     }
 }

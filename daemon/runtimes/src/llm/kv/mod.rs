@@ -60,7 +60,9 @@ pub(crate) fn for_model(
     if in_place {
         return Box::new(Shared::new(interface, slots, context_length));
     }
-    let padding_is_understood =
-        attention != Attention::GroupQuery && interface.positions.is_some() && interface.mask.is_some();
+    let padding_is_understood = attention != Attention::GroupQuery
+        && interface.positions.is_some()
+        && interface.mask.is_some()
+        && !interface.one_row;
     Box::new(Concatenated::new(slots, padding_is_understood))
 }

@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     rows: Vec<usize>,
     /// Tokens, by slot.
     lengths: Vec<usize>,
+    batch_limit: usize,
 }
 
 /// Keys or values of one layer, shape [rows, heads, capacity, size].
@@ -59,6 +60,7 @@ impl Shared {
             context_length,
             rows: (0..slots).collect(),
             lengths: vec![0; slots],
+            batch_limit: if interface.one_row { 1 } else { slots },
         }
     }
 
@@ -77,12 +79,13 @@ impl Shared {
             .copied()
             .zip(self.lengths.iter().copied())
             .collect();
-        let mut grown = Vec::with_capacity(self.layers.len());
+        // All is allocated before anything is given up; untouched memory costs nothing.
+        let mut blocks = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            grown.push(layer.grown(self.rows.len(), self.capacity, capacity, &used)?);
+            blocks.push(layer.allocate(self.rows.len(), capacity)?);
         }
-        for (layer, block) in self.layers.iter_mut().zip(grown) {
-            layer.block = Some(block);
+        for (layer, block) in self.layers.iter_mut().zip(blocks) {
+            layer.move_to(block, self.capacity, capacity, &used);
         }
         self.capacity = capacity;
         Ok(())
@@ -154,7 +157,7 @@ impl Shared {
 
 impl Cache for Shared {
     fn batch_limit(&self) -> usize {
-        self.rows.len()
+        self.batch_limit
     }
 
     fn extend(&mut self, model: &mut Model, slot: usize, tokens: &[u32]) -> Result<Logits, ComputeError> {
@@ -233,29 +236,22 @@ impl Layer {
         (row * self.heads + head) * capacity * self.unit
     }
 
-    /// A larger block with the tokens in use, given as row and number.
-    fn grown(
-        &self,
-        rows: usize,
-        old: usize,
-        new: usize,
-        used: &[(usize, usize)],
-    ) -> Result<Block, ComputeError> {
-        let bytes = self
-            .row(new)
-            .checked_mul(rows)
-            .ok_or(ComputeError::OutOfMemory { bytes: usize::MAX })?;
-        let mut grown = Block::zeroed(bytes)?;
-        let Some(block) = &self.block else {
-            return Ok(grown);
-        };
-        for &(row, tokens) in used {
-            for head in 0..self.heads {
-                let from = block.read(self.head(row, head, old), tokens * self.unit);
-                grown.write(self.head(row, head, new), from);
+    fn allocate(&self, rows: usize, capacity: usize) -> Result<Block, ComputeError> {
+        let bytes = self.row(capacity).checked_mul(rows);
+        Block::zeroed(bytes.ok_or(ComputeError::OutOfMemory { bytes: usize::MAX })?)
+    }
+
+    /// Replaces the block, keeping the tokens in use, given as row and number.
+    fn move_to(&mut self, mut grown: Block, old: usize, new: usize, used: &[(usize, usize)]) {
+        if let Some(block) = &self.block {
+            for &(row, tokens) in used {
+                for head in 0..self.heads {
+                    let from = block.read(self.head(row, head, old), tokens * self.unit);
+                    grown.write(self.head(row, head, new), from);
+                }
             }
         }
-        Ok(grown)
+        self.block = Some(grown);
     }
 
     fn exchange(&mut self, row: usize, other: usize, capacity: usize, tokens: usize) {
