@@ -95,7 +95,7 @@ fn lost(cause: &(dyn Error + 'static)) -> Fault {
 fn not_running(what: String) -> Fault {
     Fault::new(
         ErrorKind::DaemonNotRunning,
-        format!("{what}: start it with: airunner start"),
+        format!("{what}; start it with: airunner start"),
     )
 }
 

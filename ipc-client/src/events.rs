@@ -75,7 +75,7 @@ impl<T> fmt::Debug for Events<T> {
 fn ended_early() -> Fault {
     Fault::new(
         ErrorKind::DaemonNotRunning,
-        "the daemon ended before its answer was complete: start it with: airunner start",
+        "the daemon ended before its answer was complete; start it with: airunner start",
     )
 }
 

@@ -42,7 +42,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
 fn refuse(error: &clap::Error, output: &Output) -> ExitCode {
     let is_answer = matches!(error.kind(), UsageKind::DisplayHelp | UsageKind::DisplayVersion);
     if output.is_json() && !is_answer {
-        output.failure(&Failure::Usage(error.render().to_string().trim_end().to_owned()));
+        let text = error.render().to_string();
+        let text = text.trim_end();
+        output.failure(&Failure::Usage(
+            text.strip_prefix("error: ").unwrap_or(text).to_owned(),
+        ));
     } else {
         // A terminal that is gone cannot be told.
         let _ = error.print();

@@ -30,14 +30,7 @@ impl Start {
 
 pub(crate) async fn start(starter: &Starter, output: &Output) -> Result<(Client, DaemonWas), Failure> {
     let _progress = Progress::spinner(output, "starting the daemon");
-    starter
-        .connect_or_start()
-        .await
-        .map_err(|fault| match fault.kind {
-            // "Not running" has an exit code of its own, and here it was this command's task to change it.
-            ErrorKind::DaemonNotRunning => Failure::from(Fault::internal(fault.message)),
-            _ => Failure::from(fault),
-        })
+    Ok(starter.connect_or_start().await?)
 }
 
 pub(crate) fn report(output: &Output, client: &Client, was: DaemonWas) -> Result<(), Failure> {
