@@ -2,6 +2,7 @@
 //!
 //! Templates that are not ours to commit are looked for beside the checkout and skipped, loudly,
 //! where they are absent.
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test may panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ fn compare(case: &Value, rendered: Result<String, TemplateError>) -> Option<Stri
             ))
         }
         (Some(_), Err(error)) => Some(format!("refused: {error:?}")),
+        // Where Python itself stumbles, say over a loop through none, being lenient is no fault.
+        (None, Ok(_)) if case["raised_by_template"] != true => None,
         (None, Ok(found)) => Some(format!("must fail with {}, but gave {found:?}", case["error"])),
         (None, Err(TemplateError::Refused(message))) if case["raised_by_template"] == true => {
             (Some(message.as_str()) != case["error"].as_str())
@@ -87,6 +90,12 @@ fn check(golden: &Value, contexts: &Value, source: &str) -> Vec<String> {
         let mut variables: Map<String, Value> = contexts[context].as_object().unwrap().clone();
         for token in ["bos_token", "eos_token"] {
             variables.insert(token.to_owned(), golden[token].clone());
+        }
+        for message in variables["messages"].as_array_mut().unwrap() {
+            // transformers passes the reasoning under this name as well.
+            if let Some(reasoning) = message.get("reasoning_content").cloned() {
+                message["thinking"] = reasoning;
+            }
         }
         let rendered = template.render_variables(&variables, &clock(golden));
         wrong.extend(compare(case, rendered).map(|difference| format!("{name}, {context}: {difference}")));

@@ -69,11 +69,7 @@ fn message(message: &Message, content_may_be_none: bool) -> Value {
 }
 
 fn call(call: &ToolCall) -> Value {
-    let arguments = call
-        .arguments
-        .iter()
-        .map(|(name, json)| (name.clone(), value(json)))
-        .collect::<Value>();
+    let arguments = Value::from_pairs(variables(&call.arguments));
     let function = object([
         ("name", Some(Value::from(call.name.as_str()))),
         ("arguments", Some(arguments)),
@@ -98,10 +94,11 @@ fn tool(tool: &Tool) -> Value {
 }
 
 fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Value {
-    entries
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect()
+    Value::from_pairs(
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    )
 }
 
 /// JSON as a template sees it; the order of keys stays.
@@ -117,9 +114,6 @@ fn value(json: &Json) -> Value {
             .unwrap_or_default(),
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(list) => list.iter().map(value).collect::<Vec<_>>().into(),
-        Json::Object(object) => object
-            .iter()
-            .map(|(name, json)| (name.clone(), value(json)))
-            .collect(),
+        Json::Object(object) => Value::from_pairs(variables(object)),
     }
 }

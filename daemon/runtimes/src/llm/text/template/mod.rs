@@ -106,7 +106,7 @@ impl ChatTemplate {
         context.push(("strftime_now".to_owned(), functions::strftime_now(now)));
         let template = environment.get_template(NAME).map_err(TemplateError::Syntax)?;
         template
-            .render(context.into_iter().collect::<Value>())
+            .render(Value::from_pairs(context))
             .map_err(TemplateError::from_rendering)
     }
 }

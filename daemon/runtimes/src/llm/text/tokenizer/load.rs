@@ -23,6 +23,8 @@ const PATTERNS_LIMIT: usize = 64;
 const RULES_LIMIT: usize = 512;
 /// A trial text is this long, bytes.
 const TRIAL_BYTES: usize = 4 << 10;
+/// The longest the trial may take; real patterns need a few milliseconds.
+const TRIAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// The rules of a `tokenizer.json`; the vocabulary is passed over.
 #[derive(Deserialize)]
@@ -70,13 +72,14 @@ impl Tokenizer {
             inner: Arc::new(inner),
             guard: (!patterns.is_empty()).then_some(guard),
         };
-        tokenizer.try_patterns(&patterns)?;
+        tokenizer.try_patterns(&patterns, limit)?;
         Ok(tokenizer)
     }
 
-    /// Encodes long runs of what the patterns themselves are made of, so that one that takes for
-    /// ever is found when the model loads and not when somebody asks it something.
-    fn try_patterns(&self, patterns: &[String]) -> Result<(), TokenizerError> {
+    /// Encodes runs of what the patterns themselves are made of, so that one that takes for ever
+    /// is found when the model loads. One that is slow only for much longer texts is met by the
+    /// deadline of each text.
+    fn try_patterns(&self, patterns: &[String], limit: Duration) -> Result<(), TokenizerError> {
         if patterns.is_empty() {
             return Ok(());
         }
@@ -95,7 +98,11 @@ impl Tokenizer {
             .iter()
             .map(|&letter| letter.to_string().repeat(TRIAL_BYTES / 64) + "!");
         let text: String = runs.chain([mixed]).collect();
-        self.encode(&text, false).map(drop)
+        let trial = Guard::new(limit.min(TRIAL_LIMIT));
+        let (inner, bytes) = (Arc::clone(&self.inner), text.len());
+        trial
+            .run(bytes, move || super::encode(&inner, &text, false))?
+            .map(drop)
     }
 }
 
