@@ -53,6 +53,27 @@ pub(crate) enum Command {
     Man(man::Man),
 }
 
+impl Command {
+    /// What was said before Ctrl-C counts in a chat, it is how following a log ends, and a
+    /// daemon in the foreground ends in its own time.
+    pub(crate) const fn handles_interrupt(&self) -> bool {
+        match self {
+            Self::Chat(_) | Self::Logs(_) => true,
+            Self::Start(start) => start.is_attached(),
+            Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Status(_)
+            | Self::Models(_)
+            | Self::Load(_)
+            | Self::Unload(_)
+            | Self::Ps(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

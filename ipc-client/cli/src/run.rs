@@ -76,27 +76,28 @@ fn start(cli: Cli, environment: Environment, output: Output) -> Result<(), Failu
 
 async fn dispatch(command: Command, context: Context) -> Result<(), Failure> {
     let mut interrupt = context.interrupt.clone();
-    let run = async {
-        match command {
-            Command::Start(start) => start.run(&context).await,
-            Command::Stop(stop) => stop.run(&context).await,
-            Command::Restart(restart) => restart.run(&context).await,
-            Command::Status(status) => status.run(&context).await,
-            Command::Models(models) => models.run(&context).await,
-            Command::Load(load) => load.run(&context).await,
-            Command::Unload(unload) => unload.run(&context).await,
-            Command::Ps(ps) => ps.run(&context).await,
-            Command::Doctor(doctor) => doctor.run(&context).await,
-            Command::Logs(logs) => logs.run(&context).await,
-            Command::Completions(completions) => completions.run(&context),
-            Command::Man(man) => man.run(&context),
-            // What was said before Ctrl-C counts, so it handles that itself.
-            Command::Chat(chat) => return chat.run(&context).await,
-        }
-    };
+    let handles_interrupt = command.handles_interrupt();
     tokio::select! {
         biased;
-        result = run => result,
-        () = interrupt.pressed() => Err(Failure::cancelled()),
+        result = execute(command, &context) => result,
+        () = interrupt.pressed(), if !handles_interrupt => Err(Failure::cancelled()),
+    }
+}
+
+async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Start(start) => start.run(context).await,
+        Command::Stop(stop) => stop.run(context).await,
+        Command::Restart(restart) => restart.run(context).await,
+        Command::Status(status) => status.run(context).await,
+        Command::Models(models) => models.run(context).await,
+        Command::Load(load) => load.run(context).await,
+        Command::Unload(unload) => unload.run(context).await,
+        Command::Ps(ps) => ps.run(context).await,
+        Command::Chat(chat) => chat.run(context).await,
+        Command::Doctor(doctor) => doctor.run(context).await,
+        Command::Logs(logs) => logs.run(context).await,
+        Command::Completions(completions) => completions.run(context),
+        Command::Man(man) => man.run(context),
     }
 }

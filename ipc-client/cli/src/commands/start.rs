@@ -18,6 +18,10 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    pub(crate) const fn is_attached(&self) -> bool {
+        self.foreground
+    }
+
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let starter = Starter::from_environment()?;
         if self.foreground {
