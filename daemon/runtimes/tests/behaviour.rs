@@ -237,22 +237,44 @@ fn links_out_of_the_package_are_refused() {
     }
 }
 
+/// Replaces by something of the same length, so that the lengths around it stay right.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut changed = bytes.to_vec();
+    let found: Vec<usize> = bytes
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, window)| *window == from)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!found.is_empty(), "something is replaced");
+    found
+        .into_iter()
+        .for_each(|at| changed[at..at + to.len()].copy_from_slice(to));
+    changed
+}
+
+#[test]
+fn an_unknown_cache_layout_names_the_input() {
+    let package = copy_of(HF);
+    let graph = package.path().join("onnx/model.onnx");
+    let bytes = fs::read(&graph).unwrap();
+    fs::write(
+        &graph,
+        replaced(&bytes, b"past_key_values.0.key", b"past_conv_states.0.xy"),
+    )
+    .unwrap();
+    let fault = load(&options(package.path())).err().unwrap();
+    assert_eq!(fault.kind, ErrorKind::ModelIncompatible);
+    assert!(fault.message.contains("past_conv_states.0.xy"), "{fault}");
+}
+
 #[test]
 fn weights_outside_the_package_are_refused() {
     let package = copy_of(HF);
     let graph = package.path().join("onnx/model.onnx");
     let bytes = fs::read(&graph).unwrap();
-    let replacement: &[u8] = b"../config.json_x";
-    let needle: &[u8] = b"model.onnx_data";
-    let mut changed = Vec::new();
-    let mut rest = &bytes[..];
-    while let Some(at) = rest.windows(needle.len()).position(|window| window == needle) {
-        changed.extend_from_slice(&rest[..at]);
-        // Of the same length, so that the lengths around it stay right.
-        changed.extend_from_slice(&replacement[..needle.len()]);
-        rest = &rest[at + needle.len()..];
-    }
-    changed.extend_from_slice(rest);
+    let changed = replaced(&bytes, b"model.onnx_data", b"../config.json_");
     fs::write(&graph, changed).unwrap();
     let (kind, message) = refused(package.path());
     assert_eq!(kind, ErrorKind::ModelInvalid);

@@ -178,3 +178,45 @@ fn a_reused_beginning_gives_the_same() {
         Ok(())
     });
 }
+
+#[test]
+fn a_batch_that_changes_all_the_time_says_the_same() {
+    for_every_package(|package, golden| {
+        let mut options = options(package);
+        (options.parallel_requests, options.prompt_chunk) = (3, 5);
+        let model = load(&options).map_err(|fault| fault.to_string())?;
+        let cases = golden.asked();
+        let request = |case: &Case, most| {
+            model
+                .generate(
+                    greedy(case.prompt.as_deref().unwrap(), Some(most)),
+                    Instant::now(),
+                )
+                .unwrap()
+        };
+        // Between those that are compared, others come that end early or lose their readers.
+        let kept: Vec<_> = cases
+            .iter()
+            .cycle()
+            .take(12)
+            .enumerate()
+            .map(|(number, case)| {
+                drop(request(cases[number % cases.len()], golden.max_new_tokens));
+                let mut left = request(cases[(number + 1) % cases.len()], golden.max_new_tokens);
+                if number % 3 == 0 {
+                    left.blocking_recv().unwrap().unwrap();
+                }
+                (
+                    *case,
+                    request(case, golden.max_new_tokens),
+                    request(cases[number % cases.len()], 3),
+                )
+            })
+            .collect();
+        for (case, receiver, short) in kept {
+            compare(golden, case, &read(receiver).map_err(|fault| fault.to_string())?)?;
+            read(short).map_err(|fault| fault.to_string())?;
+        }
+        Ok(())
+    });
+}

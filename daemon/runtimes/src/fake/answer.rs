@@ -54,7 +54,7 @@ impl Answer {
     }
 }
 
-fn prompt_text(input: &Input) -> String {
+pub(super) fn prompt_text(input: &Input) -> String {
     match input {
         Input::Raw(text) => text.clone(),
         Input::Conversation(conversation) => conversation

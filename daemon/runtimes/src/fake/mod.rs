@@ -36,7 +36,7 @@ use std::path::Path;
 use airunner_core::Fault;
 use airunner_core::model::{LoadProgress, ModelKind, PackageFormat};
 
-use crate::package::{Files, PackageSummary};
+use crate::package::PackageSummary;
 use crate::{LlmRuntime, LoadOptions};
 use script::{Place, Script};
 
@@ -72,12 +72,6 @@ pub(crate) fn load(
         return Ok(None);
     };
     runtime::load(script, options, progress).map(Some)
-}
-
-impl Files {
-    fn is_fake(&self) -> bool {
-        self.has(FILE)
-    }
 }
 
 /// Does what the script says of a place, if anything.

@@ -14,7 +14,7 @@ use airunner_core::{ErrorKind, Fault};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::answer::Answer;
+use super::answer::{Answer, prompt_text};
 use super::script::{Place, Script};
 use super::{FILE, Reached, reach};
 use crate::{LlmRuntime, LoadOptions, TokenizeInput};
@@ -165,14 +165,9 @@ impl LlmRuntime for FakeRuntime {
     fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault> {
         let text = match input {
             TokenizeInput::Text { text, .. } => text.clone(),
-            TokenizeInput::Conversation(conversation) => match &Input::Conversation(conversation.clone()) {
-                Input::Raw(text) => text.clone(),
-                Input::Conversation(conversation) => conversation
-                    .messages
-                    .iter()
-                    .map(|message| message.content.as_str())
-                    .collect(),
-            },
+            TokenizeInput::Conversation(conversation) => {
+                prompt_text(&Input::Conversation(conversation.clone()))
+            }
         };
         Ok(text.bytes().map(u32::from).collect())
     }

@@ -93,7 +93,7 @@ impl TryFrom<String> for Place {
 impl Script {
     pub(super) fn read(directory: &Path) -> Result<Option<(Files, Self)>, Fault> {
         let files = Files::open(directory)?;
-        if !files.is_fake() {
+        if !files.has(FILE) {
             return Ok(None);
         }
         let script = serde_json::from_slice(&files.read(FILE, MAX_BYTES)?)

@@ -156,8 +156,7 @@ impl Worker {
         let turn = self.clock;
         let mut sequence = Sequence::admit(*request, reused, turn);
         if let Err(error) = prepared {
-            self.slots[slot] = Slot::Free;
-            drop(self.cache.truncate(slot, 0));
+            self.forget(slot);
             let (events, last) = sequence.fail(error.into());
             return self.part(events, last);
         }
@@ -285,7 +284,10 @@ impl Worker {
             match end {
                 Ok(false) => {}
                 Ok(true) => self.finish(slot),
-                Err(fault) => self.fail(slot, fault),
+                Err(fault) => {
+                    self.fail(slot, fault);
+                    self.forget(slot);
+                }
             }
         }
     }
@@ -301,6 +303,14 @@ impl Worker {
         if let Some(sequence) = self.retire(slot) {
             let (events, last) = sequence.fail(fault);
             self.part(events, last);
+        }
+    }
+
+    /// What a faulty computation left must not serve as anybody's beginning.
+    fn forget(&mut self, slot: usize) {
+        self.slots[slot] = Slot::Free;
+        if let Err(error) = self.cache.truncate(slot, 0) {
+            tracing::warn!(slot, %error, "a slot could not be emptied");
         }
     }
 
