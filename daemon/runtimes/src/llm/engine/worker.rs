@@ -65,7 +65,7 @@ impl Worker {
                 Ok(request) => self.waiting.push_back(request),
                 Err(_) => return false,
             }
-        } else if self.plan().is_empty() && self.waiting.is_empty() {
+        } else if self.is_stuck() {
             match self.requests.recv_timeout(PARKED_POLL) {
                 Ok(request) => self.waiting.push_back(request),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -79,6 +79,12 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// Every reader rests, and nobody who waits can be admitted.
+    fn is_stuck(&self) -> bool {
+        let is_full = self.slots.iter().all(|slot| matches!(slot, Slot::Active(_)));
+        self.plan().is_empty() && (is_full || self.waiting.is_empty())
     }
 
     fn active(&self) -> impl Iterator<Item = (usize, &Sequence)> {
