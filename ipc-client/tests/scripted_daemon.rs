@@ -61,7 +61,7 @@ impl Control for Script {
     }
 
     async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let mut watches = self.watches.lock().unwrap();
+        let mut watches = self.watches.lock().expect("no test panics with it");
         let messages = if watches.is_empty() {
             Vec::new()
         } else {
@@ -101,7 +101,7 @@ impl Llm for Script {
             }
             if let Some(gone) = gone {
                 sender.closed().await;
-                gone.send(()).await.unwrap();
+                gone.send(()).await.expect("the test waits for it");
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -132,7 +132,7 @@ struct Daemon {
 impl Daemon {
     fn start(script: Script) -> Self {
         let mut daemon = Self {
-            directory: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().expect("a temporary directory can be made"),
             runtime: None,
         };
         daemon.start_again(script);
@@ -150,10 +150,10 @@ impl Daemon {
             .worker_threads(1)
             .enable_all()
             .build();
-        let runtime = runtime.unwrap();
+        let runtime = runtime.expect("a runtime can be made");
         let listener = {
             let _within = runtime.enter();
-            UnixListener::bind(path).unwrap()
+            UnixListener::bind(path).expect("the path is free")
         };
         let server = Server::builder()
             .add_service(ControlServer::new(script.clone()))
@@ -163,7 +163,7 @@ impl Daemon {
     }
 
     fn stop(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        self.runtime.take().expect("it runs").shutdown_background();
     }
 }
 
@@ -210,7 +210,7 @@ fn text(text: &str) -> Result<v1::GenerateResponse, Fault> {
 }
 
 fn request() -> GenerateRequest {
-    GenerateRequest::new(ModelName::new("tiny").unwrap(), Input::Raw("Hi".into()))
+    GenerateRequest::new(ModelName::new("tiny").expect("a name"), Input::Raw("Hi".into()))
 }
 
 fn is_event(update: &Update, sequence: u64) -> bool {

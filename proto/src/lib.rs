@@ -11,6 +11,7 @@
 
 #[allow(
     clippy::all,
+    rustdoc::all,
     clippy::allow_attributes,
     single_use_lifetimes,
     unreachable_pub,

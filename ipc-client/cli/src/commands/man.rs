@@ -44,6 +44,7 @@ fn write_all(directory: &Path, context: &Context) -> Result<(), Failure> {
             format!("cannot write to {}: {error}", directory.display()),
         )
     };
+    std::fs::create_dir_all(directory).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
     if context.output.is_json() {
         return context.output.value(&json!({ "directory": directory }));
