@@ -109,7 +109,7 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             socket,
             models = models.list().len(),
-            milliseconds = started.elapsed().as_millis(),
+            milliseconds = started.elapsed().as_secs_f64() * 1e3,
             "the daemon is ready"
         );
         Ok(Self {

@@ -6,10 +6,14 @@ use airunner_core::KeepAlive;
 use super::*;
 
 fn read(text: &str, variables: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+    let directory = with_file(text);
+    Settings::read(&directory.path().join("config.toml"), &environment(variables))
+}
+
+fn with_file(text: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("config.toml");
-    std::fs::write(&file, text).unwrap();
-    Settings::read(&file, &environment(variables))
+    std::fs::write(directory.path().join("config.toml"), text).unwrap();
+    directory
 }
 
 fn environment(variables: &[(&str, &str)]) -> Environment {

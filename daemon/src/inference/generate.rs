@@ -73,25 +73,28 @@ async fn run(
     };
     // It has been answered, and must not watch the model any longer.
     drop(acquisition);
-    answer(lease, request, wait.granted(), sender).await
+    let Ok(done) = answer(lease, request, wait.granted(), sender).await? else {
+        return Ok(Err(Unheard));
+    };
+    // Whoever reads the last event finds the model free again.
+    models.settle().await;
+    send(sender, done).await
 }
 
+/// Passes on everything but the last event, which comes back.
 async fn answer(
     mut lease: Lease,
     request: GenerateRequest,
     waited: Waited,
     sender: &Sender,
-) -> Result<Result<(), Unheard>, Fault> {
+) -> Result<Result<GenerateEvent, Unheard>, Fault> {
     let llm = std::sync::Arc::clone(&lease.llm);
     let forward = async {
         let mut events = llm.generate(request).await?;
         while let Some(event) = events.next().await {
-            let (event, last) = match event? {
-                GenerateEvent::Done(done) => (GenerateEvent::Done(waited.add_to(done)), true),
-                event => (event, false),
-            };
-            if last {
-                return Ok(Ok(event));
+            let event = event?;
+            if let GenerateEvent::Done(done) = event {
+                return Ok(Ok(GenerateEvent::Done(waited.add_to(done))));
             }
             if send(sender, event).await?.is_err() {
                 return Ok(Err(Unheard));
@@ -105,14 +108,8 @@ async fn answer(
         outcome = forward => outcome,
     };
     match outcome {
-        Ok(Ok(done)) => {
-            // Whoever reads the last event finds the model free again.
-            drop(lease);
-            send(sender, done).await
-        }
-        Ok(Err(Unheard)) => Ok(Err(Unheard)),
         Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => Err(post_mortem(lease).await),
-        Err(fault) => Err(fault),
+        outcome => outcome,
     }
 }
 

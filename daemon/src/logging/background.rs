@@ -52,7 +52,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let (done, written) = sync_channel(1);
         if self.0.sender.try_send(Message::Flush(done)).is_ok() {
-            drop(written.recv_timeout(FLUSH_TIMEOUT));
+            let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
@@ -109,26 +109,30 @@ fn notice(lost: u64) -> String {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Mutex, MutexGuard};
 
     use super::*;
 
     /// Fails while `broken`, remembers what got through.
     #[derive(Clone, Default)]
     struct Memory {
-        broken: Arc<Mutex<bool>>,
+        broken: Arc<AtomicBool>,
         lines: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Memory {
+        fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+            self.lines.lock().unwrap()
+        }
     }
 
     impl Sink for Memory {
         fn line(&mut self, line: &[u8]) -> io::Result<()> {
-            if *self.broken.lock().unwrap() {
+            if self.broken.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            self.lines
-                .lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(line).into_owned());
+            self.lines().push(String::from_utf8_lossy(line).into_owned());
             Ok(())
         }
     }
@@ -141,16 +145,16 @@ mod tests {
     fn lines_of_a_broken_sink_are_counted_and_reported_once_it_works() {
         let memory = Memory::default();
         let (mut writer, _guard) = Background::start("test", memory.clone());
-        *memory.broken.lock().unwrap() = true;
+        memory.broken.store(true, Ordering::Relaxed);
         for _ in 0..3 {
             writer.write_all(b"lost\n").unwrap();
         }
         flush(&writer);
-        *memory.broken.lock().unwrap() = false;
+        memory.broken.store(false, Ordering::Relaxed);
         writer.write_all(b"kept\n").unwrap();
         writer.write_all(b"more\n").unwrap();
         flush(&writer);
-        let lines = memory.lines.lock().unwrap().clone();
+        let lines = memory.lines().clone();
         assert_eq!(
             (lines[0].as_str(), lines[2].as_str(), lines.len()),
             ("kept\n", "more\n", 3)
@@ -163,7 +167,7 @@ mod tests {
         struct Hanging(Receiver<()>);
         impl Sink for Hanging {
             fn line(&mut self, _line: &[u8]) -> io::Result<()> {
-                drop(self.0.recv());
+                let _ = self.0.recv();
                 Ok(())
             }
         }

@@ -53,6 +53,8 @@ pub(super) enum Message {
         grace: Duration,
         reply: oneshot::Sender<()>,
     },
+    /// Answers when everything that happened before has been dealt with.
+    Settle { reply: oneshot::Sender<()> },
     /// Ends all workers now.
     Abandon,
     /// Ends the actor and, with it, every watch.
@@ -113,12 +115,14 @@ impl Actor {
         loop {
             let wake = self.next_wake();
             tokio::select! {
+                // Who has left has left before anything that is asked afterwards.
+                biased;
+                Some((name, request)) = self.gone.next() => self.left(&name, request),
+                Some(report) = self.reports.recv() => self.reported(report),
                 message = self.messages.recv() => match message {
                     Some(Message::End) | None => return,
                     Some(message) => self.handle(message),
                 },
-                Some(report) = self.reports.recv() => self.reported(report),
-                Some((name, request)) = self.gone.next() => self.left(&name, request),
                 () = sleep_until(wake), if wake.is_some() => self.tick(),
             }
             self.tell_if_ended();
@@ -139,10 +143,13 @@ impl Actor {
             Message::Unload { name, force, reply } => self.unload(&name, force, reply),
             Message::Install { installed, reply } => {
                 self.install(installed);
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
             Message::Forget { name, reply } => drop(reply.send(self.forget(&name))),
             Message::Shutdown { grace, reply } => self.shutdown(grace, reply),
+            Message::Settle { reply } => {
+                let _ = reply.send(());
+            }
             Message::Abandon => self.step_all(&Event::Unload { force: true }),
             Message::End => {}
         }
@@ -244,7 +251,7 @@ impl Actor {
         let idle = |entry: &Entry| entry.machine.state().name() == StateName::Unloaded;
         if !self.ended.is_empty() && self.entries.values().all(idle) {
             for reply in self.ended.drain(..) {
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
         }
     }
@@ -401,7 +408,8 @@ impl Actor {
         if from == to {
             tracing::debug!(model = %name, state = %to, reason = %cause, "model changed");
         } else {
-            tracing::info!(model = %name, %from, %to, reason = %cause, detail = message, "model changed state");
+            let detail = (!message.is_empty()).then_some(&message);
+            tracing::info!(model = %name, %from, %to, reason = %cause, detail, "model changed state");
         }
         // An effect speaks of the moment it was decided; a later one of the same step may have
         // moved on, and what clients are told must fit together.

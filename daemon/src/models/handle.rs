@@ -131,7 +131,8 @@ impl Models {
         self.ask(Message::Unload { name, force, reply }, answer).await?
     }
 
-    pub(super) async fn installed(&self, installed: Installed) -> Result<(), Fault> {
+    /// Puts a package of the store into the list.
+    pub(crate) async fn installed(&self, installed: Installed) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
         self.ask(Message::Install { installed, reply }, answer).await
     }
@@ -151,6 +152,14 @@ impl Models {
     /// Ends all workers without waiting for requests. Ask for the end with `shutdown`.
     pub async fn abandon(&self) {
         if self.send(Message::Abandon).await.is_err() {
+            tracing::debug!("the models have ended already");
+        }
+    }
+
+    /// Returns when everything that happened before, such as the end of a lease, can be seen.
+    pub async fn settle(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.ask(Message::Settle { reply }, answer).await.is_err() {
             tracing::debug!("the models have ended already");
         }
     }

@@ -51,7 +51,7 @@ impl WorkerHandle {
 
     pub fn stop(self, stop: Stop) {
         // A worker that is gone already needs no stopping.
-        drop(self.0.send(stop));
+        let _ = self.0.send(stop);
     }
 }
 

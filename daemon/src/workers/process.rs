@@ -86,17 +86,14 @@ impl Process {
         if let Ok(Ok(status)) = tokio::time::timeout(patience, self.child.wait()).await {
             return exit::describe(status);
         }
-        self.kill().await
+        self.kill().await;
+        format!("did not end within {} s and was ended", patience.as_secs())
     }
 
     /// Kills it and waits until it is gone.
-    pub(super) async fn kill(mut self) -> String {
-        if let Err(error) = self.child.start_kill() {
+    pub(super) async fn kill(mut self) {
+        if let Err(error) = self.child.kill().await {
             tracing::debug!(pid = self.pid, %error, "the worker is gone already");
-        }
-        match self.child.wait().await {
-            Ok(status) => exit::describe(status),
-            Err(error) => format!("could not be waited for: {error}"),
         }
     }
 }

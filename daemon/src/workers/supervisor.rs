@@ -205,7 +205,10 @@ impl Worker {
         let pid = process.pid;
         let (how, news) = match end {
             End::Stop(Stop::Graceful) => (process.stop(self.options.stop_timeout).await, News::Stopped),
-            End::Stop(Stop::Kill) => (process.kill().await, News::Stopped),
+            End::Stop(Stop::Kill) => {
+                process.kill().await;
+                ("was ended at once".to_owned(), News::Stopped)
+            }
             End::Failed(fault) => (
                 process.stop(self.options.stop_timeout).await,
                 News::LoadFailed {

@@ -14,7 +14,7 @@ use super::sources::SourceFile;
 const CHUNK: usize = 1 << 20;
 
 /// A file being written.
-pub trait Output: Write {
+pub(super) trait Output: Write {
     /// Makes sure that the bytes survive a power failure.
     fn persist(&mut self) -> io::Result<()>;
 }
@@ -26,7 +26,7 @@ impl Output for File {
 }
 
 /// Creates a file that must not exist.
-pub fn create_file(path: &Path) -> io::Result<Box<dyn Output>> {
+pub(super) fn create_file(path: &Path) -> io::Result<Box<dyn Output>> {
     Ok(Box::new(File::create_new(path)?))
 }
 

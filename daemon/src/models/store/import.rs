@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use airunner_core::ModelName;
 use airunner_core::model::{ImportProgress, ImportStage, Source};
 use airunner_platform::{disk, files, private};
-use airunner_runtimes::package::{MANIFEST, PackageSummary, inspect};
+use airunner_runtimes::package::{MANIFEST, inspect};
 
 use super::copy::copy;
 use super::error::{StoreError, at};
@@ -54,7 +54,12 @@ impl Store {
         let summary = inspect(&staging.0).map_err(StoreError::Package)?;
         let total = found.iter().map(|file| file.size).sum();
         report(observer, ImportStage::Publishing, total, total)?;
-        self.publish(staging, directory, name, &summary, copied)
+        let origin = directory
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let source = Source::Import(origin.unwrap_or_default());
+        let manifest = Manifest::new(name, summary.kind, summary.format, &source, copied);
+        self.publish(staging, name, &manifest, observer)
     }
 
     fn check_room(&self, found: &[SourceFile]) -> Result<(), StoreError> {
@@ -108,21 +113,18 @@ impl Store {
     fn publish(
         &self,
         staging: Staging,
-        directory: &Path,
         name: &ModelName,
-        summary: &PackageSummary,
-        copied: Vec<ManifestFile>,
+        manifest: &Manifest,
+        observer: &dyn Observer,
     ) -> Result<Installed, StoreError> {
-        let origin = directory
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let source = Source::Import(origin);
-        let manifest = Manifest::new(name, summary.kind, summary.format, &source, copied);
         let manifest_path = staging.0.join(MANIFEST);
         let mut output = (self.create)(&manifest_path).map_err(at("create", &manifest_path))?;
         manifest.write(&mut *output, &manifest_path)?;
         files::sync_directory(&staging.0).map_err(at("write", &staging.0))?;
         let target = self.directory.join(name.directory_name());
+        if observer.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
         match fs::rename(&staging.0, &target) {
             Ok(()) => {}
             Err(error) if is_taken(&error) => return Err(exists(name)),

@@ -21,9 +21,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use airunner_core::ModelName;
 use airunner_core::model::{ModelKind, Source};
 
-pub use copy::{Output, create_file};
+use copy::{Output, create_file};
 pub use error::StoreError;
-pub use import::Observer;
+pub(super) use import::Observer;
 
 use error::at;
 
