@@ -1,15 +1,15 @@
 //! Compiles the `.proto` files without `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 5] = [
+    const PUBLIC: [&str; 4] = [
         "airunner/v1/common.proto",
         "airunner/v1/control.proto",
         "airunner/v1/models.proto",
         "airunner/v1/llm.proto",
-        "airunner/worker/v1/worker.proto",
     ];
+    const WORKER: &str = "airunner/worker/v1/worker.proto";
     println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::compile(FILES, ["proto"])?;
+    let public = protox::compile(PUBLIC, ["proto"])?;
     #[expect(
         clippy::disallowed_methods,
         reason = "cargo names a build script's output folder this way"
@@ -17,8 +17,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(
         out.join("descriptors.bin"),
-        prost::Message::encode_to_vec(&descriptors),
+        prost::Message::encode_to_vec(&public),
     )?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .compile_fds(protox::compile(PUBLIC.into_iter().chain([WORKER]), ["proto"])?)?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub use airunner::worker::v1 as worker_v1;
 
 pub mod convert;
 
-/// The compiled descriptors of every file, for gRPC reflection.
+/// The compiled descriptors of the public language, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// Longest message either end accepts, bytes: the longest prompt with everything around it. Both

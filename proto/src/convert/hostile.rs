@@ -185,9 +185,10 @@ fn other_bad_requests_are_refused_too() {
         directory: directory.into(),
         name: "tiny".into(),
     };
-    let faults: [Option<Fault>; 6] = [
+    let faults: [Option<Fault>; 7] = [
         KeepAlive::try_from(forever).err(),
         ImportRequest::try_from(import("")).err(),
+        ImportRequest::try_from(import("relative/path")).err(),
         ImportRequest::try_from(import("/a\0b")).err(),
         ImportRequest::try_from(import(&"x".repeat(5000))).err(),
         TokenizeRequest::try_from(v1::TokenizeRequest::default()).err(),

@@ -1,5 +1,7 @@
 //! Installed models: details, import, load, unload.
 
+use std::path::Path;
+
 use airunner_core::model::{
     ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest, Model, ModelDetails,
     PackageFile, PackageFormat, UnloadRequest,
@@ -128,10 +130,10 @@ impl TryFrom<v1::ImportModelRequest> for ImportRequest {
     fn try_from(wire: v1::ImportModelRequest) -> Result<Self, Fault> {
         at_most_bytes(&wire.directory, MAX_PATH_BYTES, "directory")?;
         let directory = required(non_empty(wire.directory), "directory")?;
-        if directory.contains('\0') {
-            return Err(Fault::invalid(
-                "directory contains a zero byte: name an absolute path",
-            ));
+        if directory.contains('\0') || !Path::new(&directory).is_absolute() {
+            return Err(Fault::invalid(format!(
+                "directory is {directory:?}: name an absolute path"
+            )));
         }
         Ok(Self {
             directory,

@@ -45,6 +45,11 @@ impl From<std::convert::Infallible> for Trouble {
     }
 }
 
+/// A path that is absolute on this system.
+fn absolute(path: &str) -> String {
+    std::env::temp_dir().join(path).to_str().unwrap().to_owned()
+}
+
 macro_rules! round_trips {
     ($($test:ident: $domain:ty => $wire:ty, $samples:expr;)*) => {
         proptest! {
@@ -77,7 +82,7 @@ round_trips! {
     unload_request: UnloadRequest => v1::UnloadModelRequest,
         (samples::name(), any::<bool>()).prop_map(|(name, force)| UnloadRequest { name, force });
     import_request: ImportRequest => v1::ImportModelRequest,
-        (samples::name(), "/[a-zé ]{0,12}").prop_map(|(name, directory)| ImportRequest { directory, name });
+        (samples::name(), "[a-zé ]{0,12}").prop_map(|(name, path)| ImportRequest { directory: absolute(&path), name });
     load_event: LoadEvent => v1::LoadModelResponse,
         prop_oneof![samples::progress().prop_map(LoadEvent::Progress), samples::model().prop_map(|model| LoadEvent::Loaded(Box::new(model)))];
     import_event: ImportEvent => v1::ImportModelResponse,
