@@ -18,6 +18,7 @@
 mod config;
 mod eos;
 mod files;
+mod guard;
 mod model;
 mod output;
 mod parse;

@@ -2,6 +2,8 @@
 
 use airunner_core::{ErrorKind, Fault};
 
+use crate::llm::text::guard::Interrupted;
+
 /// What a template says about a conversation is shown up to this length, characters.
 const MESSAGE_LIMIT: usize = 300;
 
@@ -26,6 +28,10 @@ pub enum TemplateError {
     Endless,
     #[error("the chat template of this package failed ({}); send the prompt as it is (--raw)", place(.0))]
     Failed(#[source] minijinja::Error),
+    #[error("the chat template of this package breaks its engine; send the prompt as it is (--raw)")]
+    Panicked,
+    #[error("there is not enough memory for the chat template: close other programs or send less")]
+    NoThread(#[source] std::io::Error),
 }
 
 /// Marks an error as raised by the template on purpose.
@@ -34,6 +40,14 @@ pub enum TemplateError {
 pub(super) struct Raised(pub(super) String);
 
 impl TemplateError {
+    pub(super) fn interrupted(why: Interrupted) -> Self {
+        match why {
+            Interrupted::TooSlow(_) => Self::Endless,
+            Interrupted::Panicked => Self::Panicked,
+            Interrupted::NoThread(error) => Self::NoThread(error),
+        }
+    }
+
     pub(super) fn from_rendering(error: minijinja::Error) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(error) = cause {
@@ -62,6 +76,16 @@ fn place(error: &minijinja::Error) -> String {
 
 impl From<TemplateError> for Fault {
     fn from(error: TemplateError) -> Self {
-        Self::new(ErrorKind::TemplateFailed, error.to_string())
+        let kind = match error {
+            TemplateError::NoThread(_) => ErrorKind::OutOfMemory,
+            TemplateError::Missing
+            | TemplateError::TooLarge { .. }
+            | TemplateError::Syntax(_)
+            | TemplateError::Refused(_)
+            | TemplateError::Endless
+            | TemplateError::Failed(_)
+            | TemplateError::Panicked => ErrorKind::TemplateFailed,
+        };
+        Self::new(kind, error.to_string())
     }
 }

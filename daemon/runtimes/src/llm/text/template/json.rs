@@ -8,6 +8,9 @@ use minijinja::{Error, ErrorKind, State, Value};
 /// Nesting beyond this is refused; Python's own limit is about ten times that.
 const DEPTH_LIMIT: usize = 100;
 
+/// One level is indented by this at most, characters.
+const INDENT_LIMIT: usize = 64;
+
 /// Arguments of `json.dumps` that templates use.
 struct Style {
     ensure_ascii: bool,
@@ -21,10 +24,14 @@ struct Style {
 pub(super) fn tojson(state: &State<'_, '_>, value: &Value, arguments: Kwargs) -> Result<String, Error> {
     let style = Style::of(&arguments)?;
     arguments.assert_all_used()?;
-    let mut text = String::new();
-    write_value(&mut text, value, &style, 0)?;
-    state.consume_fuel(text.len() as u64 / 64)?;
-    Ok(text)
+    let mut writer = Writer {
+        state,
+        style,
+        text: String::new(),
+        paid: 0,
+    };
+    writer.value(value, 0)?;
+    Ok(writer.text)
 }
 
 impl Style {
@@ -34,8 +41,10 @@ impl Style {
             .filter(|value| !value.is_none())
         {
             None => None,
-            Some(text) if text.as_str().is_some() => text.as_str().map(str::to_owned),
-            Some(number) => Some(" ".repeat(usize::try_from(number)?.min(64))),
+            Some(value) => Some(match value.as_str() {
+                Some(text) => text.chars().take(INDENT_LIMIT).collect(),
+                None => " ".repeat(usize::try_from(value)?.min(INDENT_LIMIT)),
+            }),
         };
         let separators = arguments
             .get::<Option<Value>>("separators")?
@@ -70,76 +79,95 @@ impl Style {
             sort_keys,
         })
     }
-
-    fn line(&self, text: &mut String, depth: usize) {
-        if let Some(indent) = &self.indent {
-            text.push('\n');
-            text.push_str(&indent.repeat(depth));
-        }
-    }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library may add kinds")]
-fn write_value(text: &mut String, value: &Value, style: &Style, depth: usize) -> Result<(), Error> {
-    if depth > DEPTH_LIMIT {
-        return Err(Error::new(
-            ErrorKind::BadSerialization,
-            "the value is nested too deeply for JSON",
-        ));
-    }
-    match value.kind() {
-        ValueKind::None => text.push_str("null"),
-        ValueKind::Bool => text.push_str(if value.is_true() { "true" } else { "false" }),
-        ValueKind::Number => write_number(text, value),
-        ValueKind::String => write_string(text, value.as_str().unwrap_or(""), style.ensure_ascii),
-        ValueKind::Seq => {
-            let items = value.try_iter()?.map(|item| (None, item)).collect();
-            write_items(text, ('[', ']'), items, style, depth)?;
+/// Writes a value and pays for it as it grows, so that no style can make it grow beyond the budget.
+struct Writer<'style, 'template, 'environment> {
+    state: &'style State<'template, 'environment>,
+    style: Style,
+    text: String,
+    /// Bytes of the text that are paid for.
+    paid: usize,
+}
+
+impl Writer<'_, '_, '_> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library may add kinds")]
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        if depth > DEPTH_LIMIT {
+            return Err(Error::new(
+                ErrorKind::BadSerialization,
+                "the value is nested too deeply for JSON",
+            ));
         }
-        ValueKind::Map => {
-            let mut items = Vec::new();
-            for key in value.try_iter()? {
-                items.push((Some(key_text(&key)?), value.get_item(&key)?));
+        match value.kind() {
+            ValueKind::None => self.text.push_str("null"),
+            ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => write_number(&mut self.text, value),
+            ValueKind::String => self.string(value.as_str().unwrap_or("")),
+            ValueKind::Seq => {
+                let items = value.try_iter()?.map(|item| (None, item)).collect();
+                self.items(('[', ']'), items, depth)?;
             }
-            if style.sort_keys {
-                items.sort_by(|left: &(Option<String>, Value), right| left.0.cmp(&right.0));
+            ValueKind::Map => {
+                let mut items = Vec::new();
+                for key in value.try_iter()? {
+                    items.push((Some(key_text(&key)?), value.get_item(&key)?));
+                }
+                if self.style.sort_keys {
+                    items.sort_by(|left: &Item, right| left.0.cmp(&right.0));
+                }
+                self.items(('{', '}'), items, depth)?;
             }
-            write_items(text, ('{', '}'), items, style, depth)?;
+            kind => {
+                let message = format!("a value of kind {kind} cannot be written as JSON");
+                return Err(Error::new(ErrorKind::BadSerialization, message));
+            }
         }
-        kind => {
-            let message = format!("a value of kind {kind} cannot be written as JSON");
-            return Err(Error::new(ErrorKind::BadSerialization, message));
+        self.pay()
+    }
+
+    fn items(&mut self, (open, close): (char, char), items: Vec<Item>, depth: usize) -> Result<(), Error> {
+        self.text.push(open);
+        let empty = items.is_empty();
+        for (index, (key, item)) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.text.push_str(&self.style.item_separator);
+            }
+            self.line(depth + 1);
+            if let Some(key) = key {
+                self.string(&key);
+                self.text.push_str(&self.style.key_separator);
+            }
+            self.value(&item, depth + 1)?;
+        }
+        if !empty {
+            self.line(depth);
+        }
+        self.text.push(close);
+        Ok(())
+    }
+
+    fn line(&mut self, depth: usize) {
+        if let Some(indent) = &self.style.indent {
+            self.text.push('\n');
+            self.text.push_str(&indent.repeat(depth));
         }
     }
-    Ok(())
+
+    fn string(&mut self, content: &str) {
+        write_string(&mut self.text, content, self.style.ensure_ascii);
+    }
+
+    fn pay(&mut self) -> Result<(), Error> {
+        const BYTES_PER_FUEL: usize = 64;
+        let fuel = (self.text.len() - self.paid) / BYTES_PER_FUEL;
+        self.paid += fuel * BYTES_PER_FUEL;
+        self.state.consume_fuel(fuel as u64)
+    }
 }
 
-fn write_items(
-    text: &mut String,
-    (open, close): (char, char),
-    items: Vec<(Option<String>, Value)>,
-    style: &Style,
-    depth: usize,
-) -> Result<(), Error> {
-    text.push(open);
-    let empty = items.is_empty();
-    for (index, (key, item)) in items.into_iter().enumerate() {
-        if index > 0 {
-            text.push_str(&style.item_separator);
-        }
-        style.line(text, depth + 1);
-        if let Some(key) = key {
-            write_string(text, &key, style.ensure_ascii);
-            text.push_str(&style.key_separator);
-        }
-        write_value(text, &item, style, depth + 1)?;
-    }
-    if !empty {
-        style.line(text, depth);
-    }
-    text.push(close);
-    Ok(())
-}
+/// One entry of a list or, with its key, of an object.
+type Item = (Option<String>, Value);
 
 /// Keys that Python turns into strings.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library may add kinds")]

@@ -15,6 +15,7 @@ mod source;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use airunner_core::chat::Conversation;
 use jiff::Zoned;
@@ -24,10 +25,15 @@ use minijinja::{Environment, Value};
 pub use error::TemplateError;
 
 use super::config::SpecialTokens;
+use super::guard::Guard;
 
 const NAME: &str = "chat_template";
 /// The longest published templates have about 20 kB.
-const SOURCE_LIMIT: usize = 1 << 20;
+const SOURCE_LIMIT: usize = 256 << 10;
+
+/// The longest a rendering may take. The budget ends it long before, but for a few operations on
+/// lists that cost the engine more than it counts.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A compiled chat template.
 #[derive(Clone, Debug)]
@@ -36,6 +42,7 @@ pub struct ChatTemplate {
     special_tokens: Arc<SpecialTokens>,
     /// The template asks whether a content is none.
     content_may_be_none: bool,
+    guard: Guard,
 }
 
 impl ChatTemplate {
@@ -46,26 +53,16 @@ impl ChatTemplate {
                 limit: SOURCE_LIMIT,
             });
         }
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build();
-        environment.set_syntax(syntax.map_err(TemplateError::Syntax)?);
-        environment.set_recursion_limit(budget::RECURSION_LIMIT);
-        environment.set_unknown_method_callback(methods::call);
-        environment.add_filter("tojson", json::tojson);
-        environment.add_function("raise_exception", functions::raise_exception);
-        environment.remove_global("debug");
         let source = source::without_generation_tags(source);
-        environment
-            .add_template_owned(NAME, source.clone())
-            .map_err(TemplateError::Syntax)?;
-        let special_tokens = Arc::new(special_tokens.clone());
+        let content_may_be_none = source::asks_for_no_content(&source);
+        let guard = Guard::new("chat-template", TIME_LIMIT);
+        let compiled = guard.run(budget::stack_for_source(source.len()), || environment(source));
+        let environment = compiled.map_err(TemplateError::interrupted)??;
         Ok(Self {
             environment,
-            special_tokens,
-            content_may_be_none: source::asks_for_no_content(&source),
+            special_tokens: Arc::new(special_tokens.clone()),
+            content_may_be_none,
+            guard,
         })
     }
 
@@ -101,12 +98,37 @@ impl ChatTemplate {
         mut context: Vec<(String, Value)>,
         now: &Zoned,
     ) -> Result<String, TemplateError> {
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(budget::fuel(&context)));
-        context.push(("strftime_now".to_owned(), functions::strftime_now(now)));
-        let template = environment.get_template(NAME).map_err(TemplateError::Syntax)?;
-        template
-            .render(Value::from_pairs(context))
-            .map_err(TemplateError::from_rendering)
+        let fuel = budget::fuel(&context);
+        let (mut environment, now) = (self.environment.clone(), functions::strftime_now(now));
+        let rendered = self.guard.run(budget::stack_for_fuel(fuel), move || {
+            environment.set_fuel(Some(fuel));
+            context.push(("strftime_now".to_owned(), now));
+            let template = environment.get_template(NAME).map_err(TemplateError::Syntax)?;
+            template
+                .render(Value::from_pairs(context))
+                .map_err(TemplateError::from_rendering)
+        });
+        rendered.map_err(TemplateError::interrupted)?
     }
+}
+
+/// The engine with the compiled template, set as transformers sets its own.
+fn environment(source: String) -> Result<Environment<'static>, TemplateError> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
+    environment.set_syntax(syntax.map_err(TemplateError::Syntax)?);
+    environment.set_recursion_limit(budget::RECURSION_LIMIT);
+    environment.set_unknown_method_callback(methods::call);
+    environment.add_filter("tojson", json::tojson);
+    environment.add_function("raise_exception", functions::raise_exception);
+    environment.remove_global("debug");
+    // An error would carry the variables it saw, as deep as they are, out of their stack.
+    environment.set_debug(false);
+    environment
+        .add_template_owned(NAME, source)
+        .map_err(TemplateError::Syntax)?;
+    Ok(environment)
 }

@@ -30,7 +30,6 @@ fn endless_templates_come_to_an_end() {
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
         "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
         "{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-        "{% set ns = namespace(x=['ab']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
         "{{ 'x' * 10000000000 }}",
         "{% for i in range(100000) %}{{ messages[0].content.replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaa') }}{% endfor %}",
         "{% for i in range(100000) %}{{ messages | tojson | tojson | tojson }}{% endfor %}",
@@ -42,27 +41,77 @@ fn endless_templates_come_to_an_end() {
     }
 }
 
-/// On the stack that a worker's threads have.
+/// Doubling a list costs the engine more than it counts, so the clock ends it.
 #[test]
-fn deep_nesting_is_an_error_and_no_overflow() {
+fn an_operation_that_never_ends_is_left_at_the_deadline() {
+    let source =
+        "{% set ns = namespace(x=['ab']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+    let mut template = ChatTemplate::compile(source, &SpecialTokens::default()).unwrap();
+    template.guard = Guard::new("test", Duration::from_millis(100));
+    let error = template.render(&one("a"), true, &now()).unwrap_err();
+    assert!(matches!(error, TemplateError::Endless), "{error:?}");
+}
+
+/// What nests is bounded by the size of the source or by the budget, and the stack holds it, also
+/// while it is freed.
+#[test]
+fn deep_nesting_does_not_overflow_the_stack() {
+    let repeated = |before: &str, part: &str, after: &str| {
+        format!("{before}{}{after}", part.repeat((SOURCE_LIMIT - 64) / part.len()))
+    };
+    let nested = |then: &str| {
+        format!(
+            "{{% set ns = namespace(x=[]) %}}{{% for i in range(25000) %}}{{% set ns.x = [ns.x] %}}{{% endfor %}}\
+             {then}"
+        )
+    };
     let deep = [
-        format!("{{{{ {}1{} }}}}", "(".repeat(50_000), ")".repeat(50_000)),
-        "{% if true %}".repeat(20_000),
-        format!("{{{{ {} }}}}", "[".repeat(100_000)),
-        format!("{{{{ {} 1 }}}}", "not ".repeat(100_000)),
-        format!("{{{{ x{} }}}}", "|upper".repeat(100_000)),
-        format!("{{{{ 1 {} }}}}", "+ 1".repeat(100_000)),
-        format!("{{{{ x{} }}}}", ".a".repeat(100_000)),
+        repeated("{{ ", "(", "1"),
+        repeated("{{ ", "-", "1 }}"),
+        repeated("{{ ", "not ", "1 }}"),
+        repeated("{{ x", "|upper", " }}"),
+        repeated("{{ x", ".a", " }}"),
+        repeated("{{ x", "()", " }}"),
+        repeated("{{ 1", "+1", " }}"),
+        repeated("{{ x", " if x else x", " }}"),
+        repeated("{% if x %}", "{% elif x %}", "{% endif %}"),
+        repeated("", "{% if true %}", ""),
+        nested(""),
+        nested("{{ ns.x }}"),
+        nested("{{ ns.x == ns.x }}"),
+        nested("{{ ns.x | tojson }}"),
+        nested("{{ ns.x.nothing() }}"),
+        nested("{{ raise_exception(ns.x) }}"),
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}".to_owned(),
         "{% for a in messages recursive %}{{ loop(messages) }}{% endfor %}".to_owned(),
     ];
-    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
-        for source in deep {
-            // Some of these are merely long and may render.
-            let _ = rendered(&source, &one("a"));
-        }
-    });
-    thread.unwrap().join().unwrap();
+    for source in deep {
+        assert!(source.len() <= SOURCE_LIMIT);
+        // Some of these are merely long and may render; all of them come back.
+        let _ = rendered(&source, &one("a"));
+    }
+}
+
+/// Each of these asks for more memory than there is in one step.
+#[test]
+fn one_step_cannot_take_all_memory() {
+    let long = "{% set s = 'a' * 1000000 %}";
+    for step in [
+        "{{ s.replace('a', s) }}",
+        "{{ s | replace('a', s) }}",
+        "{{ s.join(range(99999) | list) }}",
+        "{{ range(99999) | join(s) }}",
+        "{{ '{:>99999999999}'.format('x') }}",
+        "{{ '%99999999999d' | format(1) }}",
+        "{{ ([[1] * 1000] * 1000) | tojson(indent=s) | length > 1 }}{{ ([1] * 100000) | tojson(separators=(s, s)) }}",
+        "{{ 'x' | center(99999999999) }}",
+        "{{ ('a\n' * 100000) | indent(99999999) }}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{{ range(99999999999) | list }}",
+    ] {
+        let error = rendered(&format!("{long}{step}"), &one("a")).unwrap_err();
+        assert_eq!(Fault::from(error).kind, ErrorKind::TemplateFailed, "{step}");
+    }
 }
 
 #[test]
@@ -106,10 +155,10 @@ fn a_long_conversation_is_no_endless_template() {
     let long = rendered(template, &one(&"word ".repeat(2 << 20))).unwrap();
     assert_eq!(long.len(), "user: ".len() + (10 << 20) - 1 + 1);
     let many = Conversation {
-        messages: vec![Message::new("user", "Hi"); 50_000],
+        messages: vec![Message::new("user", "Hi"); 20_000],
         ..Conversation::default()
     };
-    assert_eq!(rendered(template, &many).unwrap().lines().count(), 50_000);
+    assert_eq!(rendered(template, &many).unwrap().lines().count(), 20_000);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use airunner_core::{ErrorKind, Fault, chain};
 
 use crate::llm::text::files::ReadError;
+use crate::llm::text::guard::Interrupted;
 
 /// The library's own error type.
 type LibraryError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,6 +52,15 @@ pub enum TokenizerError {
 }
 
 impl TokenizerError {
+    /// `bytes` is the size of the text that was worked on.
+    pub(super) fn interrupted(why: Interrupted, bytes: usize) -> Self {
+        match why {
+            Interrupted::TooSlow(limit) => Self::TooSlow { bytes, limit },
+            Interrupted::Panicked => Self::Panicked,
+            Interrupted::NoThread(error) => Self::NoThread(error),
+        }
+    }
+
     /// For a text that is too long: its tokens, and whether that is all of them.
     pub(in crate::llm::text) fn too_many(&self) -> Option<(usize, bool)> {
         if let Self::TooMany { tokens, .. } = self {

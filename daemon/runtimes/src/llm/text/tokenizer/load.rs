@@ -10,9 +10,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::decoding::Decoding;
-use super::guard::Guard;
-use super::{TIME_LIMIT, Tokenizer, TokenizerError};
+use super::{STACK_BYTES, TIME_LIMIT, Tokenizer, TokenizerError};
 use crate::llm::text::files::read;
+use crate::llm::text::guard::Guard;
 
 /// The largest published vocabularies need about 35 MiB.
 const FILE_LIMIT: u64 = 64 << 20;
@@ -60,8 +60,12 @@ impl Tokenizer {
         };
         let rules: Rules = serde_json::from_slice(&bytes).map_err(|error| parse(error.into()))?;
         let patterns = check(&rules).map_err(refused)?;
-        let guard = Guard::new(limit);
-        let inner = guard.run(bytes.len(), move || library(&bytes))?.map_err(parse)?;
+        let guard = Guard::new("tokenizer", limit);
+        let size = bytes.len();
+        let loaded = guard.run(STACK_BYTES, move || library(&bytes));
+        let inner = loaded
+            .map_err(|why| TokenizerError::interrupted(why, size))?
+            .map_err(parse)?;
         let special = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -98,10 +102,11 @@ impl Tokenizer {
             .iter()
             .map(|&letter| letter.to_string().repeat(TRIAL_BYTES / 64) + "!");
         let text: String = runs.chain([mixed]).collect();
-        let trial = Guard::new(limit.min(TRIAL_LIMIT));
+        let trial = Guard::new("tokenizer", limit.min(TRIAL_LIMIT));
         let (inner, bytes) = (Arc::clone(&self.inner), text.len());
-        trial
-            .run(bytes, move || super::encode(&inner, &text, false))?
+        let tried = trial.run(STACK_BYTES, move || super::encode(&inner, &text, false));
+        tried
+            .map_err(|why| TokenizerError::interrupted(why, bytes))?
             .map(drop)
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! `tokenizer.json` is written by strangers. The library that understands it may panic on some of
 //! them, and their regular expressions may cost any amount of time, so what it does with such a
-//! file happens on a thread of its own with a deadline ([`guard`]).
+//! file happens on a thread of its own with a deadline.
 
 mod decoding;
 mod error;
-mod guard;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -17,8 +16,8 @@ use std::time::Duration;
 
 pub use error::TokenizerError;
 
+use super::guard::{Guard, catch};
 pub(super) use decoding::{Decoding, Piece, Start};
-use guard::Guard;
 
 /// A loaded tokenizer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +32,9 @@ pub struct Tokenizer {
 /// The longest any text may take to be encoded.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// The library follows nested patterns by calling itself, and a pattern may have some thousand levels.
+const STACK_BYTES: usize = 32 << 20;
+
 /// Tokens a prefix may differ by from the same part of the whole text: its last word is cut.
 const PREFIX_SLACK: usize = 256;
 
@@ -44,7 +46,9 @@ impl Tokenizer {
             return encode(&self.inner, text, add_special_tokens);
         };
         let (inner, owned) = (Arc::clone(&self.inner), text.to_owned());
-        guard.run(text.len(), move || encode(&inner, &owned, add_special_tokens))?
+        let bytes = text.len();
+        let encoded = guard.run(STACK_BYTES, move || encode(&inner, &owned, add_special_tokens));
+        encoded.map_err(|why| TokenizerError::interrupted(why, bytes))?
     }
 
     /// Like [`encode`](Self::encode), but refuses a text of more than `limit` tokens, and does so
@@ -87,7 +91,7 @@ impl Tokenizer {
             return Ok(String::new());
         }
         // Some decoders of the library subtract without looking.
-        let decoded = guard::catch(|| self.inner.decode(tokens, skip_special_tokens));
+        let decoded = catch(|| self.inner.decode(tokens, skip_special_tokens));
         decoded
             .ok_or(TokenizerError::Panicked)?
             .map_err(TokenizerError::Decode)
@@ -146,7 +150,7 @@ fn encode(
     text: &str,
     add_special_tokens: bool,
 ) -> Result<Vec<u32>, TokenizerError> {
-    let encoded = guard::catch(|| tokenizer.encode_fast(text, add_special_tokens));
+    let encoded = catch(|| tokenizer.encode_fast(text, add_special_tokens));
     let encoding = encoded
         .ok_or(TokenizerError::Panicked)?
         .map_err(TokenizerError::Encode)?;

@@ -114,6 +114,14 @@ fn patterns_that_cannot_be_compiled_or_multiply_are_refused() {
         let fault = load(&split_by(pattern), TIME_LIMIT).unwrap_err();
         assert_eq!(fault.kind, ErrorKind::ModelInvalid, "{fault}");
     }
+    for deep in [
+        "(".repeat(4000) + &")".repeat(4000),
+        "(?=".repeat(2000) + &")".repeat(2000),
+        "a?".repeat(4000),
+    ] {
+        // Too deep or not, it comes back.
+        let _ = load(&split_by(&deep), TIME_LIMIT);
+    }
     let mut many = file(&["?"]);
     many["normalizer"] = json!({"type": "Sequence", "normalizers": vec![json!({"type": "NFC"}); 600]});
     assert!(load(&many, TIME_LIMIT).unwrap_err().message.contains("601 rules"));
@@ -144,36 +152,6 @@ fn a_text_that_makes_a_pattern_slow_is_given_up_at_the_deadline() {
         [1, 1, 1],
         "the next caller is served"
     );
-}
-
-#[test]
-fn a_text_that_takes_too_long_is_given_up_and_so_are_the_next() {
-    let guard = Guard::new(Duration::from_millis(20));
-    let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
-    let held = Arc::new(std::sync::Mutex::new(held));
-    let stuck = |held: &Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>| {
-        let held = Arc::clone(held);
-        guard.run(5, move || {
-            let _ = held.lock().unwrap().recv();
-        })
-    };
-    assert!(matches!(
-        stuck(&held),
-        Err(TokenizerError::TooSlow { bytes: 5, .. })
-    ));
-    assert!(matches!(stuck(&held), Err(TokenizerError::TooSlow { .. })));
-    assert!(matches!(
-        guard.run(7, || 1),
-        Err(TokenizerError::TooSlow { bytes: 7, .. })
-    ));
-    drop(release);
-    while guard.run(7, || 1).is_err() {
-        std::thread::yield_now();
-    }
-    assert!(matches!(
-        guard.run(7, || -> u8 { panic!("broken") }),
-        Err(TokenizerError::Panicked)
-    ));
 }
 
 #[test]
