@@ -16,7 +16,7 @@ use crate::config::{Environment, Settings};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
 use crate::logging;
-use crate::models::{Models, Store};
+use crate::models::{Actor, Models, Store};
 use crate::shutdown::Ending;
 use crate::workers::{ProcessLauncher, WorkerOptions};
 
@@ -72,38 +72,26 @@ impl Daemon {
         let installation = Installation::locate()
             .map_err(|error| Fault::internal(format!("cannot find this program: {error}")))?;
         let library = onnxruntime_library(settings, environment, &installation);
-        let ending = Ending::default();
         let signals = Signals::listen()
             .map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))?;
         clear_sockets(places);
-        let builtin = settings.models.builtin_directory.clone();
-        let store = Store::open(
-            places.models(),
-            builtin.unwrap_or_else(|| installation.builtin_models()),
-        )?;
-        let launcher = ProcessLauncher::new(worker_options(places, settings, &installation, library.clone()));
-        let limits = Limits {
-            keep_alive: settings.models.keep_alive,
-            waiting: settings.models.max_waiting,
-        };
-        let (models, actor) = Models::new(store, limits, Arc::new(launcher));
+        let (models, actor) = models(places, settings, &installation, library.clone())?;
+        let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
+        let socket = listener.endpoint().to_string();
         let about = About {
             started,
-            socket: listener.endpoint().to_string(),
+            socket: socket.clone(),
             onnxruntime_library: library.map(|library| library.display().to_string()),
         };
-        let inference = Inference::new(models.clone());
         let services = Services {
             about,
             models: models.clone(),
-            inference,
+            inference: Inference::new(models.clone()),
             ending: ending.clone(),
         };
-        let server = Server::new(services).await?;
-        let socket = listener.endpoint().to_string();
+        let server = tokio::spawn(Server::new(services).await?.serve(listener));
         let actor = tokio::spawn(actor.run());
-        let server = tokio::spawn(server.serve(listener));
         tracing::info!(
             pid = std::process::id(),
             version = env!("CARGO_PKG_VERSION"),
@@ -128,12 +116,13 @@ impl Daemon {
                 tracing::info!(signal, "the daemon was asked to end");
                 None
             }
-            served = &mut self.server => Some(served),
+            served = &mut self.server => Some(joined(served)),
+            _ = &mut self.actor => Some(Err(Fault::internal("the owner of the models failed"))),
         };
         self.ending.ask();
         self.end_models(settings).await;
         match failed {
-            Some(served) => joined(served),
+            Some(failure) => failure,
             None => self.end_connections().await,
         }
     }
@@ -161,6 +150,9 @@ impl Daemon {
 
     async fn end_actor(&mut self) {
         self.models.end().await;
+        if self.actor.is_finished() {
+            return;
+        }
         if tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut self.actor)
             .await
             .is_err()
@@ -184,6 +176,25 @@ impl Daemon {
 
 fn joined(served: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Fault> {
     served.unwrap_or_else(|error| Err(Fault::internal(format!("the server failed: {error}"))))
+}
+
+fn models(
+    places: &Places,
+    settings: &Settings,
+    installation: &Installation,
+    library: Option<PathBuf>,
+) -> Result<(Models, Actor), Fault> {
+    let builtin = settings.models.builtin_directory.clone();
+    let store = Store::open(
+        places.models(),
+        builtin.unwrap_or_else(|| installation.builtin_models()),
+    )?;
+    let launcher = ProcessLauncher::new(worker_options(places, settings, installation, library));
+    let limits = Limits {
+        keep_alive: settings.models.keep_alive,
+        waiting: settings.models.max_waiting,
+    };
+    Ok(Models::new(store, limits, Arc::new(launcher)))
 }
 
 /// What workers of a daemon that died left behind.

@@ -43,10 +43,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            complain(&format!("airunnerd: {fault}\n"));
-            ExitCode::FAILURE
-        }
+        Err(fault) => complain(&format!("airunnerd: {fault}\n"), ExitCode::FAILURE),
     }
 }
 
@@ -62,21 +59,20 @@ fn daemon(foreground: bool) -> Result<(), Fault> {
 }
 
 fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let printed = std::io::stdout().write_all(text.as_bytes());
+    printed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 fn refuse(argument: &OsString) -> ExitCode {
-    complain(&format!(
-        "airunnerd: {} is not understood\n\n{HELP}",
-        argument.to_string_lossy()
-    ));
-    ExitCode::from(USAGE)
+    let argument = argument.to_string_lossy();
+    complain(
+        &format!("airunnerd: {argument} is not understood\n\n{HELP}"),
+        ExitCode::from(USAGE),
+    )
 }
 
 /// Whoever closed standard error does not want to know.
-fn complain(text: &str) {
+fn complain(text: &str, code: ExitCode) -> ExitCode {
     drop(std::io::stderr().write_all(text.as_bytes()));
+    code
 }

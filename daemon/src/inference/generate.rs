@@ -1,9 +1,10 @@
 //! One request for an answer, from arrival to the last event.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
-use airunner_core::{ErrorKind, Fault};
+use airunner_core::{ErrorKind, Fault, ModelName};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
@@ -73,7 +74,7 @@ async fn run(
     };
     // It has been answered, and must not watch the model any longer.
     drop(acquisition);
-    let Ok(done) = answer(lease, request, wait.granted(), sender).await? else {
+    let Ok(done) = answer(models, lease, request, wait.granted(), sender).await? else {
         return Ok(Err(Unheard));
     };
     // Whoever reads the last event finds the model free again.
@@ -83,12 +84,14 @@ async fn run(
 
 /// Passes on everything but the last event, which comes back.
 async fn answer(
+    models: &Models,
     mut lease: Lease,
     request: GenerateRequest,
     waited: Waited,
     sender: &Sender,
 ) -> Result<Result<GenerateEvent, Unheard>, Fault> {
-    let llm = std::sync::Arc::clone(&lease.llm);
+    let model = request.model.clone();
+    let llm = Arc::clone(&lease.llm);
     let forward = async {
         let mut events = llm.generate(request).await?;
         while let Some(event) = events.next().await {
@@ -108,20 +111,26 @@ async fn answer(
         outcome = forward => outcome,
     };
     match outcome {
-        Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => Err(post_mortem(lease).await),
+        Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => {
+            Err(post_mortem(models, model, lease).await)
+        }
         outcome => outcome,
     }
 }
 
-/// The connection to the worker broke: how the worker died is known a moment later.
-async fn post_mortem(mut lease: Lease) -> Fault {
-    let verdict = tokio::time::timeout(POST_MORTEM, lease.cancelled()).await;
-    verdict.unwrap_or_else(|_| {
-        Fault::new(
-            ErrorKind::WorkerCrashed,
-            "the connection to the model's worker broke: try again",
-        )
-    })
+/// The connection to the worker broke: how the worker died is known a moment later. One that
+/// lives on cannot be reached any more and has to go.
+async fn post_mortem(models: &Models, model: ModelName, mut lease: Lease) -> Fault {
+    if let Ok(fault) = tokio::time::timeout(POST_MORTEM, lease.cancelled()).await {
+        return fault;
+    }
+    tracing::error!(%model, "the worker lives but cannot be reached, so it is ended");
+    let models = models.clone();
+    tokio::spawn(async move { models.unload(model, true).await });
+    Fault::new(
+        ErrorKind::WorkerCrashed,
+        "the connection to the model's worker broke: try again",
+    )
 }
 
 async fn send(sender: &Sender, event: GenerateEvent) -> Result<Result<(), Unheard>, Fault> {

@@ -244,17 +244,19 @@ async fn a_forced_unload_ends_the_answer_with_a_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_connection_is_a_crash_of_the_worker() {
+async fn a_worker_that_cannot_be_reached_is_ended() {
     let mut world = World::new().await;
     let (mut answer, script) = world.asks().await;
-    script
-        .send(Err(Fault::new(ErrorKind::DaemonNotRunning, "broken pipe")))
-        .await
-        .unwrap();
+    let broken = Fault::new(ErrorKind::DaemonNotRunning, "broken pipe");
+    script.send(Err(broken)).await.unwrap();
     assert_eq!(
         next(&mut answer).await.unwrap().unwrap_err().kind,
         ErrorKind::WorkerCrashed
     );
+    let mut changes = world.models.watch();
+    while world.state().await != StateName::Unloaded {
+        changes.next().await.unwrap();
+    }
 }
 
 #[tokio::test]

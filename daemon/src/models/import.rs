@@ -35,29 +35,29 @@ async fn run(
 ) -> Result<ImportEvent, Fault> {
     let name = request.name.clone();
     let listed: Vec<_> = models.list().into_iter().map(|model| model.name).collect();
-    let work = move || {
-        let observer = Channel(sender);
-        Ok(store.import(
-            &PathBuf::from(request.directory),
-            &request.name,
-            &listed,
-            &observer,
-        )?)
+    let caller = Caller {
+        sender,
+        models: models.clone(),
     };
+    let work =
+        move || Ok(store.import(&PathBuf::from(request.directory), &request.name, &listed, &caller)?);
     models.installed(blocking(work).await?).await?;
     Ok(ImportEvent::Installed(Box::new(models.model(&name)?)))
 }
 
 /// Tells a caller how far it is, as far as the caller listens.
-struct Channel(mpsc::Sender<Result<ImportEvent, Fault>>);
+struct Caller {
+    sender: mpsc::Sender<Result<ImportEvent, Fault>>,
+    models: Models,
+}
 
-impl Observer for Channel {
+impl Observer for Caller {
     fn progress(&self, progress: ImportProgress) {
         // A reader that is slow misses intermediate progress, which the next replaces.
-        drop(self.0.try_send(Ok(ImportEvent::Progress(progress))));
+        drop(self.sender.try_send(Ok(ImportEvent::Progress(progress))));
     }
 
     fn is_cancelled(&self) -> bool {
-        self.0.is_closed()
+        self.sender.is_closed() || self.models.is_shutting_down()
     }
 }

@@ -74,7 +74,7 @@ impl Listener {
             match self.inner.accept().await.and_then(Connection::new) {
                 Ok(connection) if connection.peer().is_own_user() => {
                     let peer = connection.peer();
-                    tracing::debug!(pid = peer.pid, uid = peer.uid, endpoint = %self.endpoint, "connection accepted");
+                    tracing::info!(pid = peer.pid, uid = peer.uid, endpoint = %self.endpoint, "connection accepted");
                     return connection;
                 }
                 Ok(connection) => {
