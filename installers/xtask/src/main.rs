@@ -11,6 +11,7 @@ mod release;
 mod run;
 mod say;
 mod setup;
+mod signals;
 mod test;
 mod wheel;
 mod workspace;

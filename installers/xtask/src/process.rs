@@ -1,6 +1,6 @@
 //! Other programs: started visibly, their failure an error that names the command.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -11,6 +11,11 @@ pub(crate) fn visible(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    check(command, status)
+}
+
+/// Any end but success is an error.
+pub(crate) fn check(command: &Command, status: ExitStatus) -> anyhow::Result<()> {
     if !status.success() {
         bail!("`{}` ended with {status}", shown(command));
     }

@@ -37,9 +37,7 @@ fn compile(workspace: &Workspace) -> anyhow::Result<()> {
         .stdout(Stdio::piped());
     let child = command.spawn().context("cannot start cargo")?;
     let output = child.wait_with_output().context("cannot read what cargo says")?;
-    if !output.status.success() {
-        bail!("`{}` ended with {}", process::shown(&command), output.status);
-    }
+    process::check(&command, output.status)?;
     refuse_fakes(&String::from_utf8_lossy(&output.stdout))
 }
 

@@ -3,49 +3,38 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::signals::Signals;
 use crate::workspace::Workspace;
 use crate::{process, release, say, setup};
 
 const MODEL: &str = "builtin/helper";
 const QUESTION: &str = "How do I load a model?";
-/// What a shell reports for a program ended by Ctrl-C.
+/// What a shell reports for a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
 /// Sets up, builds, and lets the user talk; always stops the daemon it started.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
     setup::all(workspace)?;
     release::build(workspace)?;
-    let interrupted = watch_for_signals()?;
+    let signals = Signals::watch()?;
     let home = Home::create()?;
     let daemon = Daemon::start(workspace, &home)?;
-    let result = converse(&daemon, &interrupted);
+    let result = if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        chat(&daemon, &signals)
+    } else {
+        ask(&daemon, &signals)
+    };
     if result.is_err() {
         daemon.show_log();
     }
     let stopped = daemon.stop();
-    result?;
+    let code = result?;
     stopped?;
-    Ok(if interrupted.load(Ordering::Relaxed) {
-        ExitCode::from(INTERRUPTED)
-    } else {
-        ExitCode::SUCCESS
-    })
-}
-
-/// Once registered, a signal no longer ends this program: whatever it runs in the foreground
-/// gets Ctrl-C from the terminal itself, ends, and the daemon is stopped as always.
-fn watch_for_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&flag)).context("cannot watch for signals")?;
-    }
-    Ok(flag)
+    Ok(code)
 }
 
 /// A private directory for one daemon, removed at the end.
@@ -124,9 +113,9 @@ impl Daemon {
     /// The end of the daemon's log, for whoever has to find out why.
     fn show_log(&self) {
         say::step("the daemon's log");
-        let mut newest = logs_below(&self.home);
-        newest.sort();
-        for log in newest {
+        let mut logs = logs_below(&self.home);
+        logs.sort();
+        for log in logs {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
             for line in &lines[lines.len().saturating_sub(20)..] {
@@ -142,43 +131,41 @@ fn logs_below(directory: &Path) -> Vec<PathBuf> {
     };
     let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let (directories, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
-    let is_log = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "log" || extension == "jsonl")
-    };
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
     let mut logs: Vec<PathBuf> = files.into_iter().filter(is_log).collect();
     logs.extend(directories.iter().flat_map(|directory| logs_below(directory)));
     logs
 }
 
-/// With a terminal a chat, without one a question, its answer and the status.
-fn converse(daemon: &Daemon, interrupted: &AtomicBool) -> anyhow::Result<()> {
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        say::step(&format!(
-            "chatting with {MODEL}; /help shows the commands, Ctrl-D ends"
-        ));
-        return ended_by_user(
-            process::visible(&mut daemon.command(&["chat", MODEL])),
-            interrupted,
-        );
+/// Ctrl-C is the conversation's own business: it cancels an answer.
+fn chat(daemon: &Daemon, signals: &Signals) -> anyhow::Result<ExitCode> {
+    say::step(&format!(
+        "chatting with {MODEL}; /help shows the commands, Ctrl-D ends"
+    ));
+    let result = signals.run(&mut daemon.command(&["chat", MODEL]));
+    if signals.terminated() {
+        return Ok(ExitCode::from(INTERRUPTED));
     }
-    say::step(&format!("asking {MODEL}: {QUESTION}"));
-    let mut question = daemon.command(&["chat", MODEL, QUESTION]);
-    ended_by_user(process::visible(question.stdin(Stdio::null())), interrupted)?;
-    say::step("status");
-    ended_by_user(
-        process::visible(daemon.command(&["status"]).stdin(Stdio::null())),
-        interrupted,
-    )
+    result.map(|()| ExitCode::SUCCESS)
 }
 
-/// A command that the user ended with Ctrl-C has not failed.
-fn ended_by_user(result: anyhow::Result<()>, interrupted: &AtomicBool) -> anyhow::Result<()> {
-    if interrupted.load(Ordering::Relaxed) {
-        Ok(())
-    } else {
-        result
+/// One question, its answer and the status.
+fn ask(daemon: &Daemon, signals: &Signals) -> anyhow::Result<ExitCode> {
+    for (title, arguments) in [
+        (
+            format!("asking {MODEL}: {QUESTION}"),
+            ["chat", MODEL, QUESTION].as_slice(),
+        ),
+        ("status".to_owned(), &["status"]),
+    ] {
+        say::step(&title);
+        let result = signals.run(daemon.command(arguments).stdin(Stdio::null()));
+        if signals.interrupted() || signals.terminated() {
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        result?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
