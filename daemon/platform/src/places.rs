@@ -13,7 +13,7 @@ use crate::private;
 pub const HOME_VARIABLE: &str = "AIRUNNER_HOME";
 
 /// Longest file name that is ever put into the runtime directory, with its separator.
-const LONGEST_SOCKET_NAME: usize = "/workers/4294967295.sock".len();
+const LONGEST_SOCKET_NAME: usize = "/workers/4194304-4294967295.sock".len();
 
 /// The directories of one user's AI Runner. All absolute; none need exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ mod tests {
         let (one, two) = (long("one"), long("two"));
         assert_ne!(one.runtime, two.runtime);
         assert_eq!(one.runtime, long("one").runtime);
-        let longest = one.workers().join("4294967295.sock");
+        let longest = one.workers().join("4194304-4294967295.sock");
         assert!(longest.as_os_str().len() <= LONGEST_PATH, "{}", longest.display());
     }
 

@@ -59,7 +59,9 @@ impl Launcher for ProcessLauncher {
     fn launch(&self, order: Order, reports: Reports) -> WorkerHandle {
         let (handle, stop) = WorkerHandle::new();
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let endpoint = Endpoint::at(self.options.sockets.join(format!("{number}.sock")));
+        // A worker of an earlier daemon may still be about to remove its own socket.
+        let name = format!("{}-{number}.sock", std::process::id());
+        let endpoint = Endpoint::at(self.options.sockets.join(name));
         let worker = Worker {
             options: Arc::clone(&self.options),
             order,

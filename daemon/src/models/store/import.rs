@@ -52,6 +52,9 @@ impl Store {
         // The copy is what counts: the original may have changed since, and a package of a cache
         // whose files are links can be looked at only now.
         let summary = inspect(&staging.0).map_err(StoreError::Package)?;
+        for warning in &summary.warnings {
+            tracing::warn!(model = %name, "{warning}");
+        }
         let total = found.iter().map(|file| file.size).sum();
         report(observer, ImportStage::Publishing, total, total)?;
         let origin = directory

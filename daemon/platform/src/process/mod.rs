@@ -1,18 +1,18 @@
-//! What other processes cost.
+//! What processes cost.
 
-use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(not(target_os = "linux"))]
+use other as os;
 
 /// Resident memory of a process, bytes; `None` if it is gone or hidden.
 #[must_use]
 pub fn resident_memory(pid: u32) -> Option<u64> {
-    let pid = Pid::from_u32(pid);
-    let mut system = System::new().ok()?;
-    system.refresh_processes_specifics(
-        ProcessesToUpdate::Some(&[pid]),
-        true,
-        ProcessRefreshKind::nothing().with_memory(),
-    );
-    system.process(pid).map(sysinfo::Process::memory)
+    os::resident_memory(pid)
 }
 
 /// Resident memory of this process, bytes; 0 if the system does not say.
