@@ -35,7 +35,7 @@ impl Client {
     /// Connects without the version check: for asking who it is and for stopping it, which every
     /// version understands.
     pub async fn connect_to_any_version(endpoint: &Endpoint) -> Result<Self, Fault> {
-        let channel = open(endpoint).await?;
+        let channel = promptly(open(endpoint)).await?;
         let request = v1::HelloRequest {
             client: NAME.to_owned(),
         };

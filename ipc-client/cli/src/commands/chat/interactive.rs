@@ -126,9 +126,12 @@ impl Talk<'_> {
     async fn answer(&mut self) -> Result<(), Failure> {
         let input = Input::Conversation(self.transcript.conversation());
         let request = self.options.request(self.model.clone(), input);
-        match stream(self.client, request, self.context).await {
+        // Only a Ctrl-C that comes while the answer does is meant for it.
+        self.context.interrupt.handled();
+        let result = stream(self.client, request, self.context).await;
+        self.context.interrupt.handled();
+        match result {
             Ok(answer) => {
-                self.context.interrupt.handled();
                 self.context.output.note(&summary(&answer.done));
                 self.transcript.answer(answer.text, answer.reasoning);
             }
