@@ -1,8 +1,8 @@
 //! Language models.
 //!
 //! [`text`] turns words into tokens and back, [`sampling`] chooses tokens; here the graph is
-//! opened and driven: [`session`] and [`interface`] know ONNX Runtime, [`kv`] keeps what was
-//! computed, [`engine`] runs many requests at once.
+//! opened and driven: `session` and `interface` know ONNX Runtime, `kv` keeps what was
+//! computed, `engine` runs many requests at once.
 
 mod engine;
 mod error;

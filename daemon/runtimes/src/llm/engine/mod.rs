@@ -2,8 +2,8 @@
 //! of all of them together and prompts in pieces.
 //!
 //! Owns queue, batch and the slots of finished conversations. Decisions are pure
-//! ([`schedule`], [`placement`]); the loop is [`worker`]. No reader is ever waited for on the
-//! engine's thread: [`courier`] does that.
+//! (`schedule`, `placement`); the loop is `worker`. No reader is ever waited for on the
+//! engine's thread: `courier` does that.
 
 mod courier;
 mod interrupt;

@@ -24,20 +24,21 @@ pub(super) enum Phase {
 pub(super) struct Plan {
     /// Slots that get one token each, in groups that run together.
     pub(super) decodes: Vec<Vec<usize>>,
-    /// A slot and how many tokens of its prompt to compute.
-    pub(super) prompt: Option<(usize, usize)>,
+    /// Slots and how many tokens of their prompts to compute: one chunk in all.
+    pub(super) prompts: Vec<(usize, usize)>,
 }
 
 impl Plan {
     pub(super) fn is_empty(&self) -> bool {
-        self.decodes.is_empty() && self.prompt.is_none()
+        self.decodes.is_empty() && self.prompts.is_empty()
     }
 }
 
 /// While others wait for their next token, a piece of a prompt is this much smaller.
 const SHARED_PIECE: usize = 4;
 
-/// Every sequence that can decode does, and the oldest prompt goes on by one chunk.
+/// Every sequence that can decode does, and one chunk of prompts is computed, the oldest first.
+/// Short prompts share the chunk, so that those who came together decode together.
 pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) -> Plan {
     let awake = || sequences.iter().filter(|sequence| !sequence.parked);
     let decoding: Vec<usize> = awake()
@@ -49,19 +50,34 @@ pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) 
     } else {
         prompt_chunk.div_ceil(SHARED_PIECE)
     };
-    let oldest_prompt = awake()
+    let mut waiting: Vec<(u64, usize, usize)> = awake()
         .filter_map(|sequence| match sequence.phase {
             Phase::Prompt { remaining } => Some((sequence.turn, sequence.slot, remaining)),
             Phase::Decode => None,
         })
-        .min();
+        .collect();
+    waiting.sort_unstable();
     Plan {
         decodes: decoding
             .chunks(batch_limit.max(1))
             .map(<[usize]>::to_vec)
             .collect(),
-        prompt: oldest_prompt.map(|(_, slot, remaining)| (slot, remaining.min(chunk.max(1)))),
+        prompts: share(chunk.max(1), &waiting),
     }
+}
+
+/// The chunk given out in order; whoever does not get the rest of its prompt is the last.
+fn share(mut chunk: usize, waiting: &[(u64, usize, usize)]) -> Vec<(usize, usize)> {
+    let mut pieces = Vec::new();
+    for &(_, slot, remaining) in waiting {
+        let piece = remaining.min(chunk);
+        if piece == 0 {
+            break;
+        }
+        chunk -= piece;
+        pieces.push((slot, piece));
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -92,62 +108,73 @@ mod tests {
 
     #[test]
     fn every_case() {
-        type Case<'c> = (&'c str, Vec<View>, usize, Vec<Vec<usize>>, Option<(usize, usize)>);
+        type Case<'c> = (&'c str, Vec<View>, usize, Vec<Vec<usize>>, Vec<(usize, usize)>);
+        let (two, three) = (
+            vec![prompt(0, 9, 5), prompt(1, 7, 2)],
+            vec![prompt(0, 200, 0), prompt(1, 100, 1), prompt(2, 5, 2)],
+        );
         let cases: Vec<Case<'_>> = vec![
-            ("nothing", vec![], 8, vec![], None),
+            ("nothing", vec![], 8, vec![], vec![]),
             (
                 "one prompt takes the whole chunk",
                 vec![prompt(0, 1000, 0)],
                 8,
                 vec![],
-                Some((0, 256)),
+                vec![(0, 256)],
             ),
             (
                 "the end of a prompt",
                 vec![prompt(0, 10, 0)],
                 8,
                 vec![],
-                Some((0, 10)),
+                vec![(0, 10)],
             ),
             (
-                "the oldest prompt first",
-                vec![prompt(0, 9, 5), prompt(1, 7, 2)],
+                "short prompts together, the oldest first",
+                two,
                 8,
                 vec![],
-                Some((1, 7)),
+                vec![(1, 7), (0, 9)],
+            ),
+            (
+                "no more than the chunk",
+                three,
+                8,
+                vec![],
+                vec![(0, 200), (1, 56)],
             ),
             (
                 "decodes together",
                 vec![decode(0), decode(2)],
                 8,
                 vec![vec![0, 2]],
-                None,
+                vec![],
             ),
             (
                 "decodes one by one",
                 vec![decode(0), decode(2)],
                 1,
                 vec![vec![0], vec![2]],
-                None,
+                vec![],
             ),
             (
                 "a smaller piece beside decodes",
                 vec![decode(0), prompt(1, 999, 1)],
                 8,
                 vec![vec![0]],
-                Some((1, 64)),
+                vec![(1, 64)],
             ),
             (
                 "the parked rest",
                 vec![parked(decode(0)), decode(1), parked(prompt(2, 5, 0))],
                 8,
                 vec![vec![1]],
-                None,
+                vec![],
             ),
-            ("all parked", vec![parked(decode(0))], 8, vec![], None),
+            ("all parked", vec![parked(decode(0))], 8, vec![], vec![]),
         ];
-        for (name, sequences, limit, decodes, prompt) in cases {
-            assert_eq!(plan(&sequences, 256, limit), Plan { decodes, prompt }, "{name}");
+        for (name, sequences, limit, decodes, prompts) in cases {
+            assert_eq!(plan(&sequences, 256, limit), Plan { decodes, prompts }, "{name}");
         }
     }
 }

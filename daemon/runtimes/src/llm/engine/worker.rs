@@ -211,7 +211,7 @@ impl Worker {
         for slots in &plan.decodes {
             self.decode(slots);
         }
-        if let Some((slot, tokens)) = plan.prompt {
+        for &(slot, tokens) in &plan.prompts {
             self.compute_prompt(slot, tokens);
         }
     }
