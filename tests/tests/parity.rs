@@ -10,50 +10,75 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tonic::transport::Channel;
 
+/// What the reference says of the file that a CPU runs: of several, the 4-bit one.
 fn golden(package: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(package.join("golden.json")).unwrap()).unwrap()
+    let text = std::fs::read_to_string(package.join("golden_q4.json"))
+        .or_else(|_| std::fs::read_to_string(package.join("golden.json")));
+    serde_json::from_str(&text.unwrap()).unwrap()
 }
 
-/// Prompt, expected text and its tokens, of every case that has a prompt in words.
-fn cases(package: &Path) -> Vec<(String, String, u32)> {
-    let golden = golden(package);
-    let case = |case: &Value| {
-        let tokens = u32::try_from(case["output_ids"].as_array()?.len()).ok()?;
-        Some((
-            case["prompt"].as_str()?.to_owned(),
-            case["text"].as_str()?.to_owned(),
-            tokens,
-        ))
-    };
-    golden["cases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(case)
-        .collect()
+/// A prompt, and the tokens the reference continues it with.
+struct Case {
+    prompt: String,
+    tokens: Vec<u32>,
+    /// The last of the tokens ends the answer and is not part of it.
+    stops: bool,
 }
 
-/// The greedy answer to a raw prompt, without the penalties some packages ask for.
-async fn greedy(llm: LlmClient<Channel>, model: &str, prompt: &str, tokens: u32) -> String {
-    let request = v1::GenerateRequest {
-        model: model.to_owned(),
-        input: Some(v1::generate_request::Input::RawPrompt(prompt.to_owned())),
-        sampling: Some(v1::Sampling {
-            temperature: Some(0.0),
-            repetition_penalty: Some(1.0),
-            ..Default::default()
-        }),
-        max_tokens: Some(tokens),
-        ..Default::default()
-    };
-    let mut events = llm.clone().generate(request).await.unwrap().into_inner();
-    let mut text = String::new();
-    while let Some(event) = events.message().await.unwrap() {
-        if let Some(Event::Text(delta)) = event.event {
-            text.push_str(&delta.text);
-        }
+impl Case {
+    fn all(package: &Path) -> Vec<Self> {
+        let golden = golden(package);
+        let ends: Vec<u32> = serde_json::from_value(golden["eos_token_ids"].clone()).unwrap();
+        let case = |case: &Value| {
+            let tokens: Vec<u32> = serde_json::from_value(case["output_ids"].clone()).unwrap();
+            let stops = tokens.last().is_some_and(|last| ends.contains(last));
+            Some(Self {
+                prompt: case["prompt"].as_str()?.to_owned(),
+                tokens,
+                stops,
+            })
+        };
+        golden["cases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(case)
+            .collect()
     }
-    text
+
+    fn expected(&self) -> &[u32] {
+        &self.tokens[..self.tokens.len() - usize::from(self.stops)]
+    }
+
+    /// The tokens of the greedy answer, without the penalties some packages ask for.
+    async fn greedy(&self, mut llm: LlmClient<Channel>, model: &str) -> Vec<u32> {
+        let request = v1::GenerateRequest {
+            model: model.to_owned(),
+            input: Some(v1::generate_request::Input::RawPrompt(self.prompt.clone())),
+            sampling: Some(v1::Sampling {
+                temperature: Some(0.0),
+                repetition_penalty: Some(1.0),
+                ..Default::default()
+            }),
+            max_tokens: Some(u32::try_from(self.tokens.len()).unwrap()),
+            top_logprobs: Some(0),
+            ..Default::default()
+        };
+        let mut events = llm.generate(request).await.unwrap().into_inner();
+        let mut tokens = Vec::new();
+        while let Some(event) = events.message().await.unwrap() {
+            match event.event {
+                Some(Event::Text(delta)) => {
+                    tokens.extend(delta.logprobs.iter().map(|logprob| logprob.token_id));
+                }
+                Some(Event::Done(done)) => {
+                    assert_eq!(done.finish_reason, if self.stops { "stop" } else { "length" });
+                }
+                _ => {}
+            }
+        }
+        tokens
+    }
 }
 
 #[tokio::test]
@@ -66,16 +91,14 @@ async fn every_reference_package_writes_what_the_reference_writes() {
         cli.run(&["models", "import", directory.to_str().unwrap(), "--name", &name])
             .await
             .succeeded();
-        let cases = cases(&directory);
-        for (prompt, text, tokens) in &cases {
-            let alone = greedy(llm.clone(), &name, prompt, *tokens).await;
-            assert_eq!(alone, *text, "{name} alone: {prompt:?}");
+        let cases = Case::all(&directory);
+        for case in &cases {
+            let alone = case.greedy(llm.clone(), &name).await;
+            assert_eq!(alone, case.expected(), "{name} alone: {:?}", case.prompt);
         }
-        let together = cases
-            .iter()
-            .map(|(prompt, _, tokens)| greedy(llm.clone(), &name, prompt, *tokens));
-        for (answer, (prompt, text, _)) in join_all(together).await.iter().zip(&cases) {
-            assert_eq!(answer, text, "{name} in a batch: {prompt:?}");
+        let together = cases.iter().map(|case| case.greedy(llm.clone(), &name));
+        for (answer, case) in join_all(together).await.iter().zip(&cases) {
+            assert_eq!(answer, case.expected(), "{name} in a batch: {:?}", case.prompt);
         }
         compared += cases.len();
         cli.run(&["unload", &name]).await.succeeded();

@@ -48,7 +48,10 @@ fn main() -> anyhow::Result<()> {
         .next()
         .context("the first argument is ONNX Runtime's library")?;
     let directory = arguments.next().context("the second argument is a package")?;
-    let threads = arguments.next().context("the third argument is the number of threads")?.parse()?;
+    let threads = arguments
+        .next()
+        .context("the third argument is the number of threads")?
+        .parse()?;
     let shape = Shape::read(&directory)?;
     let environment = ort::init_from(library)?.build()?;
     let mut session = open(&environment, &format!("{directory}/{}", shape.file), threads)
