@@ -43,7 +43,9 @@ pub(crate) struct Dependency {
 impl Workspace {
     pub(crate) fn find() -> anyhow::Result<Self> {
         let cargo = variable("CARGO").unwrap_or_else(|| "cargo".into());
-        let metadata = read_metadata(&cargo, Path::new(env!("CARGO_MANIFEST_DIR")))?;
+        // Asked for at run time: checkouts may share a build directory, and so this program.
+        let manifest = variable("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
+        let metadata = read_metadata(&cargo, &manifest)?;
         Ok(Self {
             root: metadata.workspace_root,
             target: metadata.target_directory,
