@@ -35,4 +35,5 @@ pub use parse::{OutputFormat, OutputParser, Parsed};
 pub use stop::StopMatcher;
 pub use stream::TextStream;
 pub use template::{ChatTemplate, TemplateError};
+pub(crate) use tokenizer::MAX_TOKENIZER_BYTES;
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -208,3 +208,117 @@ fn too_long(error: TokenizerError, context_length: usize) -> Fault {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use airunner_core::chat::Message;
+    use serde_json::json;
+
+    use super::*;
+
+    const CHATML: &str = "{% for m in messages %}<s>[{{ m.role }}]{{ m.content }}{% endfor %}";
+
+    /// A package whose tokens are words; `<s>` is its begin-of-sequence token.
+    fn package(config: &serde_json::Value) -> TextModel {
+        let directory = tempfile::tempdir().unwrap();
+        let tokenizer = json!({
+            "version": "1.0", "normalizer": null, "post_processor": null, "decoder": null,
+            "pre_tokenizer": {"type": "WhitespaceSplit"},
+            "added_tokens": [{"id": 1, "content": "<s>", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true}],
+            "model": {"type": "WordLevel", "vocab": {"?": 0, "<s>": 1, "a": 2, "[user]a": 3}, "unk_token": "?"},
+        });
+        std::fs::write(directory.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        std::fs::write(directory.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        TextModel::load(directory.path(), &[7]).unwrap()
+    }
+
+    fn chat() -> Input {
+        Input::Conversation(Conversation {
+            messages: vec![Message::new("user", "a")],
+            ..Conversation::default()
+        })
+    }
+
+    fn raw(text: &str) -> Input {
+        Input::Raw(text.to_owned())
+    }
+
+    #[test]
+    fn a_prompt_begins_with_one_begin_token() {
+        let model = package(&json!({"bos_token": "<s>", "add_bos_token": true, "chat_template": CHATML}));
+        for (text, tokens) in [
+            ("a a", vec![1, 2, 2]),
+            ("<s> a", vec![1, 2]),
+            ("<s><s><s> a", vec![1, 2]),
+        ] {
+            assert_eq!(model.prompt(&raw(text), 100).unwrap().tokens, tokens, "{text}");
+            assert_eq!(model.tokenize(text, true).unwrap(), tokens, "{text}");
+        }
+        assert_eq!(model.tokenize("a", false).unwrap(), [2]);
+        assert_eq!(model.prompt(&chat(), 100).unwrap().tokens, [1, 3]);
+        let twice = format!("<s>{CHATML}");
+        let doubled = package(&json!({"bos_token": "<s>", "chat_template": twice}));
+        assert_eq!(
+            doubled.prompt(&chat(), 100).unwrap().tokens,
+            [1, 3],
+            "the template writes two"
+        );
+        assert_eq!(
+            doubled.prompt(&raw("a"), 100).unwrap().tokens,
+            [2],
+            "not asked for"
+        );
+        assert_eq!(model.eos().as_slice(), [7]);
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_is_refused_with_both_numbers() {
+        let model = package(&json!({}));
+        assert_eq!(model.prompt(&raw("a a a"), 4).unwrap().tokens.len(), 3);
+        let fault = model.prompt(&raw("a a a a"), 4).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::ContextLengthExceeded);
+        assert!(
+            fault.message.contains("has 4 tokens") && fault.message.contains("holds 4"),
+            "{fault}"
+        );
+        let fault = model.prompt(&raw(&"a ".repeat(5 << 20)), 4096).unwrap_err();
+        assert!(
+            fault.message.contains("at least") && fault.message.contains("4096"),
+            "{fault}"
+        );
+        assert_eq!(
+            model.prompt(&raw("  "), 4).unwrap_err().kind,
+            ErrorKind::InvalidArgument
+        );
+    }
+
+    #[test]
+    fn without_a_usable_template_conversations_are_refused_and_raw_prompts_work() {
+        for config in [json!({}), json!({"chat_template": "{% nonsense %}"})] {
+            let model = package(&config);
+            assert!(!model.has_chat_template());
+            let fault = model.prompt(&chat(), 100).unwrap_err();
+            assert_eq!(fault.kind, ErrorKind::TemplateFailed);
+            assert!(fault.message.contains("--raw"), "{fault}");
+            assert!(model.prompt(&raw("a"), 100).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_template_for_tools_serves_only_conversations_with_tools() {
+        let model = package(&json!({"chat_template": [
+            {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"}]}));
+        let mut conversation = Conversation {
+            messages: vec![Message::new("user", "a")],
+            ..Conversation::default()
+        };
+        assert_eq!(model.render(&conversation, &Zoned::default()).unwrap(), "plain");
+        conversation.tools.push(airunner_core::chat::Tool {
+            name: "f".to_owned(),
+            description: String::new(),
+            parameters: json!({}),
+        });
+        assert_eq!(model.render(&conversation, &Zoned::default()).unwrap(), "tools");
+    }
+}

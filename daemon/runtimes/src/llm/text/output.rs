@@ -141,3 +141,167 @@ fn spell(tokenizer: &Tokenizer, token: u32, logprobs: &Logprobs) -> TokenLogprob
         .collect();
     entry(token, logprobs.logprob, top)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::parse::OutputFormat;
+    use super::*;
+
+    /// Byte-level words, one per token; those in angle or square brackets are special.
+    fn tokenizer(words: &[&str]) -> Tokenizer {
+        let vocabulary: serde_json::Map<String, serde_json::Value> = words
+            .iter()
+            .enumerate()
+            .map(|(id, word)| ((*word).to_owned(), id.into()))
+            .collect();
+        let special = words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| word.starts_with(['<', '[']));
+        let added = special.map(|(id, word)| {
+            json!({"id": id, "content": word, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        });
+        Tokenizer::from_json(&json!({
+            "version": "1.0", "added_tokens": added.collect::<Vec<_>>(), "normalizer": null,
+            "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "ByteLevel",
+            "add_prefix_space": false, "trim_offsets": false, "use_regex": false},
+            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": words[0]},
+        }))
+    }
+
+    struct Answer {
+        events: Vec<GenerateEvent>,
+        reason: FinishReason,
+        /// Tokens that were taken before the end.
+        taken: usize,
+    }
+
+    const WORDS: [&str; 12] = [
+        "Hello",
+        "Ġworld",
+        "<|im_end|>",
+        "<tool_call>",
+        "</tool_call>",
+        "{\"name\":Ġ\"f\"}",
+        "Ã",
+        "©",
+        "<pad>",
+        "<think>",
+        "</think>",
+        "ĊEND",
+    ];
+
+    fn answer(words: &[&str], stops: &[&str], tools: &[&str]) -> Answer {
+        let tokenizer = tokenizer(&WORDS);
+        let eos = Arc::new(EosSet::new(&[], None, Some("<|im_end|>"), &tokenizer));
+        let format = OutputFormat::detect("<tool_call> <think>", |_| false);
+        let tools: Vec<String> = tools.iter().map(|name| (*name).to_owned()).collect();
+        let shown = format
+            .marks(!tools.is_empty())
+            .filter_map(|mark| tokenizer.token_to_id(mark))
+            .collect();
+        let stops: Vec<String> = stops.iter().map(|stop| (*stop).to_owned()).collect();
+        let mut output = Output::new(
+            tokenizer.clone(),
+            eos,
+            TextStream::alone(&tokenizer).showing(shown),
+            StopMatcher::new(&stops),
+            OutputParser::new(format, false, tools, 1),
+        );
+        let (mut events, mut taken) = (Vec::new(), 0);
+        for word in words {
+            let token = tokenizer.token_to_id(word).unwrap();
+            let logprobs = Logprobs {
+                logprob: -0.5,
+                top: vec![(token, -0.5)],
+            };
+            events.extend(output.push(&Sampled {
+                token,
+                logprobs: Some(logprobs),
+            }));
+            taken += 1;
+            if output.stopped() {
+                break;
+            }
+        }
+        events.extend(output.finish());
+        Answer {
+            events,
+            reason: output.finish_reason(),
+            taken,
+        }
+    }
+
+    /// Text with the ids that its log-probabilities name.
+    fn texts(answer: &Answer) -> Vec<(&str, Vec<u32>)> {
+        let delta = |event| match event {
+            &GenerateEvent::Text(ref delta) | &GenerateEvent::Reasoning(ref delta) => {
+                let ids = delta.logprobs.iter().map(|entry| entry.token_id).collect();
+                Some((delta.text.as_str(), ids))
+            }
+            _ => None,
+        };
+        answer.events.iter().filter_map(delta).collect()
+    }
+
+    #[test]
+    fn an_answer_ends_at_its_end_token_and_whole_characters_leave() {
+        let answer = answer(
+            &["Hello", "Ġworld", "Ã", "<pad>", "©", "<|im_end|>", "Hello"],
+            &[],
+            &[],
+        );
+        assert_eq!(
+            texts(&answer),
+            [("Hello", vec![0]), (" world", vec![1]), ("é", vec![6, 8, 7])]
+        );
+        assert_eq!((answer.reason, answer.taken), (FinishReason::Stop, 6));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_flushed_and_counts_as_length() {
+        let answer = answer(&["Hello", "Ã"], &["\nEND"], &[]);
+        assert_eq!(texts(&answer), [("Hello", vec![0]), ("\u{fffd}", vec![6])]);
+        assert_eq!(answer.reason, FinishReason::Length);
+    }
+
+    #[test]
+    fn a_stop_string_ends_the_answer_and_is_not_shown() {
+        let answer = answer(&["Hello", "ĊEND", "Ġworld"], &["ENDING", "\nEN"], &[]);
+        assert_eq!(texts(&answer), [("Hello", vec![0])]);
+        assert_eq!((answer.reason, answer.taken), (FinishReason::Stop, 2));
+    }
+
+    #[test]
+    fn calls_are_events_and_the_reason() {
+        let words = [
+            "<think>",
+            "Hello",
+            "</think>",
+            "<tool_call>",
+            "{\"name\":Ġ\"f\"}",
+            "</tool_call>",
+            "<|im_end|>",
+        ];
+        let answer = answer(&words, &[], &["f"]);
+        assert!(matches!(&answer.events[0], GenerateEvent::Reasoning(delta) if delta.text == "Hello"));
+        let GenerateEvent::ToolCall(call) = &answer.events[1] else {
+            panic!("{:?}", answer.events)
+        };
+        assert_eq!((call.name.as_deref(), call.arguments.as_str()), (Some("f"), "{}"));
+        assert_eq!((answer.events.len(), answer.reason), (2, FinishReason::ToolCalls));
+    }
+
+    #[test]
+    fn log_probabilities_spell_bytes() {
+        let answer = answer(&["Ã", "©"], &[], &[]);
+        let GenerateEvent::Text(delta) = &answer.events[0] else {
+            panic!("{:?}", answer.events)
+        };
+        assert_eq!(delta.logprobs[0].token, [0xc3]);
+        assert_eq!(delta.logprobs[1].top[0].token, [0xa9]);
+    }
+}

@@ -64,6 +64,7 @@ impl OutputParser {
             calls: format.calls.filter(|_| !tools.is_empty()),
             ..format
         };
+        let opened = opened && format.reasoning.is_some();
         Self {
             format,
             tools,
@@ -107,7 +108,7 @@ impl OutputParser {
         let mut pieces = Vec::new();
         let held = std::mem::take(&mut self.held);
         match self.place {
-            Place::Text if held.trim().is_empty() && self.after_something() => {}
+            Place::Text if self.after_something() && self.without_separators(&held).is_empty() => {}
             Place::Text => show(&mut pieces, Parsed::Text, &held),
             Place::Reasoning { begun: false } => {}
             Place::Reasoning { begun: true } => show(&mut pieces, Parsed::Reasoning, held.trim_end()),
@@ -143,7 +144,7 @@ impl OutputParser {
 
     /// Where reasoning and bare calls may begin.
     fn beginning(&mut self) -> Progress {
-        let begun = self.held.trim_start();
+        let begun = self.without_separators(&self.held);
         if begun.is_empty() {
             return if self.may_wait_for_a_mark() {
                 Progress::Wait
@@ -173,6 +174,12 @@ impl OutputParser {
         self.is_text()
     }
 
+    /// Without white space at the beginning, and between bare calls without their semicolons.
+    fn without_separators<'text>(&self, text: &'text str) -> &'text str {
+        let semicolons = self.format.calls == Some(CallFormat::Bare) && self.calls_made > 0;
+        text.trim_start_matches(|letter: char| letter.is_whitespace() || (semicolons && letter == ';'))
+    }
+
     fn may_wait_for_a_mark(&self) -> bool {
         let reasoning = self.format.reasoning.is_some() && !self.reasoned;
         reasoning || self.after_something() || self.format.calls == Some(CallFormat::Bare)
@@ -185,7 +192,7 @@ impl OutputParser {
 
     fn is_text(&mut self) -> Progress {
         if self.after_something() {
-            self.held = self.held.trim_start().to_owned();
+            self.held = self.without_separators(&self.held).to_owned();
         }
         self.fresh = false;
         self.reasoned = true;
@@ -283,7 +290,7 @@ impl OutputParser {
         self.tried = 0;
         match found {
             Some((found, end)) => {
-                self.held = self.held[end..].trim_start_matches(';').to_owned();
+                self.held = self.held[end..].to_owned();
                 self.emit(found, pieces);
             }
             None => {

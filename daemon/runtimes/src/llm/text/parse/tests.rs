@@ -1,1 +1,330 @@
-//! Tests.
+//! Answers of each format, in pieces of every size.
+
+use airunner_core::generate::ToolCallDelta;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What an answer came to, whatever the pieces.
+#[derive(Debug, Default, PartialEq)]
+struct Whole {
+    text: String,
+    reasoning: String,
+    /// Name and arguments.
+    calls: Vec<(String, String)>,
+}
+
+impl Whole {
+    fn add(&mut self, piece: Parsed) {
+        match piece {
+            Parsed::Text(text) => self.text.push_str(&text),
+            Parsed::Reasoning(text) => self.reasoning.push_str(&text),
+            Parsed::Call(ToolCallDelta {
+                index,
+                id,
+                name,
+                arguments,
+            }) => {
+                assert_eq!(index as usize, self.calls.len());
+                assert!(id.is_some_and(|id| !id.is_empty()));
+                self.calls.push((name.unwrap(), arguments));
+            }
+        }
+    }
+}
+
+const QWEN: &str = "<tool_call> <think> tools";
+const MISTRAL: &str = "[TOOL_CALLS]";
+const LLAMA: &str = "\"parameters\": dictionary <|python_tag|>";
+
+fn parser(template: &str, opened: bool) -> OutputParser {
+    let format = OutputFormat::detect(template, |_| false);
+    OutputParser::new(
+        format,
+        opened,
+        vec!["add".to_owned(), "get_weather".to_owned()],
+        1,
+    )
+}
+
+fn parse_pieces(mut parser: OutputParser, pieces: &[&str]) -> Whole {
+    let mut whole = Whole::default();
+    for piece in pieces {
+        parser
+            .push(piece)
+            .into_iter()
+            .for_each(|parsed| whole.add(parsed));
+    }
+    parser.finish().into_iter().for_each(|parsed| whole.add(parsed));
+    assert_eq!(parser.calls_made() as usize, whole.calls.len());
+    whole
+}
+
+/// All at once and character by character must come to the same.
+fn parse(template: &str, opened: bool, answer: &str) -> Whole {
+    let whole = parse_pieces(parser(template, opened), &[answer]);
+    let characters: Vec<&str> = answer.split_inclusive(|_: char| true).collect();
+    assert_eq!(
+        parse_pieces(parser(template, opened), &characters),
+        whole,
+        "{answer:?}"
+    );
+    whole
+}
+
+fn text(text: &str) -> Whole {
+    Whole {
+        text: text.to_owned(),
+        ..Whole::default()
+    }
+}
+
+fn called(text: &str, calls: &[(&str, &str)]) -> Whole {
+    let own = |(name, arguments): &(&str, &str)| ((*name).to_owned(), (*arguments).to_owned());
+    Whole {
+        text: text.to_owned(),
+        calls: calls.iter().map(own).collect(),
+        ..Whole::default()
+    }
+}
+
+fn thought(reasoning: &str, rest: Whole) -> Whole {
+    Whole {
+        reasoning: reasoning.to_owned(),
+        ..rest
+    }
+}
+
+#[test]
+fn reasoning_is_told_from_the_answer() {
+    let hm = "They ask why.\n\nSo: because.";
+    for (opened, answer, expected) in [
+        (
+            false,
+            "<think>\nThey ask why.\n\nSo: because.\n</think>\n\nBecause.",
+            thought(hm, text("Because.")),
+        ),
+        (
+            true,
+            "They ask why.\n\nSo: because.\n</think>\n\nBecause.",
+            thought(hm, text("Because.")),
+        ),
+        (
+            false,
+            "\n<think>They ask why.\n\nSo: because.</think>Because. ",
+            thought(hm, text("Because. ")),
+        ),
+        (false, "<think>\n\n</think>\n\nYes", text("Yes")),
+        (true, "\n\n</think>\n\n", text("")),
+        (true, "They ask why.\n\nSo: because.", thought(hm, text(""))),
+        (
+            true,
+            "They ask why.\n\nSo: because.</thi",
+            thought(&(hm.to_owned() + "</thi"), text("")),
+        ),
+        (
+            false,
+            "  A <think>tag</think> in the text",
+            text("  A <think>tag</think> in the text"),
+        ),
+        (false, "<thin", text("<thin")),
+        (false, "<thinner> than", text("<thinner> than")),
+        (false, " \n", text(" \n")),
+        (false, "", text("")),
+    ] {
+        assert_eq!(parse(QWEN, opened, answer), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn tagged_calls_are_found() {
+    let call =
+        "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"b\": 1.5, \"a\": \"}</x>\"}}\n</tool_call>";
+    let add = ("add", "{\"b\":1.5,\"a\":\"}</x>\"}");
+    for (answer, expected) in [
+        (call.to_owned(), called("", &[add])),
+        (format!("Let me see. {call}"), called("Let me see. ", &[add])),
+        (format!("{call}\n{call}\n"), called("", &[add, add])),
+        (
+            format!("<think>\nHm.\n</think>\n\n{call}"),
+            thought("Hm.", called("", &[add])),
+        ),
+        (format!("{call} Done."), called("Done.", &[add])),
+        (call.replace("</tool_call>", ""), called("", &[add])),
+        (
+            "<tool_call>{\"name\": \"f\"}</tool_call>".to_owned(),
+            called("", &[("f", "{}")]),
+        ),
+        (
+            "<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}</tool_call>".to_owned(),
+            called("", &[("f", "{\"x\":1}")]),
+        ),
+    ] {
+        assert_eq!(parse(QWEN, false, &answer), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_no_call_is_text_and_complete() {
+    for (template, answer) in [
+        (QWEN, "<tool_call>not json</tool_call> and more"),
+        (QWEN, "<tool_call>{\"name\": 5}</tool_call>"),
+        (
+            QWEN,
+            "<tool_call>{\"name\": \"f\", \"arguments\": [1]}</tool_call>",
+        ),
+        (QWEN, "<tool_call>{\"name\": \"f\""),
+        (QWEN, "a <tool_cal"),
+        (QWEN, "<tool_call>"),
+        (MISTRAL, "[TOOL_CALLS] nothing here"),
+        (MISTRAL, "[TOOL_CALLS][]"),
+        (MISTRAL, "[TOOL_CALLS][{\"name\": \"f\""),
+        (MISTRAL, "[TOOL_CALL"),
+        (LLAMA, "{\"name\": \"unknown\", \"parameters\": {}}"),
+        (LLAMA, "{\"just\": \"JSON\"} and text"),
+        (LLAMA, "{ braces } in text { and more }"),
+        (LLAMA, "{\"name\": \"add\", \"parameters\": {"),
+        (LLAMA, " text {\"name\": \"add\", \"parameters\": {}}"),
+        (LLAMA, "<|python_tag|>print(1)"),
+    ] {
+        assert_eq!(parse(template, false, answer), text(answer), "{answer:?}");
+    }
+}
+
+#[test]
+fn lists_and_bare_calls_are_found() {
+    let add = ("add", "{\"a\":1}");
+    for (template, answer, expected) in [
+        (
+            MISTRAL,
+            "[TOOL_CALLS] [{\"name\": \"add\", \"arguments\": {\"a\": 1}, \"id\": \"123456789\"}, \
+             {\"name\": \"add\", \"arguments\": {\"a\": 1}}]",
+            called("", &[add, add]),
+        ),
+        (
+            MISTRAL,
+            "Hm.[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {\"a\": 1}}]",
+            called("Hm.", &[add]),
+        ),
+        (
+            LLAMA,
+            "{\"name\": \"add\", \"parameters\": {\"a\": 1}}",
+            called("", &[add]),
+        ),
+        (
+            LLAMA,
+            "\n{\"type\": \"function\", \"name\": \"add\", \"parameters\": {\"a\": 1}}",
+            called("", &[add]),
+        ),
+        (
+            LLAMA,
+            "{\"name\": \"add\", \"parameters\": {\"a\": 1}}; {\"name\": \"add\", \"parameters\": {\"a\": 1}}",
+            called("", &[add, add]),
+        ),
+        (
+            LLAMA,
+            "<|python_tag|>{\"name\": \"add\", \"parameters\": {\"a\": 1}}",
+            called("", &[add]),
+        ),
+        (LLAMA, "The sum is 2.", text("The sum is 2.")),
+    ] {
+        assert_eq!(parse(template, false, answer), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn without_tools_or_for_raw_prompts_everything_is_text() {
+    let answer = "<think>a</think> <tool_call>{\"name\": \"add\"}</tool_call>";
+    assert_eq!(parse_pieces(OutputParser::plain(), &[answer]), text(answer));
+    let format = OutputFormat::detect(QWEN, |_| false);
+    let no_tools = OutputParser::new(format, false, Vec::new(), 0);
+    let call = "{\"name\": \"add\"} <tool_call>{\"name\": \"add\"}</tool_call>";
+    assert_eq!(parse_pieces(no_tools, &[call]), text(call));
+}
+
+#[test]
+fn text_is_shown_as_it_comes() {
+    let mut parser = parser(QWEN, false);
+    assert_eq!(parser.push("Hello"), [Parsed::Text("Hello".to_owned())]);
+    assert_eq!(parser.push(" a < b <to"), [Parsed::Text(" a < b ".to_owned())]);
+    assert_eq!(parser.push("n>"), [Parsed::Text("<ton>".to_owned())]);
+    let mut opened = self::parser(QWEN, true);
+    assert_eq!(opened.push("\nHm, "), [Parsed::Reasoning("Hm,".to_owned())]);
+    assert_eq!(opened.push("so"), [Parsed::Reasoning(" so".to_owned())]);
+}
+
+#[test]
+fn ids_differ_and_are_short_enough_for_the_strictest_template() {
+    let ids = |seed| {
+        let mut parser = OutputParser::new(
+            OutputFormat::detect(MISTRAL, |_| false),
+            false,
+            vec!["f".into()],
+            seed,
+        );
+        let pieces = parser.push("[TOOL_CALLS][{\"name\": \"f\"}, {\"name\": \"f\"}]");
+        let id = |piece| {
+            if let Parsed::Call(call) = piece {
+                call.id
+            } else {
+                None
+            }
+        };
+        pieces.into_iter().filter_map(id).collect::<Vec<String>>()
+    };
+    let (first, second) = (ids(1), ids(2));
+    assert!(first.len() == 2 && first[0] != first[1] && first[0] != second[0]);
+    assert!(
+        first
+            .iter()
+            .all(|id| id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric()))
+    );
+}
+
+#[test]
+fn formats_are_read_from_template_and_vocabulary() {
+    let none = |_: &str| false;
+    assert_eq!(OutputFormat::detect("plain", none), OutputFormat::default());
+    let by_vocabulary = |word: &str| ["<tool_call>", "<think>"].contains(&word);
+    let found = OutputFormat::detect("{{ tools }}", by_vocabulary);
+    assert_eq!(found, OutputFormat::detect(QWEN, none));
+    assert!(found.is_opened_by("<|assistant|>\n<think>\n") && !found.is_opened_by("<think></think>\n"));
+    assert_eq!(found.marks(false).collect::<Vec<_>>(), ["<think>", "</think>"]);
+    assert_eq!(
+        OutputFormat::detect("", by_vocabulary).marks(true).count(),
+        2,
+        "no tools, no calls"
+    );
+}
+
+proptest! {
+    /// Whatever a model writes and however it is cut: no panic, the same result, nothing lost
+    /// where nothing is a mark.
+    #[test]
+    fn cuts_make_no_difference(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "{", "}",
+            "{\"name\": \"add\", \"arguments\": {\"a\": [1]}}", "[{\"name\": \"add\"}]", "text", " ", "\n", ";", "<", "é",
+        ]), 0..12),
+        cuts in prop::collection::vec(1..9_usize, 1..40),
+        opened: bool,
+        template in prop::sample::select(vec![QWEN, MISTRAL, LLAMA, ""]),
+    ) {
+        let answer = parts.concat();
+        let characters: Vec<char> = answer.chars().collect();
+        let mut pieces = Vec::new();
+        let mut rest = characters.as_slice();
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (piece, after) = rest.split_at((*cut).min(rest.len()));
+            pieces.push(piece.iter().collect::<String>());
+            rest = after;
+        }
+        let whole = parse_pieces(parser(template, opened), &[answer.as_str()]);
+        let cut = parse_pieces(parser(template, opened), &pieces.iter().map(String::as_str).collect::<Vec<_>>());
+        prop_assert_eq!(&cut, &whole);
+        if template.is_empty() {
+            prop_assert_eq!(whole.text, answer);
+        }
+    }
+}

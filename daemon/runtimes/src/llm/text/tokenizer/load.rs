@@ -15,7 +15,7 @@ use crate::llm::text::files::read;
 use crate::llm::text::guard::Guard;
 
 /// The largest published vocabularies need about 35 MiB.
-const FILE_LIMIT: u64 = 64 << 20;
+pub(crate) const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 /// The longest published pattern has about 600 bytes.
 const PATTERN_LIMIT: usize = 8 << 10;
 const PATTERNS_LIMIT: usize = 64;
@@ -43,7 +43,7 @@ impl Tokenizer {
     /// Loads `tokenizer.json` of a package.
     pub fn load(directory: &Path) -> Result<Self, TokenizerError> {
         let path = directory.join("tokenizer.json");
-        let bytes = read(&path, FILE_LIMIT)?;
+        let bytes = read(&path, MAX_TOKENIZER_BYTES)?;
         let bytes = bytes.ok_or_else(|| TokenizerError::Missing { path: path.clone() })?;
         Self::from_bytes(bytes, &path, TIME_LIMIT)
     }

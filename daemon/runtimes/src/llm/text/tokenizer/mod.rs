@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::TokenizerError;
+pub(crate) use load::MAX_TOKENIZER_BYTES;
 
 use super::guard::{Guard, catch};
 pub(super) use decoding::{Decoding, Piece, Start};
