@@ -17,6 +17,17 @@ pub(super) struct Shape {
     pub(super) min_p: f32,
 }
 
+impl Shape {
+    /// Bounded, since 0 times infinity is not a number.
+    fn scale(self) -> f32 {
+        self.temperature.recip().min(f32::MAX)
+    }
+
+    fn keeps_all(self, tokens: usize) -> bool {
+        (self.top_k == 0 || self.top_k >= tokens) && self.top_p >= 1.0 && self.min_p <= 0.0
+    }
+}
+
 /// The tokens that may be drawn with their weights, kept between tokens to save the allocation.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
@@ -29,9 +40,43 @@ fn by_rank(left: &(u32, f32), right: &(u32, f32)) -> Ordering {
     right.1.total_cmp(&left.1).then(left.0.cmp(&right.0))
 }
 
+/// A draw from the whole row: runs of tokens are passed over by their sums.
+fn draw_from_all(logits: &[f32], maximum: f32, scale: f32, unit: f64) -> u32 {
+    const RUN: usize = 256;
+    let total = sum_of_exponentials(logits, maximum, scale);
+    let mut left = unit * total;
+    let mut last = 0;
+    for (run, part) in logits.chunks(RUN).enumerate() {
+        let sum = sum_of_exponentials(part, maximum, scale);
+        if sum <= left {
+            left -= sum;
+            if sum > 0.0 {
+                last = run;
+            }
+            continue;
+        }
+        for (index, &logit) in part.iter().enumerate() {
+            left -= f64::from(exp((logit - maximum) * scale));
+            if left < 0.0 {
+                return (run * RUN + index) as u32;
+            }
+        }
+        last = run;
+    }
+    // Rounding may leave a crumb after the last: the last token with any weight has it.
+    let part = &logits[last * RUN..logits.len().min((last + 1) * RUN)];
+    let heavy = part
+        .iter()
+        .rposition(|&logit| exp((logit - maximum) * scale) > 0.0);
+    (last * RUN + heavy.unwrap_or(0)) as u32
+}
+
 impl Candidates {
     /// Draws with `unit` in [0, 1). `maximum` is the largest of `logits`, all of which are numbers.
     pub(super) fn draw(&mut self, logits: &[f32], maximum: f32, shape: Shape, unit: f64) -> u32 {
+        if shape.keeps_all(logits.len()) {
+            return draw_from_all(logits, maximum, shape.scale(), unit);
+        }
         self.select(logits, maximum, shape);
         let total: f64 = self.entries.iter().map(|&(_, weight)| f64::from(weight)).sum();
         let mut left = unit * total;
@@ -51,8 +96,7 @@ impl Candidates {
 
     /// What may be drawn, with weights relative to the likeliest's 1.
     pub(super) fn select(&mut self, logits: &[f32], maximum: f32, shape: Shape) -> &[(u32, f32)] {
-        // Bounded, since 0 times infinity is not a number.
-        let scale = shape.temperature.recip().min(f32::MAX);
+        let scale = shape.scale();
         if shape.top_k > 0 && shape.top_k < logits.len() {
             self.keep_largest(logits, shape.top_k);
             self.weigh(maximum, scale);
@@ -61,8 +105,9 @@ impl Candidates {
         } else if shape.top_p < 1.0 {
             self.gather_mass(logits, maximum, scale, shape.top_p);
         } else {
-            self.entries.clear();
-            self.entries.extend((0_u32..).zip(logits.iter().copied()));
+            // A little below the bar that min-p means, which is applied to the weights.
+            let bar = maximum + (shape.min_p.ln() - 0.01) / scale;
+            self.gather(logits, bar);
             self.weigh(maximum, scale);
         }
         if shape.min_p > 0.0 {
@@ -70,6 +115,16 @@ impl Candidates {
             self.entries.retain(|&(_, weight)| weight >= shape.min_p);
         }
         &self.entries
+    }
+
+    /// Every logit that reaches the bar, by token.
+    fn gather(&mut self, logits: &[f32], bar: f32) {
+        self.entries.clear();
+        self.entries.extend(
+            (0_u32..)
+                .zip(logits.iter().copied())
+                .filter(|&(_, logit)| logit >= bar),
+        );
     }
 
     fn weigh(&mut self, maximum: f32, scale: f32) {
@@ -131,16 +186,38 @@ impl Candidates {
         let total = sum_of_exponentials(logits, maximum, scale);
         for depth in [3.0_f32, 8.0, 20.0, f32::INFINITY] {
             let bar = maximum - depth / scale;
-            self.entries.clear();
-            let near = (0_u32..)
-                .zip(logits.iter().copied())
-                .filter(|&(_, logit)| logit >= bar);
-            self.entries.extend(near);
+            self.gather(logits, bar);
             self.entries.sort_unstable_by(by_rank);
             self.weigh(maximum, scale);
             if self.keep_mass(total, share) {
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The token drawn is the one in whose share of the distribution the number falls.
+        #[test]
+        fn a_draw_from_all_finds_the_share(
+            row in prop::collection::vec(prop_oneof![4 => -9.0_f32..9.0, 1 => Just(f32::NEG_INFINITY)], 1..1200),
+            unit in 0.0_f64..1.0,
+        ) {
+            let maximum = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            prop_assume!(maximum.is_finite());
+            let token = draw_from_all(&row, maximum, 1.0, unit) as usize;
+            let weights: Vec<f64> = row.iter().map(|&logit| f64::from(logit - maximum).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            let before: f64 = weights[..token].iter().sum();
+            prop_assert!(weights[token] > 0.0);
+            prop_assert!(before <= unit * total * (1.0 + 1e-5) + 1e-9);
+            prop_assert!(before + weights[token] >= unit * total * (1.0 - 1e-5) - 1e-9);
         }
     }
 }

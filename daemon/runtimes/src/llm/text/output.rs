@@ -237,14 +237,16 @@ mod tests {
 
     /// Text with the ids that its log-probabilities name.
     fn texts(answer: &Answer) -> Vec<(&str, Vec<u32>)> {
-        let delta = |event| match event {
-            &GenerateEvent::Text(ref delta) | &GenerateEvent::Reasoning(ref delta) => {
-                let ids = delta.logprobs.iter().map(|entry| entry.token_id).collect();
-                Some((delta.text.as_str(), ids))
-            }
-            _ => None,
-        };
-        answer.events.iter().filter_map(delta).collect()
+        let texts = answer.events.iter().filter_map(|event| {
+            let (GenerateEvent::Text(delta) | GenerateEvent::Reasoning(delta)) = event else {
+                return None;
+            };
+            Some((
+                delta.text.as_str(),
+                delta.logprobs.iter().map(|entry| entry.token_id).collect(),
+            ))
+        });
+        texts.collect()
     }
 
     #[test]
