@@ -38,6 +38,9 @@ pub trait LlmRuntime: Send + Sync {
     /// [`GenerateEvent`]; `Done` or an error is the last. Dropping the receiver cancels the
     /// request before the next step. A reader that does not keep up pauses only its own request.
     ///
+    /// Blocks while the prompt is tokenized, which takes seconds for a very long one. If the
+    /// model is dropped, the last event is an error or, for a reader that rests, missing.
+    ///
     /// `arrived` is when the request reached this process, for the timings.
     fn generate(
         &self,
