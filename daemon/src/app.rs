@@ -87,7 +87,7 @@ impl Daemon {
         let services = Services {
             about,
             models: models.clone(),
-            inference: Inference::new(models.clone()),
+            inference: Inference::new(models.clone(), settings.daemon.reader_timeout),
             ending: ending.clone(),
         };
         let server = tokio::spawn(Server::new(services).await?.serve(listener));

@@ -36,6 +36,13 @@ pub const KEYS: &[Key] = &[
         set: |settings, raw| whole(raw, 0, 3600).map(|n| settings.daemon.grace = seconds(n)),
     },
     Key {
+        section: "daemon",
+        name: "reader_timeout_seconds",
+        default: "60",
+        help: "an answer that its reader does not read for so long is given up",
+        set: |settings, raw| whole(raw, 1, 60).map(|n| settings.daemon.reader_timeout = seconds(n)),
+    },
+    Key {
         section: "models",
         name: "keep_alive",
         default: "\"5m\"",

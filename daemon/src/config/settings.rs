@@ -19,6 +19,8 @@ pub struct Settings {
 pub struct DaemonSettings {
     /// How long running requests may still take after a shutdown was asked for.
     pub grace: Duration,
+    /// An answer that nobody reads for so long is given up.
+    pub reader_timeout: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +97,7 @@ impl Default for DaemonSettings {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(10),
+            reader_timeout: Duration::from_secs(60),
         }
     }
 }

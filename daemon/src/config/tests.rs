@@ -65,7 +65,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("grace_seconds = 1", "line 1: there is no section [grace_seconds]"),
         (
             "[daemon]\n\ngrace = 1",
-            "line 3: there is no key \"grace\" in [daemon]; its keys are grace_seconds",
+            "line 3: there is no key \"grace\" in [daemon]; its keys are grace_seconds, reader_timeout_seconds",
         ),
         (
             "[daemon]\ngrace_seconds = -1",

@@ -14,24 +14,28 @@ use crate::models::{Lease, Models, Turn};
 
 /// Events that may wait for the caller.
 const CAPACITY: usize = 64;
-/// A caller that has not taken a single event for so long has stopped reading.
-pub(super) const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// A worker whose connection broke is given this long to be seen dead, for a better message.
 const POST_MORTEM: Duration = Duration::from_secs(3);
 
-type Sender = mpsc::Sender<Result<GenerateEvent, Fault>>;
+/// The way to the caller.
+struct Caller {
+    sender: mpsc::Sender<Result<GenerateEvent, Fault>>,
+    /// Without taking a single event for so long, it has stopped reading.
+    patience: Duration,
+}
 
 /// The caller is gone or does not read: there is nobody to tell anything.
 struct Unheard;
 
-pub(super) fn start(models: Models, request: GenerateRequest) -> Answer {
+pub(super) fn start(models: Models, request: GenerateRequest, patience: Duration) -> Answer {
     let (sender, answer) = mpsc::channel(CAPACITY);
+    let caller = Caller { sender, patience };
     tokio::spawn(async move {
         let model = request.model.clone();
         // A caller who leaves is noticed at once, not only at the next event.
         let outcome = tokio::select! {
-            outcome = run(&models, request, &sender) => outcome,
-            () = sender.closed() => Ok(Err(Unheard)),
+            outcome = run(&models, request, &caller) => outcome,
+            () = caller.sender.closed() => Ok(Err(Unheard)),
         };
         match outcome {
             Ok(Ok(())) => {}
@@ -39,7 +43,7 @@ pub(super) fn start(models: Models, request: GenerateRequest) -> Answer {
             Err(fault) => {
                 tracing::info!(%model, reason = %fault.kind, "request failed");
                 // The answer may have to wait for a reader, the model must not.
-                if tokio::time::timeout(STALL_LIMIT, sender.send(Err(fault)))
+                if tokio::time::timeout(patience, caller.sender.send(Err(fault)))
                     .await
                     .is_err()
                 {
@@ -55,7 +59,7 @@ pub(super) fn start(models: Models, request: GenerateRequest) -> Answer {
 async fn run(
     models: &Models,
     request: GenerateRequest,
-    sender: &Sender,
+    caller: &Caller,
 ) -> Result<Result<(), Unheard>, Fault> {
     let mut wait = Wait::start();
     let mut acquisition = models.acquire(request.model.clone(), request.keep_alive).await?;
@@ -68,18 +72,18 @@ async fn run(
                 GenerateEvent::Loading(progress)
             }
         };
-        if send(sender, event).await?.is_err() {
+        if caller.send(event).await?.is_err() {
             return Ok(Err(Unheard));
         }
     };
     // It has been answered, and must not watch the model any longer.
     drop(acquisition);
-    let Ok(done) = answer(models, lease, request, wait.granted(), sender).await? else {
+    let Ok(done) = answer(models, lease, request, wait.granted(), caller).await? else {
         return Ok(Err(Unheard));
     };
     // Whoever reads the last event finds the model free again.
     models.settle().await;
-    send(sender, done).await
+    caller.send(done).await
 }
 
 /// Passes on everything but the last event, which comes back.
@@ -88,7 +92,7 @@ async fn answer(
     mut lease: Lease,
     request: GenerateRequest,
     waited: Waited,
-    sender: &Sender,
+    caller: &Caller,
 ) -> Result<Result<GenerateEvent, Unheard>, Fault> {
     let model = request.model.clone();
     let llm = Arc::clone(&lease.llm);
@@ -99,16 +103,23 @@ async fn answer(
             if let GenerateEvent::Done(done) = event {
                 return Ok(Ok(GenerateEvent::Done(waited.add_to(done))));
             }
-            if send(sender, event).await?.is_err() {
+            if caller.send(event).await?.is_err() {
                 return Ok(Err(Unheard));
             }
         }
         Err(Fault::internal("the worker ended the answer too early"))
     };
+    let mut forward = std::pin::pin!(forward);
     let outcome = tokio::select! {
         biased;
-        fault = lease.cancelled() => return Err(fault),
-        outcome = forward => outcome,
+        fault = lease.cancelled() => {
+            if fault.kind == ErrorKind::WorkerCrashed {
+                // What the worker said before it died is the caller's.
+                drop(tokio::time::timeout(POST_MORTEM, forward).await);
+            }
+            return Err(fault);
+        }
+        outcome = &mut forward => outcome,
     };
     match outcome {
         Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => {
@@ -133,16 +144,18 @@ async fn post_mortem(models: &Models, model: ModelName, mut lease: Lease) -> Fau
     )
 }
 
-async fn send(sender: &Sender, event: GenerateEvent) -> Result<Result<(), Unheard>, Fault> {
-    match tokio::time::timeout(STALL_LIMIT, sender.send(Ok(event))).await {
-        Ok(Ok(())) => Ok(Ok(())),
-        Ok(Err(_)) => Ok(Err(Unheard)),
-        Err(_) => Err(Fault::new(
-            ErrorKind::ClientStalled,
-            format!(
-                "nothing of the answer was read for {} s, so it was given up",
-                STALL_LIMIT.as_secs()
-            ),
-        )),
+impl Caller {
+    async fn send(&self, event: GenerateEvent) -> Result<Result<(), Unheard>, Fault> {
+        match tokio::time::timeout(self.patience, self.sender.send(Ok(event))).await {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(_)) => Ok(Err(Unheard)),
+            Err(_) => Err(Fault::new(
+                ErrorKind::ClientStalled,
+                format!(
+                    "nothing of the answer was read for {} s, so it was given up",
+                    self.patience.as_secs()
+                ),
+            )),
+        }
     }
 }

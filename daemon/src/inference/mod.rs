@@ -11,6 +11,8 @@ mod timing;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
@@ -25,19 +27,24 @@ pub type Answer = mpsc::Receiver<Result<GenerateEvent, Fault>>;
 #[derive(Clone)]
 pub struct Inference {
     models: Models,
+    reader_timeout: Duration,
 }
 
 impl Inference {
+    /// An answer that nobody reads for `reader_timeout` is given up.
     #[must_use]
-    pub const fn new(models: Models) -> Self {
-        Self { models }
+    pub const fn new(models: Models, reader_timeout: Duration) -> Self {
+        Self {
+            models,
+            reader_timeout,
+        }
     }
 
     /// Refuses at once what cannot work, and starts the rest.
     pub fn generate(&self, request: GenerateRequest) -> Result<Answer, Fault> {
         request.validate()?;
         self.models.model(&request.model)?;
-        Ok(generate::start(self.models.clone(), request))
+        Ok(generate::start(self.models.clone(), request, self.reader_timeout))
     }
 
     pub async fn tokenize(&self, request: TokenizeRequest) -> Result<Vec<u32>, Fault> {

@@ -12,12 +12,14 @@ use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Inference;
-use super::generate::STALL_LIMIT;
 use crate::models::{Models, Store};
 use crate::workers::{Answer, Launcher, Llm, News, Order, Reports, WorkerHandle};
+
+/// What a reader may take its time for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The test's end of every answer: what it sends is what the worker says.
 type Script = mpsc::Sender<Result<GenerateEvent, Fault>>;
@@ -25,6 +27,8 @@ type Script = mpsc::Sender<Result<GenerateEvent, Fault>>;
 /// Loads at once; every request arrives at the test.
 struct Stage {
     requests: mpsc::Sender<Script>,
+    /// Ends the worker by itself.
+    crash: Arc<Notify>,
 }
 
 impl Launcher for Stage {
@@ -33,6 +37,7 @@ impl Launcher for Stage {
         let llm = Arc::new(Actor {
             requests: self.requests.clone(),
         });
+        let crash = Arc::clone(&self.crash);
         tokio::spawn(async move {
             let loaded = Loaded {
                 device: "cpu".to_owned(),
@@ -41,8 +46,11 @@ impl Launcher for Stage {
                 warnings: Vec::new(),
             };
             reports.send(News::Loaded { loaded, llm }).await;
-            drop(stop.await);
-            reports.send(News::Stopped).await;
+            let news = tokio::select! {
+                _ = stop => News::Stopped,
+                () = crash.notified() => News::Exited(Fault::new(ErrorKind::WorkerCrashed, "it died")),
+            };
+            reports.send(news).await;
         });
         handle
     }
@@ -80,6 +88,7 @@ struct World {
     models: Models,
     inference: Inference,
     requests: mpsc::Receiver<Script>,
+    crash: Arc<Notify>,
 }
 
 fn tiny() -> ModelName {
@@ -99,7 +108,12 @@ impl World {
             keep_alive: KeepAlive::Forever,
             waiting: 8,
         };
-        let (models, actor) = Models::new(store, limits, Arc::new(Stage { requests: sender }));
+        let crash = Arc::new(Notify::new());
+        let stage = Stage {
+            requests: sender,
+            crash: Arc::clone(&crash),
+        };
+        let (models, actor) = Models::new(store, limits, Arc::new(stage));
         tokio::spawn(actor.run());
         let installed = crate::models::Installed {
             name: tiny(),
@@ -111,9 +125,10 @@ impl World {
         models.installed(installed).await.unwrap();
         Self {
             _home: home,
-            inference: Inference::new(models.clone()),
+            inference: Inference::new(models.clone(), PATIENCE),
             models,
             requests,
+            crash,
         }
     }
 
@@ -121,6 +136,15 @@ impl World {
     async fn asks(&mut self) -> (super::Answer, Script) {
         let answer = self.inference.generate(request()).unwrap();
         (answer, self.requests.recv().await.unwrap())
+    }
+
+    /// The worker dies, and the models know it.
+    async fn crash(&self) {
+        self.crash.notify_one();
+        let mut changes = self.models.watch();
+        while self.state().await != StateName::Unloaded {
+            changes.next().await.unwrap();
+        }
     }
 
     async fn state(&self) -> StateName {
@@ -217,7 +241,7 @@ async fn a_caller_that_does_not_read_is_given_up() {
     let (_answer, script) = world.asks().await;
     let before = tokio::time::Instant::now();
     while script.send(Ok(text("more"))).await.is_ok() {}
-    assert_eq!(before.elapsed().as_secs(), STALL_LIMIT.as_secs());
+    assert_eq!(before.elapsed().as_secs(), PATIENCE.as_secs());
     world.until_idle().await;
 }
 
@@ -229,6 +253,20 @@ async fn an_error_of_the_worker_is_the_callers() {
     script.send(Err(fault.clone())).await.unwrap();
     assert_eq!(next(&mut answer).await, Some(Err(fault)));
     world.until_idle().await;
+}
+
+#[tokio::test]
+async fn what_a_worker_said_before_it_died_is_passed_on() {
+    let mut world = World::new().await;
+    let (mut answer, script) = world.asks().await;
+    script.send(Ok(text("last words"))).await.unwrap();
+    world.crash().await;
+    drop(script);
+    assert_eq!(next(&mut answer).await, Some(Ok(text("last words"))));
+    assert_eq!(
+        next(&mut answer).await.unwrap().unwrap_err().kind,
+        ErrorKind::WorkerCrashed
+    );
 }
 
 #[tokio::test]

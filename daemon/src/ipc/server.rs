@@ -69,6 +69,7 @@ impl Server {
         health.set_serving::<LlmServer<llm::Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()
             .map_err(|error| Fault::internal(format!("cannot describe the services: {error}")))?;
         let router = tonic::transport::Server::builder()

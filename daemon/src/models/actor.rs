@@ -222,11 +222,11 @@ impl Actor {
     }
 
     fn forget(&mut self, name: &ModelName) -> Result<Installed, Fault> {
-        let entry = self.entries.get(name).ok_or_else(|| not_found(name))?;
         if name.is_builtin() {
             let message = format!("{name} ships with the program and cannot be removed");
             return Err(Fault::new(ErrorKind::PermissionDenied, message));
         }
+        let entry = self.entries.get(name).ok_or_else(|| not_found(name))?;
         let state = entry.machine.state().name();
         if state != StateName::Unloaded {
             let message = format!("{name} is {state}: unload it first with \"airunner unload {name}\"");

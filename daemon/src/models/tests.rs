@@ -352,9 +352,12 @@ async fn only_an_unloaded_model_that_did_not_ship_can_be_removed() {
     world.models.installed(builtin).await.unwrap();
     let refused = world.models.remove(name("builtin/helper")).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::PermissionDenied);
-    // The files of "other" do not exist: a removal that fails leaves the model in the list.
-    world.models.remove(name("other")).await.unwrap_err();
-    world.models.model(&name("other")).unwrap();
+    // Its files do not exist, which is what is wanted.
+    world.models.remove(name("other")).await.unwrap();
+    assert_eq!(
+        world.models.model(&name("other")).unwrap_err().kind,
+        ErrorKind::ModelNotFound
+    );
 }
 
 #[tokio::test]

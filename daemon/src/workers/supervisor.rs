@@ -180,6 +180,15 @@ impl Worker {
                 ))
             })
         };
+        if !self.order.directory.is_dir() {
+            return Err(Fault::new(
+                ErrorKind::ModelInvalid,
+                format!(
+                    "the files of the model are gone from {}: remove it and import it again",
+                    self.order.directory.display()
+                ),
+            ));
+        }
         let mut load = self.options.load.clone();
         load.directory = text(&self.order.directory)?;
         if let Some(library) = &self.options.onnxruntime_library {

@@ -85,7 +85,12 @@ impl Store {
     pub fn remove(&self, installed: &Installed) -> Result<(), StoreError> {
         // Out of sight first, in one step: half a package must never be seen.
         let doomed = self.hidden(REMOVING);
-        fs::rename(&installed.directory, &doomed).map_err(at("remove", &installed.directory))?;
+        match fs::rename(&installed.directory, &doomed) {
+            Ok(()) => {}
+            // Somebody has deleted the files already.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at("remove", &installed.directory)(error)),
+        }
         fs::remove_dir_all(&doomed).map_err(at("remove", &doomed))
     }
 
