@@ -156,7 +156,7 @@ async fn damage_after_the_import_is_found_at_the_load() {
     assert_eq!(cli.refusal(&["load", "a/b"]).await.1, "model_invalid");
     fs::remove_dir_all(&installed).unwrap();
     let (_, reason, message) = cli.refusal(&["load", "a/b"]).await;
-    assert_eq!(reason, "not_found", "{message}");
+    assert_eq!(reason, "model_invalid", "{message}");
     daemon.stop().await;
 }
 

@@ -5,7 +5,7 @@ use airunner_proto::v1::control_client::ControlClient;
 use airunner_proto::v1::llm_client::LlmClient;
 use airunner_proto::v1::models_client::ModelsClient;
 use airunner_proto::v1::watch_response::Payload;
-use airunner_tests::{Daemon, FakeModel, channel};
+use airunner_tests::{Daemon, FakeModel, Home, channel};
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -107,11 +107,11 @@ async fn watching_begins_with_everything_and_goes_on_without_a_gap() {
 #[tokio::test]
 async fn a_reader_that_stops_reading_holds_up_nobody() {
     let chatty = FakeModel::new("chatty").speaks(&["x".repeat(8 << 10).as_str()]);
-    let chatty = chatty
-        .with("repeat", true)
-        .with("stall_ms", 1000)
-        .with("context_length", 1_000_000);
-    let daemon = Daemon::with_models(&[chatty]).await;
+    let chatty = chatty.with("repeat", true).with("context_length", 1_000_000);
+    let mut home = Home::new();
+    home.set("AIRUNNER_DAEMON_READER_TIMEOUT_SECONDS", "1");
+    let daemon = Daemon::start_in(home).await;
+    daemon.install(&chatty).await;
     let channel = channel(&daemon.home).await;
     let request = v1::GenerateRequest {
         model: "chatty".to_owned(),

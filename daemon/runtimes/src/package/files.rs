@@ -77,23 +77,25 @@ impl Files {
         Ok((path, metadata.len()))
     }
 
+    /// The file's path, if it is no larger than `limit` bytes.
+    pub fn locate_within(&self, file: &str, limit: u64) -> Result<PathBuf, PackageError> {
+        let (path, size) = self.locate(file)?;
+        if size > limit {
+            Err(too_large(file, size, limit))
+        } else {
+            Ok(path)
+        }
+    }
+
     /// The content of a file of at most `limit` bytes.
     pub fn read(&self, file: &str, limit: u64) -> Result<Vec<u8>, PackageError> {
-        let (path, size) = self.locate(file)?;
-        let too_large = |size| PackageError::TooLarge {
-            file: file.to_owned(),
-            size,
-            limit,
-        };
-        if size > limit {
-            return Err(too_large(size));
-        }
+        let path = self.locate_within(file, limit)?;
         let mut content = Vec::new();
         File::open(&path)
             .and_then(|opened| opened.take(limit + 1).read_to_end(&mut content))
             .map_err(|source| PackageError::Read { path, source })?;
         if content.len() as u64 > limit {
-            return Err(too_large(content.len() as u64));
+            return Err(too_large(file, content.len() as u64, limit));
         }
         Ok(content)
     }
@@ -152,6 +154,14 @@ impl Files {
             });
         }
         Ok(())
+    }
+}
+
+fn too_large(file: &str, size: u64, limit: u64) -> PackageError {
+    PackageError::TooLarge {
+        file: file.to_owned(),
+        size,
+        limit,
     }
 }
 

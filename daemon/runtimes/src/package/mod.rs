@@ -23,6 +23,7 @@ pub use error::PackageError;
 pub use files::Files;
 pub use json::Document;
 
+use crate::llm::text::MAX_TOKENIZER_BYTES;
 use crate::onnx::{self, Graph};
 
 /// What the program itself writes into a package's directory when it installs one.
@@ -84,7 +85,7 @@ impl Package {
             let (format, variants) = find_graphs(&files)?;
             (format, ModelConfig::read_hugging_face(&files)?, variants)
         };
-        files.locate(TOKENIZER)?;
+        files.locate_within(TOKENIZER, MAX_TOKENIZER_BYTES)?;
         let chosen = variants.first().ok_or_else(|| not_a_package(&files))?;
         let graph = onnx::inspect(&files, chosen)?;
         Ok(Self {
