@@ -73,10 +73,9 @@ impl Worker for Service {
         let arrived = Instant::now();
         let request =
             GenerateRequest::try_from(request.into_inner()).map_err(|fault| status_from_fault(&fault))?;
-        let events = self
-            .runtime()?
-            .generate(request, arrived)
-            .map_err(|fault| status_from_fault(&fault))?;
+        let runtime = self.runtime()?;
+        // A long prompt takes its time to become tokens; others are answered meanwhile.
+        let events = blocking(move || runtime.generate(request, arrived)).await?;
         Ok(Response::new(wire(ReceiverStream::new(events))))
     }
 
