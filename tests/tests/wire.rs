@@ -107,7 +107,7 @@ async fn watching_begins_with_everything_and_goes_on_without_a_gap() {
 #[tokio::test]
 async fn a_reader_that_stops_reading_holds_up_nobody() {
     let chatty = FakeModel::new("chatty").speaks(&["x".repeat(8 << 10).as_str()]);
-    let chatty = chatty.with("repeat", true).with("context_length", 1_000_000);
+    let chatty = chatty.with("repeat", true).with("context_length", 10_000);
     let mut home = Home::new();
     home.set("AIRUNNER_DAEMON_READER_TIMEOUT_SECONDS", "1");
     let daemon = Daemon::start_in(home).await;
