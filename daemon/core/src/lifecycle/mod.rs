@@ -5,12 +5,15 @@
 //! events that carry the [`AttemptId`] of the worker they speak of, and a stale one is dropped.
 
 mod machine;
+mod refusals;
 mod state;
+mod step;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod traces;
 
-pub use machine::{Effect, Event, IllegalTransition, Limits, Machine, Purpose, Stop};
+pub use machine::Machine;
 pub use state::{AttemptId, Cause, RequestId, State, StateName, UnloadReason, Waiter};
+pub use step::{Effect, Event, IllegalTransition, Limits, Purpose, Stop};

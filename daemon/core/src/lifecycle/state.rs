@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::machine::Purpose;
+use super::step::Purpose;
 use crate::model::LoadProgress;
 use crate::time::Moment;
 
