@@ -244,7 +244,8 @@ fn worker_options(
         log_level: settings.log.level,
         load_timeout: settings.worker.load_timeout,
         stop_timeout: settings.worker.stop_timeout,
-        onnxruntime_library: library,
+        // Named even if it is missing, so that the error says where it was expected.
+        onnxruntime_library: library.unwrap_or_else(|| installation.shipped_onnxruntime_library()),
         load: WorkerLoad {
             directory: String::new(),
             onnxruntime_library: String::new(),

@@ -66,6 +66,12 @@ impl Installation {
         self.prefix.join("lib/airunner")
     }
 
+    /// Where ONNX Runtime's library is when it ships with the program.
+    #[must_use]
+    pub fn shipped_onnxruntime_library(&self) -> PathBuf {
+        self.libraries().join(LIBRARY_NAMES[0])
+    }
+
     /// ONNX Runtime's library: the one that ships with the program, then the system's.
     #[must_use]
     pub fn onnxruntime_library(&self) -> Option<PathBuf> {
@@ -90,7 +96,7 @@ mod tests {
         let prefix = tempfile::tempdir().unwrap();
         let installation = Installation::of(prefix.path().join("bin").join("airunnerd"));
         std::fs::create_dir_all(installation.libraries()).unwrap();
-        let library = installation.libraries().join(LIBRARY_NAMES[0]);
+        let library = installation.shipped_onnxruntime_library();
         std::fs::write(&library, "").unwrap();
         assert_eq!(installation.onnxruntime_library(), Some(library));
         assert!(installation.builtin_models().starts_with(prefix.path()));

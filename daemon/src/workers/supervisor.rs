@@ -33,8 +33,8 @@ pub struct WorkerOptions {
     pub log_level: LogLevel,
     pub load_timeout: Duration,
     pub stop_timeout: Duration,
-    /// `None` if no library was found.
-    pub onnxruntime_library: Option<PathBuf>,
+    /// It need not exist: a worker that needs it says what is wrong with it.
+    pub onnxruntime_library: PathBuf,
     /// The rest of what a load needs; directory and library are filled in.
     pub load: WorkerLoad,
 }
@@ -191,9 +191,7 @@ impl Worker {
         }
         let mut load = self.options.load.clone();
         load.directory = text(&self.order.directory)?;
-        if let Some(library) = &self.options.onnxruntime_library {
-            load.onnxruntime_library = text(library)?;
-        }
+        load.onnxruntime_library = text(&self.options.onnxruntime_library)?;
         Ok(load)
     }
 
