@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .facts import FALLBACK, Facts, FollowUp, Intent
-from .templates import Template, normalise, pattern, sample
+from .templates import Template, nonsense_word, normalise, pattern, sample
 
-ARTICLES = re.compile(r"\b(the|a|an|my|do|is|to|of) ", re.IGNORECASE)
+SMALL_WORDS = re.compile(r"\b(the|a|an|my|do|does|is|are|to|of|i|how|what|can|please|you|me|it|for|in|be|want|need) ")
+KEYWORD_SHARE = 0.35
+"""The share of questions that are made of keywords."""
 KEYBOARD = {
     "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo",
     "j": "hk", "k": "jl", "l": "ko", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "wa", "r": "et",
@@ -72,6 +74,8 @@ class Generator:
     def _plain(self, intent: Intent) -> str:
         """A question for the intent, in tidy lower case."""
         rng, frames = self.rng, self.facts.frames
+        if rng.random() < KEYWORD_SHARE:
+            return self._from_keywords(intent)
         pools = [
             (intent.do, frames.do),
             (intent.about, frames.about),
@@ -88,11 +92,26 @@ class Generator:
             return phrase
         return self._sample(rng.choice(pool_frames), phrase)
 
+    def _fillers(self, limit: int) -> list[str]:
+        return [self._sample(self.rng.choice(self.facts.frames.filler)) for _ in range(self.rng.randint(0, limit))]
+
+    def _from_keywords(self, intent: Intent) -> str:
+        """The keywords of the intent, in a row, with small words around them."""
+        rng = self.rng
+        parts = [self._sample(part) for part in rng.choice(intent.keywords)]
+        if rng.random() < 0.5:
+            rng.shuffle(parts)
+        limit = rng.choice((0, 1, 2, 3))
+        words = self._fillers(3)
+        for part in parts:
+            words += [part, *self._fillers(limit)]
+        return " ".join(" ".join(words).split())
+
     def question(self, intent: Intent) -> str:
         """A question for the intent as a person might type it."""
         return self._as_typed(lambda: self._plain(intent))
 
-    def _as_typed(self, plain: "callable[[], str]") -> str:  # type: ignore[valid-type]
+    def _as_typed(self, plain: Callable[[], str]) -> str:
         rng = self.rng
         while True:
             text = plain()
@@ -100,13 +119,19 @@ class Generator:
                 text = self._with_synonyms(text)
             if rng.random() < 0.12:
                 text = self._sample(rng.choice(self.facts.frames.prefix)) + " " + text
+            if rng.random() < 0.12:
+                clause = self._sample(rng.choice(self.facts.frames.clause))
+                comma = rng.choice((",", ".", " and", ":", " -", ""))
+                text = rng.choice((f"{clause}{comma} {text}", f"{text}{rng.choice((',', '.', '?', ''))} {clause}"))
+            if rng.random() < 0.15:
+                text = self._with_more_words(text)
             end = rng.choices(("", "?", ".", "!", "??", " ?", "..."), (40, 40, 10, 3, 3, 3, 1))[0]
             if rng.random() < 0.06:
                 text += rng.choice((" ", ", ", "? ")) + self._sample(rng.choice(self.facts.frames.suffix))
             if normalise(text) not in self.heldout:
                 break
-        if rng.random() < 0.08:
-            text = ARTICLES.sub(lambda m: "" if rng.random() < 0.5 else m.group(), text)
+        if rng.random() < 0.12:
+            text = SMALL_WORDS.sub(lambda m: "" if rng.random() < 0.5 else m.group(), text)
         if rng.random() < 0.25:
             text = self._contract(text)
         if rng.random() < 0.2:
@@ -116,6 +141,15 @@ class Generator:
         if not text.endswith(("?", ".", "!")):
             text += end
         return self._cased(text)
+
+    def _with_more_words(self, text: str) -> str:
+        """One or two small words, or a made-up one, somewhere in the question."""
+        rng = self.rng
+        words = text.split(" ")
+        for _ in range(rng.choice((1, 1, 2))):
+            word = nonsense_word(rng) if rng.random() < 0.2 else self._sample(rng.choice(self.facts.frames.filler))
+            words.insert(rng.randrange(len(words) + 1), word)
+        return " ".join(words)
 
     def _with_synonyms(self, text: str) -> str:
         rng = self.rng
@@ -224,7 +258,7 @@ def leaks(facts: Facts) -> list[str]:
     """Held-out questions that some training template could make, with the reason.
 
     Must be empty: held-out means that no template, with whatever fillers, frame,
-    prefix or suffix, spells the question. (Synonyms and slips of the fingers are
+    prefix or suffix, spells the question. (Keywords, synonyms and added words are
     covered by the generator, which drops whatever equals a held-out question.)
     """
     frames = facts.frames

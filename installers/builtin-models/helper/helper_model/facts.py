@@ -29,6 +29,7 @@ class Intent:
     about: tuple[Template, ...]
     error: tuple[Template, ...]
     ask: tuple[Template, ...]
+    keywords: tuple[tuple[Template, ...], ...]
     dev: tuple[str, ...]
     heldout: tuple[str, ...]
 
@@ -53,6 +54,8 @@ class Frames:
     error: tuple[Template, ...]
     prefix: tuple[Template, ...]
     suffix: tuple[Template, ...]
+    clause: tuple[Template, ...]
+    filler: tuple[Template, ...]
     system: tuple[Template, ...]
     synonyms: tuple[tuple[str, ...], ...]
 
@@ -86,6 +89,10 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
 
 def load(folder: Path = paths.FACTS) -> Facts:
     """Read and check all facts; raises ``ValueError`` on a contradiction."""
+    keywords = _read("keywords", folder)
+    more = _read("more", folder)
+    heldout = _read("heldout", folder)
+    heldout_followups = heldout.pop("followups")
     intents = [
         Intent(
             id=entry["id"],
@@ -94,9 +101,10 @@ def load(folder: Path = paths.FACTS) -> Facts:
             do=_templates(entry, "do"),
             about=_templates(entry, "about"),
             error=_templates(entry, "error"),
-            ask=_templates(entry, "ask"),
+            ask=_templates(entry, "ask") + tuple(parse(text) for text in more.pop(entry["id"], [])),
+            keywords=tuple(tuple(parse(part) for part in text.split(" + ")) for text in keywords.pop(entry["id"])),
             dev=tuple(entry["dev"]),
-            heldout=tuple(entry["heldout"]),
+            heldout=tuple(heldout.pop(entry["id"], [])),
         )
         for category in CATEGORIES
         for entry in _read(category, folder)["intent"]
@@ -107,7 +115,7 @@ def load(folder: Path = paths.FACTS) -> Facts:
             entry["then"],
             _templates(entry, "ask"),
             tuple(entry["dev"]),
-            tuple(entry["heldout"]),
+            tuple(heldout_followups.get(entry["after"], {}).get(entry["then"], [])),
         )
         for entry in _read("followups", folder)["followup"]
     ]
@@ -118,11 +126,15 @@ def load(folder: Path = paths.FACTS) -> Facts:
         error=_templates(raw, "error"),
         prefix=_templates(raw, "prefix"),
         suffix=_templates(raw, "suffix"),
+        clause=_templates(raw, "clause"),
+        filler=_templates(raw, "filler"),
         system=_templates(raw, "system"),
         synonyms=tuple(tuple(group) for group in raw["synonyms"]),
     )
     slots = {key: tuple(parse(text) for text in values) for key, values in _read("words", folder).items()}
     facts = Facts(tuple(intents), tuple(followups), frames, slots)
+    if unknown := [*keywords, *more, *heldout]:
+        raise ValueError(f"wordings for unknown intents: {', '.join(unknown)}")
     _check(facts)
     return facts
 
@@ -132,7 +144,12 @@ def _check(facts: Facts) -> None:
         raise ValueError("two intents have the same id")
     if len({intent.answer for intent in facts.intents}) != len(facts.intents):
         raise ValueError("two intents have the same answer")
+    for intent in facts.intents:
+        if len(intent.heldout) < 3:
+            raise ValueError(f"{intent.id} has less than three held-out questions")
     for followup in facts.followups:
+        if not followup.heldout:
+            raise ValueError(f"{followup.then} after {followup.after} has no held-out question")
         for intent in (followup.after, followup.then):
             if intent not in facts.by_id:
                 raise ValueError(f"a follow-up names the unknown intent {intent}")

@@ -1,8 +1,9 @@
 """A small template language for questions.
 
 ``[a|b|]`` stands for one of the alternatives (one may be empty), ``{slot}`` for
-one of the fillers of that slot, and ``{}`` (in frames) for a phrase. Fillers may
-hold templates again. A parsed template can be *sampled*, to make training
+one of the fillers of that slot, and ``{}`` (in frames) for a phrase; ``{s}`` and
+``{ing}`` are the phrase with its first word as in "starts" and "starting".
+Fillers may hold templates again. A parsed template can be *sampled*, to make training
 questions, and turned into a *regular expression*, to prove that no training
 template can make a given held-out question.
 """
@@ -16,6 +17,11 @@ from dataclasses import dataclass
 
 CONSONANTS = "bcdfghjklmnprstvwz"
 VOWELS = "aeiou"
+DOUBLED = {"stop", "get", "put", "run", "set", "begin", "quit", "shut", "let", "cut", "skip", "cap", "drop", "cancel",
+           "tap", "plan", "swim", "win", "rob", "hit", "sit", "unset", "kidnap", "wrap", "grab"}  # fmt: skip
+"""Verbs whose last letter is doubled before "ing"."""
+PHRASE_SLOTS = ("", "s", "ing")
+"""The slots of a frame that stand for its phrase."""
 NONSENSE = "nonsense"
 """The slot that is filled with made-up words."""
 
@@ -87,6 +93,23 @@ def nonsense_word(rng: random.Random) -> str:
     return word + rng.choice(("", rng.choice(CONSONANTS)))
 
 
+def inflect(phrase: str, ending: str) -> str:
+    """The phrase with its first word in another form."""
+    verb, blank, rest = phrase.partition(" ")
+    if not ending or not verb.isalpha():
+        return phrase
+    if ending == "ing":
+        if verb.endswith("e") and not verb.endswith(("ee", "be")):
+            verb = verb[:-1]
+        elif verb in DOUBLED:
+            verb += verb[-1]
+    elif verb.endswith(("s", "sh", "ch", "x", "z", "o")):
+        verb += "e"
+    elif verb.endswith("y") and verb[-2:-1] not in VOWELS:
+        verb = verb[:-1] + "ie"
+    return verb + ending + blank + rest
+
+
 def sample(template: Template, rng: random.Random, slots: Slots, phrase: str = "") -> str:
     """One random expansion; ``phrase`` fills the empty slot of a frame."""
     out: list[str] = []
@@ -95,8 +118,8 @@ def sample(template: Template, rng: random.Random, slots: Slots, phrase: str = "
             out.append(part)
         elif isinstance(part, Choice):
             out.append(sample(rng.choice(part.options), rng, slots, phrase))
-        elif part.name == "":
-            out.append(phrase)
+        elif part.name in PHRASE_SLOTS:
+            out.append(inflect(phrase, part.name))
         elif part.name == NONSENSE:
             out.append(nonsense_word(rng))
         else:
@@ -124,7 +147,7 @@ def pattern(template: Template, slots: Slots, phrase: str = "") -> str:
             out.append(left + re.escape(words).replace(r"\ ", " +") + right)
         elif isinstance(part, Choice):
             out.append("(?:" + "|".join(pattern(o, slots, phrase) for o in part.options) + ")")
-        elif part.name == "":
+        elif part.name in PHRASE_SLOTS:
             out.append(phrase)
         elif part.name == NONSENSE:
             out.append("(?!)")
