@@ -68,21 +68,24 @@ async fn main() -> anyhow::Result<()> {
     let package = std::path::absolute(package.context("--package DIR is missing")?)?;
     let bare_loop = bare_loop.context("--bare-loop FILE is missing")?;
 
-    let mut figures = idle::measure(rounds).await?;
-    let bench = prepare(package, bare_loop, rounds).await?;
-    figures.extend(speed::alone(&bench).await?);
-    figures.extend(speed::together(&bench).await?);
-    figures.push(answers::second_turn(&bench).await?);
-    figures.extend(answers::cancel(&bench).await?);
-    figures.push(memory::after_unload(&bench).await?);
-    bench.daemon.stop().await;
-
     println!("{}\n", machine::describe());
     println!("| what | bar | measured |\n|---|---|---|");
+    show("an idle daemon", idle::measure(rounds).await?);
+    let bench = prepare(package, bare_loop, rounds).await?;
+    show("one request", speed::alone(&bench).await?);
+    show("several requests", speed::together(&bench).await?);
+    show("a conversation", vec![answers::second_turn(&bench).await?]);
+    show("cancelling", answers::cancel(&bench).await?);
+    show("unloading", vec![memory::after_unload(&bench).await?]);
+    bench.daemon.stop().await;
+    Ok(())
+}
+
+fn show(what: &str, figures: Vec<Figure>) {
+    eprintln!("measured: {what}");
     for figure in figures {
         println!("| {} | {} | {} |", figure.what, figure.bar, figure.measured);
     }
-    Ok(())
 }
 
 async fn prepare(package: PathBuf, bare_loop: PathBuf, rounds: usize) -> anyhow::Result<Bench> {

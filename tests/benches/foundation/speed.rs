@@ -9,7 +9,9 @@ use crate::{Bench, Figure};
 
 const PROMPT: usize = 512;
 const DECODE: u32 = 128;
+/// For several requests at once, which decode longer all together.
 const SHORT_PROMPT: usize = 32;
+const SHORT_DECODE: u32 = 64;
 
 /// One request: prompt and decode speed.
 pub(crate) async fn alone(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
@@ -56,15 +58,18 @@ pub(crate) async fn together(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let streams = [1_usize, 4, 8];
     let mut ours = [const { Vec::new() }; 3];
     let mut theirs = [const { Vec::new() }; 3];
-    for round in 0..=bench.rounds {
+    // Both are warmed up by a short round.
+    bare.round(SHORT_PROMPT, 4, 8).await?;
+    answer(&bench.client, request(&bench.model, prompt(SHORT_PROMPT, 3), 4)).await?;
+    for round in 0..bench.rounds {
         for (index, &count) in streams.iter().enumerate() {
-            let speed = bare.round(SHORT_PROMPT, DECODE as usize, count).await?.decode;
+            let speed = bare
+                .round(SHORT_PROMPT, SHORT_DECODE as usize, count)
+                .await?
+                .decode;
             let rate = at_once(bench, count, 1000 * (round as u64 + 1)).await?;
-            // The first round warms both up.
-            if round > 0 {
-                theirs[index].push(speed);
-                ours[index].push(rate);
-            }
+            theirs[index].push(speed);
+            ours[index].push(rate);
         }
     }
     let mut figures = Vec::new();
@@ -88,7 +93,11 @@ pub(crate) async fn together(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 /// Tokens per second of all streams, over the time in which all of them decode.
 async fn at_once(bench: &Bench, count: usize, seed: u64) -> anyhow::Result<f64> {
     let one = |index: usize| {
-        let request = request(&bench.model, prompt(SHORT_PROMPT, seed + index as u64), DECODE);
+        let request = request(
+            &bench.model,
+            prompt(SHORT_PROMPT, seed + index as u64),
+            SHORT_DECODE,
+        );
         answer(&bench.client, request)
     };
     let answers = futures_util::future::try_join_all((0..count).map(one)).await?;
