@@ -13,6 +13,8 @@ from .templates import Template, nonsense_word, normalise, pattern, sample
 SMALL_WORDS = re.compile(r"\b(the|a|an|my|do|does|is|are|to|of|i|how|what|can|please|you|me|it|for|in|be|want|need) ")
 KEYWORD_SHARE = 0.35
 """The share of questions that are made of keywords."""
+FOLLOW_UP_SHARE = 0.15
+"""The share of turns that are there to be followed up."""
 KEYBOARD = {
     "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo",
     "j": "hk", "k": "jl", "l": "ko", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "wa", "r": "et",
@@ -203,9 +205,9 @@ class Generator:
 
     def _intent(self) -> Intent:
         kind = self.rng.random()
-        if kind < 0.66:
+        if kind < 0.62:
             return self.rng.choice(self.product)
-        if kind < 0.88:
+        if kind < 0.87:
             return self.fallback
         return self.rng.choice(self.smalltalk)
 
@@ -213,7 +215,7 @@ class Generator:
         """Turns of one endless conversation."""
         rng = self.rng
         while True:
-            if rng.random() < 0.08:
+            if rng.random() < FOLLOW_UP_SHARE:
                 intent = self.facts.by_id[rng.choice(list(self.followups))]
                 chance = 1.0
             else:
