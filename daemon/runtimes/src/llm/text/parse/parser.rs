@@ -106,27 +106,43 @@ impl OutputParser {
     #[must_use]
     pub fn finish(&mut self) -> Vec<Parsed> {
         let mut pieces = Vec::new();
+        while let Place::Calls { format, marked } = self.place {
+            self.finish_calls(format, marked, &mut pieces);
+        }
         let held = std::mem::take(&mut self.held);
         match self.place {
             Place::Text if self.after_something() && self.without_separators(&held).is_empty() => {}
             Place::Text => show(&mut pieces, Parsed::Text, &held),
             Place::Reasoning { begun: false } => {}
             Place::Reasoning { begun: true } => show(&mut pieces, Parsed::Reasoning, held.trim_end()),
-            Place::Calls { format, marked } => self.finish_calls(format, marked, &held, &mut pieces),
+            Place::Calls { .. } => {}
         }
         pieces
     }
 
     /// A call without its end is still a call if it is whole.
-    fn finish_calls(&mut self, format: CallFormat, marked: bool, held: &str, pieces: &mut Vec<Parsed>) {
-        let whole = match json(held) {
-            Json::Whole(value, end) if held[end..].trim().is_empty() => calls(&value),
+    fn finish_calls(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) {
+        let whole = match json(&self.held) {
+            Json::Whole(value, end) if self.held[end..].trim().is_empty() => calls(&value),
             Json::Whole(..) | Json::Begun | Json::Broken => None,
         };
         match whole.filter(|found| self.are_known(format, found)) {
-            Some(found) => self.emit(found, pieces),
-            None => show(pieces, Parsed::Text, &(mark(format, marked).to_owned() + held)),
+            Some(found) => {
+                self.held.clear();
+                self.place = Place::Text;
+                self.emit(found, pieces);
+            }
+            None => self.was_text(format, marked, pieces),
         }
+        while !self.held.is_empty() && self.step(pieces) == Progress::Again {}
+    }
+
+    /// No calls follow: the mark was text, and what comes behind it is looked at anew.
+    fn was_text(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) {
+        show(pieces, Parsed::Text, mark(format, marked));
+        self.place = Place::Text;
+        self.fresh = false;
+        self.tried = 0;
     }
 
     fn step(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
@@ -286,19 +302,14 @@ impl OutputParser {
                 .map(|found| (found, end)),
             Json::Broken => None,
         };
-        self.place = Place::Text;
-        self.tried = 0;
         match found {
             Some((found, end)) => {
+                self.place = Place::Text;
+                self.tried = 0;
                 self.held = self.held[end..].to_owned();
                 self.emit(found, pieces);
             }
-            None => {
-                show(pieces, Parsed::Text, mark(format, marked));
-                self.fresh = false;
-                // The held text is not looked through for the same mark again.
-                show(pieces, Parsed::Text, &std::mem::take(&mut self.held));
-            }
+            None => self.was_text(format, marked, pieces),
         }
         Progress::Again
     }
