@@ -1,6 +1,7 @@
 //! Between the daemon and its workers: what to load, and what came of it.
 
 use airunner_core::Fault;
+use airunner_core::memory::Quantization;
 use airunner_core::model::{Loaded, WorkerLoad, WorkerLoadEvent};
 
 use super::wire::{answered, non_empty, required};
@@ -17,6 +18,8 @@ impl From<WorkerLoad> for worker_v1::LoadRequest {
             parallel_requests: load.parallel_requests,
             queue_length: load.queue_length,
             prompt_chunk: load.prompt_chunk,
+            variant: load.variant.unwrap_or_default(),
+            prepacked_directory: load.prepacked_directory.unwrap_or_default(),
         }
     }
 }
@@ -35,6 +38,8 @@ impl TryFrom<worker_v1::LoadRequest> for WorkerLoad {
             parallel_requests: positive(wire.parallel_requests, "parallel_requests")?,
             queue_length: wire.queue_length,
             prompt_chunk: positive(wire.prompt_chunk, "prompt_chunk")?,
+            variant: non_empty(wire.variant),
+            prepacked_directory: non_empty(wire.prepacked_directory),
         })
     }
 }
@@ -68,6 +73,11 @@ impl From<Loaded> for worker_v1::Loaded {
             device: loaded.device,
             context_length: loaded.context_length,
             variant: loaded.variant,
+            level: loaded
+                .level
+                .map(|level| level.as_str().to_owned())
+                .unwrap_or_default(),
+            prepacked: loaded.prepacked,
             warnings: loaded.warnings,
         }
     }
@@ -79,6 +89,8 @@ impl From<worker_v1::Loaded> for Loaded {
             device: wire.device,
             context_length: wire.context_length,
             variant: wire.variant,
+            level: Quantization::parse(&wire.level),
+            prepacked: wire.prepacked,
             warnings: wire.warnings,
         }
     }
