@@ -1,11 +1,14 @@
 //! Compiles the `.proto` files without `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const PUBLIC: [&str; 4] = [
+    const PUBLIC: [&str; 7] = [
         "airunner/v1/common.proto",
         "airunner/v1/control.proto",
         "airunner/v1/models.proto",
         "airunner/v1/llm.proto",
+        "airunner/v1/downloads.proto",
+        "airunner/v1/catalog.proto",
+        "airunner/v1/hardware.proto",
     ];
     const WORKER: &str = "airunner/worker/v1/worker.proto";
     println!("cargo:rerun-if-changed=proto");

@@ -49,7 +49,13 @@ async fn ask(client: &Client, model: &str, question: String) -> anyhow::Result<(
     let (mut answer, mut log) = (std::io::stdout(), std::io::stderr());
     while let Some(event) = events.next().await {
         match event? {
-            GenerateEvent::Queued { position } => writeln!(log, "{position} requests before this one")?,
+            GenerateEvent::Queued(queued) => {
+                writeln!(
+                    log,
+                    "{} requests before this one: {}",
+                    queued.position, queued.reason
+                )?;
+            }
             GenerateEvent::Loading(progress) => {
                 writeln!(
                     log,

@@ -41,7 +41,7 @@ impl AnswerBuilder {
     /// Adds an event; the last one completes the answer and leaves the builder empty.
     pub fn push(&mut self, event: GenerateEvent) -> Option<Answer> {
         match event {
-            GenerateEvent::Queued { .. } | GenerateEvent::Loading(_) | GenerateEvent::Prompt { .. } => {}
+            GenerateEvent::Queued(_) | GenerateEvent::Loading(_) | GenerateEvent::Prompt { .. } => {}
             GenerateEvent::Text(delta) => {
                 self.text.push_str(&delta.text);
                 self.logprobs.extend(delta.logprobs);
@@ -109,6 +109,7 @@ impl AnswerBuilder {
 #[cfg(test)]
 mod tests {
     use airunner_core::generate::{FinishReason, TextDelta, Timings, Usage};
+    use airunner_core::model::Queued;
 
     use super::*;
 
@@ -141,7 +142,7 @@ mod tests {
     fn pieces_make_a_whole() {
         let mut builder = AnswerBuilder::default();
         for event in [
-            GenerateEvent::Queued { position: 1 },
+            GenerateEvent::Queued(Queued::default()),
             GenerateEvent::Reasoning(TextDelta {
                 text: "Hm.".into(),
                 logprobs: Vec::new(),

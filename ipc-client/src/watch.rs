@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use airunner_core::Fault;
-use airunner_core::event::{Event, WatchMessage, WatchPayload};
-use airunner_core::model::Model;
+use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_platform::Endpoint;
 use tokio::time::Instant;
 
@@ -19,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub enum Update {
     /// Everything: forget what was known before. The first update of every connection, and sent
     /// again by the daemon to a reader that fell behind.
-    Snapshot(Vec<Model>),
+    Snapshot(Box<Snapshot>),
     /// One change to what the last snapshot said.
     Event(Event),
     /// The daemon went away, or was not there. Said once; a snapshot follows when it is back.
@@ -76,9 +75,9 @@ impl Watch {
             };
             match outcome {
                 Ok(None) => {}
-                Ok(Some(WatchPayload::Snapshot(models))) => {
+                Ok(Some(WatchPayload::Snapshot(snapshot))) => {
                     (self.wait, self.told) = (SHORTEST_WAIT, false);
-                    return Update::Snapshot(models);
+                    return Update::Snapshot(Box::new(snapshot));
                 }
                 Ok(Some(WatchPayload::Event(event))) => return Update::Event(event),
                 Err(Trouble::Gap) => self.hang_up(),
@@ -166,7 +165,7 @@ mod tests {
     }
 
     fn snapshot(sequence: u64) -> WatchMessage {
-        message(sequence, WatchPayload::Snapshot(Vec::new()))
+        message(sequence, WatchPayload::Snapshot(Snapshot::default()))
     }
 
     #[test]

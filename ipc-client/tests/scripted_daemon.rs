@@ -176,7 +176,7 @@ impl Drop for Daemon {
 }
 
 fn snapshot(sequence: u64) -> v1::WatchResponse {
-    let payload = v1::watch_response::Payload::Snapshot(v1::Snapshot { models: Vec::new() });
+    let payload = v1::watch_response::Payload::Snapshot(v1::Snapshot::default());
     v1::WatchResponse {
         sequence,
         payload: Some(payload),

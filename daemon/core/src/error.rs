@@ -1,5 +1,6 @@
 //! One list of everything that can go wrong, and what each means on a wire.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -51,6 +52,14 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The caller asks too often.
     RateLimited,
+    /// Another machine cannot be reached or does not answer sensibly.
+    Unavailable,
+    /// The network is needed and switched off by a setting.
+    Offline,
+    /// What was received is not what was published.
+    VerificationFailed,
+    /// The database is damaged, or belongs to a newer version of this program.
+    StorageUnusable,
     /// The daemon is not running or cannot be reached.
     DaemonNotRunning,
     /// The daemon is shutting down.
@@ -84,7 +93,7 @@ pub enum GrpcCode {
 
 impl ErrorKind {
     /// Every kind, for tables and look-ups.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidArgument,
         Self::ModelNotFound,
         Self::NotFound,
@@ -107,6 +116,10 @@ impl ErrorKind {
         Self::Unauthenticated,
         Self::PermissionDenied,
         Self::RateLimited,
+        Self::Unavailable,
+        Self::Offline,
+        Self::VerificationFailed,
+        Self::StorageUnusable,
         Self::DaemonNotRunning,
         Self::ShuttingDown,
         Self::ProtocolMismatch,
@@ -139,6 +152,10 @@ impl ErrorKind {
             Self::Unauthenticated => ("unauthenticated", GrpcCode::Unauthenticated, 401),
             Self::PermissionDenied => ("permission_denied", GrpcCode::PermissionDenied, 403),
             Self::RateLimited => ("rate_limited", GrpcCode::ResourceExhausted, 429),
+            Self::Unavailable => ("unavailable", GrpcCode::Unavailable, 503),
+            Self::Offline => ("offline", GrpcCode::FailedPrecondition, 503),
+            Self::VerificationFailed => ("verification_failed", GrpcCode::DataLoss, 502),
+            Self::StorageUnusable => ("storage_unusable", GrpcCode::FailedPrecondition, 500),
             Self::DaemonNotRunning => ("daemon_not_running", GrpcCode::Unavailable, 503),
             Self::ShuttingDown => ("shutting_down", GrpcCode::Unavailable, 503),
             Self::ProtocolMismatch => ("protocol_mismatch", GrpcCode::FailedPrecondition, 400),
@@ -188,6 +205,8 @@ pub struct Fault {
     pub message: String,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
+    /// Figures for programs, such as `required_bytes`; names are stable.
+    pub figures: BTreeMap<String, String>,
 }
 
 impl Fault {
@@ -196,6 +215,7 @@ impl Fault {
             kind,
             message: message.into(),
             retry_after: None,
+            figures: BTreeMap::new(),
         }
     }
 
@@ -210,6 +230,13 @@ impl Fault {
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds a figure for programs.
+    #[must_use]
+    pub fn figure(mut self, name: &str, value: impl ToString) -> Self {
+        self.figures.insert(name.to_owned(), value.to_string());
         self
     }
 }

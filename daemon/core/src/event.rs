@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::download::Download;
 use crate::lifecycle::{Cause, StateName};
+use crate::memory::MemoryBreakdown;
 use crate::model::Model;
 use crate::name::ModelName;
 
@@ -17,8 +19,17 @@ pub struct WatchMessage {
 #[derive(Clone, Debug, PartialEq)]
 pub enum WatchPayload {
     /// Everything, at the beginning and after a reader fell behind.
-    Snapshot(Vec<Model>),
+    Snapshot(Snapshot),
     Event(Event),
+}
+
+/// Everything as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub models: Vec<Model>,
+    pub memory: Vec<MemoryBreakdown>,
+    /// Downloads that are not over, and those that ended lately.
+    pub downloads: Vec<Download>,
 }
 
 /// One change.
@@ -33,6 +44,9 @@ pub enum Event {
         message: String,
     },
     ModelRemoved(ModelName),
+    /// Budgets, reservations or what others use have changed noticeably.
+    MemoryChanged(Vec<MemoryBreakdown>),
+    DownloadChanged(Box<Download>),
     ShuttingDown {
         /// How long running requests may still take.
         grace: Duration,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::chat::Conversation;
 use crate::error::Fault;
 use crate::keep_alive::KeepAlive;
-use crate::model::LoadProgress;
+use crate::model::{LoadProgress, Queued};
 use crate::name::ModelName;
+use crate::priority::Priority;
 
 /// A request for an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,9 @@ pub struct GenerateRequest {
     /// How many alternatives to report with each token; `None`: no log-probabilities at all.
     pub top_logprobs: Option<u32>,
     pub keep_alive: Option<KeepAlive>,
+    pub priority: Priority,
+    /// How long the request may wait for its turn; `None`: as long as it takes.
+    pub max_wait: Option<Duration>,
 }
 
 impl GenerateRequest {
@@ -34,6 +38,8 @@ impl GenerateRequest {
             stop: Vec::new(),
             top_logprobs: None,
             keep_alive: None,
+            priority: Priority::default(),
+            max_wait: None,
         }
     }
 }
@@ -192,10 +198,8 @@ impl Sampling {
 /// One message of an answer's stream; [`Done`](Self::Done) is the last.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GenerateEvent {
-    /// Waiting; so many requests are before this one.
-    Queued {
-        position: u32,
-    },
+    /// Waiting for a turn.
+    Queued(Queued),
     /// Waiting for the model.
     Loading(LoadProgress),
     /// Reading the prompt.

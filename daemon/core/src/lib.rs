@@ -4,22 +4,29 @@
 //! clock, environment or thread is touched; time is an argument ([`Moment`]).
 
 pub mod breaker;
+pub mod catalog;
 pub mod chat;
+pub mod download;
 pub mod error;
 pub mod event;
 pub mod generate;
+pub mod hardware;
 pub mod keep_alive;
 pub mod lifecycle;
+pub mod memory;
 pub mod model;
 pub mod name;
+pub mod priority;
 pub mod status;
 pub mod time;
 pub mod tokenize;
+pub mod usage;
 
 pub use breaker::CrashBreaker;
 pub use error::{ErrorKind, Fault, chain};
 pub use keep_alive::KeepAlive;
 pub use name::ModelName;
+pub use priority::Priority;
 pub use time::Moment;
 
 /// Version of the wire language; raised when an old client can no longer talk to a new daemon.

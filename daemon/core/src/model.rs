@@ -1,11 +1,13 @@
 //! What clients see of a model.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::keep_alive::KeepAlive;
 use crate::lifecycle::{StateName, UnloadReason};
+use crate::memory::Quantization;
 use crate::name::ModelName;
+use crate::priority::Priority;
 
 /// What a model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,14 +43,21 @@ pub enum Source {
     Builtin,
     /// Copied from a directory of this name.
     Import(String),
+    /// The files stay where they are, in this directory.
+    Linked(String),
+    /// Fetched from a hub: `owner/name@commit`.
+    Hub(String),
 }
 
 impl Source {
     /// The source whose text form this is.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix("import:") {
-            Some(directory) => Some(Self::Import(directory.to_owned())),
+        match text.split_once(':') {
+            Some(("import", directory)) => Some(Self::Import(directory.to_owned())),
+            Some(("linked", directory)) => Some(Self::Linked(directory.to_owned())),
+            Some(("hub", repository)) => Some(Self::Hub(repository.to_owned())),
+            Some(_) => None,
             None => (text == "builtin").then_some(Self::Builtin),
         }
     }
@@ -59,6 +68,8 @@ impl fmt::Display for Source {
         match self {
             Self::Builtin => f.write_str("builtin"),
             Self::Import(directory) => write!(f, "import:{directory}"),
+            Self::Linked(directory) => write!(f, "linked:{directory}"),
+            Self::Hub(repository) => write!(f, "hub:{repository}"),
         }
     }
 }
@@ -75,6 +86,8 @@ pub struct Model {
     /// Set while a worker lives.
     pub instance: Option<Instance>,
     pub last_unload_reason: Option<UnloadReason>,
+    /// Requests that wait for it, loaded or not.
+    pub waiting_requests: u32,
 }
 
 /// The worker process of a loaded or loading model.
@@ -96,6 +109,27 @@ pub struct Instance {
     pub expires_at: Option<SystemTime>,
     /// Which file of the package runs.
     pub variant: String,
+    /// Memory set aside for it, bytes: what it took last time, or else an estimate.
+    pub estimated_bytes: u64,
+    /// Never unloaded to make room for others.
+    pub pinned: bool,
+    /// Why it was loaded: `request`, `requested` or `preload`.
+    pub loaded_for: String,
+    /// Precision of its weights, if known.
+    pub level: Option<Quantization>,
+    /// Loaded from a copy with weights already packed for this machine.
+    pub prepacked: bool,
+}
+
+/// Waiting for a turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Requests before this one.
+    pub position: u32,
+    /// Until its turn, as far as that can be known.
+    pub estimated_wait: Option<Duration>,
+    /// For a person.
+    pub reason: String,
 }
 
 /// Stages of a load, in order.
@@ -157,6 +191,10 @@ pub struct Loaded {
     pub device: String,
     pub context_length: u32,
     pub variant: String,
+    /// Precision of its weights, if known.
+    pub level: Option<Quantization>,
+    /// From a copy with weights already packed for this machine.
+    pub prepacked: bool,
     /// For a person.
     pub warnings: Vec<String>,
 }
@@ -255,11 +293,37 @@ pub struct LoadRequest {
     pub name: ModelName,
     /// Kept until the model is unloaded, unless a request brings its own.
     pub keep_alive: Option<KeepAlive>,
+    /// Whether it is kept when others need memory; `None` leaves that as it is.
+    pub pinned: Option<bool>,
+    /// Tokens of one conversation; `None`: the configured length. A model that is loaded with
+    /// another and idle is loaded anew.
+    pub context_length: Option<u32>,
+    /// Honoured or refused, never changed; `None`: the best that fits.
+    pub level: Option<Quantization>,
+    pub priority: Priority,
+    /// How long it may wait for memory; `None`: as long as it takes.
+    pub max_wait: Option<Duration>,
+}
+
+impl LoadRequest {
+    #[must_use]
+    pub const fn new(name: ModelName) -> Self {
+        Self {
+            name,
+            keep_alive: None,
+            pinned: None,
+            context_length: None,
+            level: None,
+            priority: Priority::Api,
+            max_wait: None,
+        }
+    }
 }
 
 /// One message of a load's stream; [`Loaded`](Self::Loaded) is the last.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoadEvent {
+    Queued(Queued),
     Progress(LoadProgress),
     Loaded(Box<Model>),
 }
@@ -270,6 +334,8 @@ pub struct ImportRequest {
     /// Absolute path of a directory on the daemon's machine.
     pub directory: String,
     pub name: ModelName,
+    /// Use the files where they are; removing the model then leaves them.
+    pub link: bool,
 }
 
 /// One message of an import's stream; [`Installed`](Self::Installed) is the last.
@@ -306,6 +372,10 @@ pub struct WorkerLoad {
     pub queue_length: u32,
     /// Prompt tokens computed in one step, at least 1.
     pub prompt_chunk: u32,
+    /// Graph file to run, relative to the package; `None`: the best for this machine.
+    pub variant: Option<String>,
+    /// Directory of prepacked copies; `None`: none are used.
+    pub prepacked_directory: Option<String>,
 }
 
 /// One message of a worker's load; [`Loaded`](Self::Loaded) is the last.
@@ -325,6 +395,8 @@ mod tests {
             Source::Builtin,
             Source::Import("tiny".into()),
             Source::Import("a:b".into()),
+            Source::Linked("/models/a:b".into()),
+            Source::Hub("owner/name@0123abc".into()),
         ] {
             assert_eq!(Source::parse(&source.to_string()), Some(source));
         }

@@ -73,13 +73,13 @@ pub(crate) fn hint(fault: &Fault) -> Option<&'static str> {
             "choose another name, or remove it with: airunner models remove",
         ),
         ErrorKind::ProtocolMismatch => ("airunner restart", "try: airunner restart"),
-        ErrorKind::RuntimeMissing | ErrorKind::InvalidConfig => {
+        ErrorKind::RuntimeMissing | ErrorKind::InvalidConfig | ErrorKind::StorageUnusable => {
             ("airunner doctor", "see what is wrong with: airunner doctor")
         }
         ErrorKind::WorkerCrashed | ErrorKind::Internal | ErrorKind::ModelFaulty | ErrorKind::CircuitOpen => {
             ("airunner logs", "see more with: airunner logs")
         }
-        ErrorKind::OutOfMemory => ("airunner ps", "see what is in memory with: airunner ps"),
+        ErrorKind::OutOfMemory => ("airunner memory", "see who has it with: airunner memory"),
         ErrorKind::InvalidArgument
         | ErrorKind::NotFound
         | ErrorKind::Busy
@@ -95,6 +95,9 @@ pub(crate) fn hint(fault: &Fault) -> Option<&'static str> {
         | ErrorKind::Unauthenticated
         | ErrorKind::PermissionDenied
         | ErrorKind::RateLimited
+        | ErrorKind::Unavailable
+        | ErrorKind::Offline
+        | ErrorKind::VerificationFailed
         | ErrorKind::ShuttingDown => return None,
     };
     (!fault.message.contains(command)).then_some(hint)

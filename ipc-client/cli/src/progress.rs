@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use airunner_core::generate::GenerateEvent;
-use airunner_core::model::{ImportProgress, LoadProgress, LoadStage};
+use airunner_core::model::{ImportProgress, LoadProgress, LoadStage, Queued};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
@@ -57,6 +57,11 @@ impl Progress {
         self.show(stage_name(progress.stage), f64::from(progress.fraction));
     }
 
+    /// Waiting for a turn.
+    pub(crate) fn queued(&self, queued: &Queued) {
+        self.show(&units::waiting(queued), 0.0);
+    }
+
     pub(crate) fn import(&self, progress: &ImportProgress) {
         let (done, total) = (progress.done_bytes, progress.total_bytes);
         let fraction = if total == 0 {
@@ -76,9 +81,7 @@ impl Progress {
     /// What happens before the first piece of an answer.
     pub(crate) fn answer(&self, event: &GenerateEvent) {
         match event {
-            GenerateEvent::Queued { position } => {
-                self.show(&format!("waiting, {position} before this one"), 0.0);
-            }
+            GenerateEvent::Queued(queued) => self.queued(queued),
             GenerateEvent::Loading(progress) => self.load(progress),
             GenerateEvent::Prompt {
                 processed_tokens,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use airunner_core::model::Queued;
 use jiff::Timestamp;
 
 /// Such as `512 B`, `5.2 MiB`, `1.3 GiB`.
@@ -46,6 +47,21 @@ pub(crate) fn until(moment: SystemTime, now: SystemTime) -> String {
     }
 }
 
+/// Such as `waiting, 2 before this one, about 30 s (3.2 GiB are needed: qwen is in use)`.
+pub(crate) fn waiting(queued: &Queued) -> String {
+    let mut text = "waiting".to_owned();
+    if queued.position > 0 {
+        text += &format!(", {} before this one", queued.position);
+    }
+    if let Some(wait) = queued.estimated_wait {
+        text += &format!(", about {}", duration(wait));
+    }
+    if !queued.reason.is_empty() {
+        text += &format!(" ({})", queued.reason);
+    }
+    text
+}
+
 /// RFC 3339 in UTC; `None` if no calendar reaches that far.
 pub(crate) fn timestamp(moment: SystemTime) -> Option<String> {
     Timestamp::try_from(moment).ok().map(|moment| moment.to_string())
@@ -84,6 +100,18 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn a_wait_is_told_as_far_as_it_is_known() {
+        let mut queued = Queued::default();
+        assert_eq!(waiting(&queued), "waiting");
+        queued.position = 2;
+        queued.reason = "qwen is in use".into();
+        assert_eq!(waiting(&queued), "waiting, 2 before this one (qwen is in use)");
+        queued.position = 0;
+        queued.estimated_wait = Some(Duration::from_secs(30));
+        assert_eq!(waiting(&queued), "waiting, about 30 s (qwen is in use)");
     }
 
     #[test]

@@ -200,7 +200,7 @@ pub(crate) struct DetailsView<'a> {
     directory: &'a str,
     files: Vec<FileRow<'a>>,
     chat_template: Option<&'a str>,
-    last_unload_reason: Option<&'static str>,
+    last_unload_reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -226,7 +226,7 @@ impl<'a> From<&'a ModelDetails> for DetailsView<'a> {
             directory: &details.directory,
             files: files.collect(),
             chat_template: details.chat_template.as_deref(),
-            last_unload_reason: details.model.last_unload_reason.map(|reason| reason.as_str()),
+            last_unload_reason: details.model.last_unload_reason.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -328,6 +328,7 @@ mod tests {
             source: Source::Import("tiny".into()),
             instance,
             last_unload_reason: None,
+            waiting_requests: 0,
         }
     }
 

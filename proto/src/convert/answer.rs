@@ -14,7 +14,7 @@ impl From<GenerateEvent> for v1::GenerateResponse {
     fn from(event: GenerateEvent) -> Self {
         use v1::generate_response::Event as Wire;
         let event = match event {
-            GenerateEvent::Queued { position } => Wire::Queued(v1::Queued { position }),
+            GenerateEvent::Queued(queued) => Wire::Queued(queued.into()),
             GenerateEvent::Loading(progress) => Wire::Loading(progress.into()),
             GenerateEvent::Prompt {
                 processed_tokens,
@@ -46,7 +46,7 @@ impl TryFrom<v1::GenerateResponse> for GenerateEvent {
     fn try_from(wire: v1::GenerateResponse) -> Result<Self, Fault> {
         use v1::generate_response::Event as Wire;
         Ok(match answered(wire.event, "event")? {
-            Wire::Queued(v1::Queued { position }) => Self::Queued { position },
+            Wire::Queued(queued) => Self::Queued(queued.into()),
             Wire::Loading(progress) => Self::Loading(progress.try_into()?),
             Wire::Prompt(v1::PromptProgress {
                 processed_tokens,

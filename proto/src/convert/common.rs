@@ -1,17 +1,104 @@
-//! What several services share: models, states, load progress, keep-alive.
+//! What several services share: models, states, load progress, waiting, keep-alive, priorities.
 
 use std::time::{Duration, SystemTime};
 
+use airunner_core::hardware::Device;
 use airunner_core::lifecycle::{StateName, UnloadReason};
-use airunner_core::model::{Instance, LoadProgress, LoadStage, Model, ModelKind, Source};
-use airunner_core::{Fault, KeepAlive, ModelName};
+use airunner_core::memory::Quantization;
+use airunner_core::model::{Instance, LoadProgress, LoadStage, Model, ModelKind, Queued, Source};
+use airunner_core::{Fault, KeepAlive, ModelName, Priority};
 
-use super::wire::{answered, known, not_understood, required};
+use super::wire::{answered, known, non_empty, not_understood, refused, required};
 use crate::v1;
 
 /// Whole milliseconds; at the end of time if it is beyond that.
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since the Unix epoch; 0 for what was before.
+pub(super) fn epoch_millis(at: SystemTime) -> u64 {
+    millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// The time behind such a number of an answer.
+pub(super) fn moment(ms: u64, field: &str) -> Result<SystemTime, Fault> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
+    answered(at, field)
+}
+
+/// A name of an answer.
+pub(super) fn named(text: &str, field: &str) -> Result<ModelName, Fault> {
+    known(ModelName::new(text).ok(), field, text)
+}
+
+/// A device of an answer.
+pub(super) fn device(text: &str, field: &str) -> Result<Device, Fault> {
+    known(Device::parse(text), field, text)
+}
+
+/// The empty text is the absent level.
+pub(super) fn level_text(level: Option<Quantization>) -> String {
+    level.map_or("", Quantization::as_str).to_owned()
+}
+
+/// A level of an answer.
+pub(super) fn level(text: &str, field: &str) -> Result<Option<Quantization>, Fault> {
+    match text {
+        "" => Ok(None),
+        text => known(Quantization::parse(text), field, text).map(Some),
+    }
+}
+
+/// A level of a request.
+pub(super) fn asked_level(text: &str) -> Result<Option<Quantization>, Fault> {
+    let all = Quantization::ALL.map(Quantization::as_str).join(", ");
+    match text {
+        "" => Ok(None),
+        text => refused(Quantization::parse(text), "level", text, &all).map(Some),
+    }
+}
+
+impl From<Priority> for v1::Priority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Background => Self::Background,
+            Priority::Api => Self::Api,
+            Priority::Interactive => Self::Interactive,
+        }
+    }
+}
+
+/// The priority behind a number of a request.
+pub(super) fn asked_priority(number: i32) -> Result<Priority, Fault> {
+    match v1::Priority::try_from(number) {
+        Ok(v1::Priority::Unspecified | v1::Priority::Api) => Ok(Priority::Api),
+        Ok(v1::Priority::Background) => Ok(Priority::Background),
+        Ok(v1::Priority::Interactive) => Ok(Priority::Interactive),
+        Err(_) => Err(Fault::invalid(format!(
+            "priority is {number}: use 1 (background), 2 (api) or 3 (interactive)"
+        ))),
+    }
+}
+
+impl From<Queued> for v1::Queued {
+    fn from(queued: Queued) -> Self {
+        Self {
+            position: queued.position,
+            estimated_wait_ms: queued.estimated_wait.map(millis),
+            reason: queued.reason,
+        }
+    }
+}
+
+impl From<v1::Queued> for Queued {
+    fn from(wire: v1::Queued) -> Self {
+        Self {
+            position: wire.position,
+            estimated_wait: wire.estimated_wait_ms.map(Duration::from_millis),
+            reason: wire.reason,
+        }
+    }
 }
 
 impl From<StateName> for v1::ModelState {
@@ -101,8 +188,9 @@ impl From<Model> for v1::Model {
             instance: model.instance.map(Into::into),
             last_unload_reason: model
                 .last_unload_reason
-                .map_or("", UnloadReason::as_str)
-                .to_owned(),
+                .map(|reason| reason.to_string())
+                .unwrap_or_default(),
+            waiting_requests: model.waiting_requests,
         }
     }
 }
@@ -111,30 +199,22 @@ impl TryFrom<v1::Model> for Model {
     type Error = Fault;
 
     fn try_from(wire: v1::Model) -> Result<Self, Fault> {
-        let reason = wire.last_unload_reason;
-        let last_unload_reason = match reason.as_str() {
-            "" => None,
-            text => Some(known(
-                UnloadReason::parse(text),
-                "model.last_unload_reason",
-                text,
-            )?),
-        };
+        let reason = |text: String| known(UnloadReason::parse(&text), "model.last_unload_reason", &text);
         Ok(Self {
-            name: known(ModelName::new(&wire.name).ok(), "model.name", &wire.name)?,
+            name: named(&wire.name, "model.name")?,
             kind: known(ModelKind::parse(&wire.kind), "model.kind", &wire.kind)?,
             state: state(wire.state, "model.state")?,
             size_bytes: wire.size_bytes,
             source: known(Source::parse(&wire.source), "model.source", &wire.source)?,
             instance: wire.instance.map(TryInto::try_into).transpose()?,
-            last_unload_reason,
+            last_unload_reason: non_empty(wire.last_unload_reason).map(reason).transpose()?,
+            waiting_requests: wire.waiting_requests,
         })
     }
 }
 
 impl From<Instance> for v1::Instance {
     fn from(instance: Instance) -> Self {
-        let epoch_ms = |at: SystemTime| millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         Self {
             pid: instance.pid,
             device: instance.device,
@@ -143,8 +223,13 @@ impl From<Instance> for v1::Instance {
             active_requests: instance.active_requests,
             waiting_requests: instance.waiting_requests,
             progress: instance.progress.map(Into::into),
-            expires_at_ms: instance.expires_at.map(epoch_ms),
+            expires_at_ms: instance.expires_at.map(epoch_millis),
             variant: instance.variant,
+            estimated_bytes: instance.estimated_bytes,
+            pinned: instance.pinned,
+            loaded_for: instance.loaded_for,
+            level: level_text(instance.level),
+            prepacked: instance.prepacked,
         }
     }
 }
@@ -153,10 +238,7 @@ impl TryFrom<v1::Instance> for Instance {
     type Error = Fault;
 
     fn try_from(wire: v1::Instance) -> Result<Self, Fault> {
-        let moment = |ms| {
-            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms));
-            answered(at, "instance.expires_at_ms")
-        };
+        let expires = |ms| moment(ms, "instance.expires_at_ms");
         Ok(Self {
             pid: wire.pid,
             device: wire.device,
@@ -165,8 +247,13 @@ impl TryFrom<v1::Instance> for Instance {
             active_requests: wire.active_requests,
             waiting_requests: wire.waiting_requests,
             progress: wire.progress.map(TryInto::try_into).transpose()?,
-            expires_at: wire.expires_at_ms.map(moment).transpose()?,
+            expires_at: wire.expires_at_ms.map(expires).transpose()?,
             variant: wire.variant,
+            estimated_bytes: wire.estimated_bytes,
+            pinned: wire.pinned,
+            loaded_for: wire.loaded_for,
+            level: level(&wire.level, "instance.level")?,
+            prepacked: wire.prepacked,
         })
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::Fault;
+use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::Cause;
 use airunner_core::status::{DaemonStatus, Hello};
-use airunner_core::{Fault, ModelName};
 
-use super::common::{millis, models, state};
+use super::common::{millis, models, named, state};
+use super::downloads::downloads;
+use super::hardware::breakdowns;
 use super::wire::{answered, known, non_empty};
 use crate::v1;
 
@@ -69,9 +71,7 @@ impl From<WatchMessage> for v1::WatchResponse {
     fn from(message: WatchMessage) -> Self {
         use v1::watch_response::Payload;
         let payload = match message.payload {
-            WatchPayload::Snapshot(models) => Payload::Snapshot(v1::Snapshot {
-                models: models.into_iter().map(Into::into).collect(),
-            }),
+            WatchPayload::Snapshot(snapshot) => Payload::Snapshot(snapshot.into()),
             WatchPayload::Event(event) => event.into(),
         };
         Self {
@@ -87,15 +87,15 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
     fn try_from(wire: v1::WatchResponse) -> Result<Self, Fault> {
         use v1::watch_response::Payload;
         let payload = match answered(wire.payload, "payload")? {
-            Payload::Snapshot(snapshot) => WatchPayload::Snapshot(models(snapshot.models)?),
+            Payload::Snapshot(snapshot) => WatchPayload::Snapshot(snapshot.try_into()?),
             Payload::ModelChanged(changed) => WatchPayload::Event(changed.try_into()?),
             Payload::ModelRemoved(removed) => {
-                let name = known(
-                    ModelName::new(&removed.name).ok(),
-                    "model_removed.name",
-                    &removed.name,
-                )?;
+                let name = named(&removed.name, "model_removed.name")?;
                 WatchPayload::Event(Event::ModelRemoved(name))
+            }
+            Payload::MemoryChanged(memory) => WatchPayload::Event(Event::MemoryChanged(memory.try_into()?)),
+            Payload::DownloadChanged(download) => {
+                WatchPayload::Event(Event::DownloadChanged(Box::new(download.try_into()?)))
             }
             Payload::ShuttingDown(ending) => WatchPayload::Event(Event::ShuttingDown {
                 grace: Duration::from_millis(ending.grace_ms),
@@ -104,6 +104,28 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
         Ok(Self {
             sequence: wire.sequence,
             payload,
+        })
+    }
+}
+
+impl From<Snapshot> for v1::Snapshot {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            models: snapshot.models.into_iter().map(Into::into).collect(),
+            memory: snapshot.memory.into_iter().map(Into::into).collect(),
+            downloads: snapshot.downloads.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Snapshot> for Snapshot {
+    type Error = Fault;
+
+    fn try_from(wire: v1::Snapshot) -> Result<Self, Fault> {
+        Ok(Self {
+            models: models(wire.models)?,
+            memory: breakdowns(wire.memory)?,
+            downloads: downloads(wire.downloads)?,
         })
     }
 }
@@ -119,12 +141,14 @@ impl From<Event> for v1::watch_response::Payload {
             } => Self::ModelChanged(v1::ModelChanged {
                 model: Some((*model).into()),
                 from: v1::ModelState::from(from).into(),
-                reason: cause.as_str().to_owned(),
+                reason: cause.to_string(),
                 message,
             }),
             Event::ModelRemoved(name) => Self::ModelRemoved(v1::ModelRemoved {
                 name: name.to_string(),
             }),
+            Event::MemoryChanged(memory) => Self::MemoryChanged(memory.into()),
+            Event::DownloadChanged(download) => Self::DownloadChanged((*download).into()),
             Event::ShuttingDown { grace } => Self::ShuttingDown(v1::ShuttingDown {
                 grace_ms: millis(grace),
             }),

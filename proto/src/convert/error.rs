@@ -1,5 +1,6 @@
 //! Faults as gRPC status and back: code, message, and the reason in `google.rpc.ErrorInfo`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error as _;
 
 use airunner_core::{ErrorKind, Fault};
@@ -13,18 +14,54 @@ pub const ERROR_DOMAIN: &str = "airunner";
 /// twice and percent-encoded, and clients commonly refuse more than 16 KiB of these.
 const MAX_MESSAGE_BYTES: usize = 2048;
 
+/// Most figures of a fault, and how long their names and values may be, bytes. Others are left out.
+const MAX_FIGURES: usize = 32;
+const MAX_FIGURE_NAME_BYTES: usize = 64;
+const MAX_FIGURE_BYTES: usize = 256;
+
+/// Most bytes of all figures together that are sent; they share the header fields with the message.
+const MAX_FIGURES_BYTES: usize = 2048;
+
+/// The figures that can be sent, in the order of their names.
+pub(super) fn figures_to_wire(figures: &BTreeMap<String, String>) -> HashMap<String, String> {
+    let mut left = MAX_FIGURES_BYTES;
+    figures
+        .iter()
+        .filter(|(name, value)| is_figure(name, value))
+        .take(MAX_FIGURES)
+        .take_while(|(name, value)| {
+            let room = left.checked_sub(name.len() + value.len());
+            left = room.unwrap_or_default();
+            room.is_some()
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The figures that can be believed.
+pub(super) fn figures_from_wire(
+    figures: impl IntoIterator<Item = (String, String)>,
+) -> BTreeMap<String, String> {
+    figures
+        .into_iter()
+        .filter(|(name, value)| is_figure(name, value))
+        .take(MAX_FIGURES)
+        .collect()
+}
+
+fn is_figure(name: &str, value: &str) -> bool {
+    (1..=MAX_FIGURE_NAME_BYTES).contains(&name.len()) && value.len() <= MAX_FIGURE_BYTES
+}
+
 /// The gRPC status of a fault.
 ///
-/// The code comes from the fault's kind; `ErrorInfo.reason` is the kind's stable reason and
+/// The code comes from the fault's kind; `ErrorInfo.reason` is the kind's stable reason,
+/// `ErrorInfo.metadata` its figures, and
 /// `RetryInfo.retry_delay` is set where trying again makes sense.
 #[must_use]
 pub fn status_from_fault(fault: &Fault) -> Status {
     let mut details = ErrorDetails::new();
-    details.set_error_info(
-        fault.kind.reason(),
-        ERROR_DOMAIN,
-        std::collections::HashMap::new(),
-    );
+    details.set_error_info(fault.kind.reason(), ERROR_DOMAIN, figures_to_wire(&fault.figures));
     if fault.retry_after.is_some() {
         details.set_retry_info(fault.retry_after);
     }
@@ -40,14 +77,14 @@ pub fn status_from_fault(fault: &Fault) -> Status {
 #[must_use]
 pub fn fault_from_status(status: &Status) -> Fault {
     let details = status.get_error_details();
-    let reason = details
-        .error_info()
-        .filter(|info| info.domain == ERROR_DOMAIN)
-        .map(|info| &*info.reason);
-    let kind = reason
-        .and_then(ErrorKind::from_reason)
+    let ours = details.error_info().filter(|info| info.domain == ERROR_DOMAIN);
+    let kind = ours
+        .and_then(|info| ErrorKind::from_reason(&info.reason))
         .unwrap_or_else(|| kind_of(status));
     let mut fault = Fault::new(kind, status.message());
+    fault.figures = ours
+        .map(|info| figures_from_wire(info.metadata.clone()))
+        .unwrap_or_default();
     fault.retry_after = details.retry_info().and_then(|info| info.retry_delay);
     fault
 }
@@ -97,7 +134,10 @@ mod tests {
         for kind in ErrorKind::ALL {
             let fault = Fault::new(kind, "what happened: what to do");
             assert_eq!(fault_from_status(&status_from_fault(&fault)), fault);
-            let later = fault.retry_after(Duration::from_millis(1500));
+            let later = fault
+                .retry_after(Duration::from_millis(1500))
+                .figure("required_bytes", 3_u64 << 30)
+                .figure("device", "cpu");
             assert_eq!(fault_from_status(&status_from_fault(&later)), later);
         }
     }
@@ -129,6 +169,30 @@ mod tests {
         let details = ErrorDetails::with_error_info("queue_full", "example.org", []);
         let status = Status::with_error_details(Code::NotFound, "x", details);
         assert_eq!(fault_from_status(&status).kind, ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn figures_are_bounded_both_ways() {
+        let many = |name: &str, value: &str, count: usize| {
+            (0..count).fold(Fault::internal("x"), |fault, number| {
+                fault.figure(&format!("{name}{number:04}"), value)
+            })
+        };
+        for (fault, left) in [
+            (many("n", "1", 40), 32),
+            (many(&"n".repeat(64), "1", 3), 0),
+            (many("n", &"1".repeat(257), 3), 0),
+            (many("n", &"1".repeat(250), 32), 8),
+            (Fault::internal("x").figure("", "1"), 0),
+        ] {
+            let back = fault_from_status(&status_from_fault(&fault));
+            assert_eq!(back.figures.len(), left, "{:?}", fault.figures.first_key_value());
+        }
+        let metadata = (0..100).map(|number| (number.to_string(), String::new()));
+        let details =
+            ErrorDetails::with_error_info("busy", ERROR_DOMAIN, metadata.collect::<HashMap<_, _>>());
+        let hostile = Status::with_error_details(Code::FailedPrecondition, "x", details);
+        assert_eq!(fault_from_status(&hostile).figures.len(), MAX_FIGURES);
     }
 
     #[test]

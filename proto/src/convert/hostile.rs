@@ -3,7 +3,7 @@
 use airunner_core::event::WatchMessage;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::model::{
-    ImportEvent, ImportRequest, LoadEvent, Model, ModelDetails, WorkerLoad, WorkerLoadEvent,
+    ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::status::DaemonStatus;
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
@@ -184,9 +184,21 @@ fn other_bad_requests_are_refused_too() {
     let import = |directory: &str| v1::ImportModelRequest {
         directory: directory.into(),
         name: "tiny".into(),
+        link: false,
     };
-    let faults: [Option<Fault>; 7] = [
+    let load = |change: fn(&mut v1::LoadModelRequest)| {
+        let mut wire = v1::LoadModelRequest {
+            name: "tiny".into(),
+            ..Default::default()
+        };
+        change(&mut wire);
+        LoadRequest::try_from(wire).err()
+    };
+    let faults: [Option<Fault>; 10] = [
         KeepAlive::try_from(forever).err(),
+        load(|wire| wire.level = "3bit".into()),
+        load(|wire| wire.context_length = Some(0)),
+        load(|wire| wire.priority = 9),
         ImportRequest::try_from(import("")).err(),
         ImportRequest::try_from(import("relative/path")).err(),
         ImportRequest::try_from(import("/a\0b")).err(),
@@ -324,6 +336,7 @@ fn feed(bytes: &[u8]) {
         v1::ShowModelResponse => ModelDetails,
         v1::ImportModelRequest => ImportRequest,
         v1::ImportModelResponse => ImportEvent,
+        v1::LoadModelRequest => LoadRequest,
         v1::LoadModelResponse => LoadEvent,
         worker_v1::LoadRequest => WorkerLoad,
         worker_v1::LoadResponse => WorkerLoadEvent,

@@ -1,11 +1,13 @@
 //! Requests to a language model and the events of an answer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use airunner_core::generate::{GenerateRequest, Input, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, Sampling};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
 
+use super::common::{asked_priority, millis};
 use super::wire::{at_most, at_most_bytes, required};
 use crate::v1;
 
@@ -27,6 +29,8 @@ impl From<GenerateRequest> for v1::GenerateRequest {
             stop: request.stop,
             top_logprobs: request.top_logprobs,
             keep_alive: request.keep_alive.map(Into::into),
+            priority: v1::Priority::from(request.priority).into(),
+            max_wait_ms: request.max_wait.map(millis),
         }
     }
 }
@@ -53,6 +57,8 @@ impl TryFrom<v1::GenerateRequest> for GenerateRequest {
             stop: wire.stop,
             top_logprobs: wire.top_logprobs,
             keep_alive: wire.keep_alive.map(TryInto::try_into).transpose()?,
+            priority: asked_priority(wire.priority)?,
+            max_wait: wire.max_wait_ms.map(Duration::from_millis),
         };
         request.validate()?;
         Ok(request)

@@ -9,7 +9,9 @@
 pub mod chat;
 pub mod common;
 pub mod control;
+pub mod downloads;
 pub mod error;
+pub mod hardware;
 pub mod llm;
 pub mod models;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! Installed models: details, import, load, unload.
 
 use std::path::Path;
+use std::time::Duration;
 
 use airunner_core::model::{
     ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest, Model, ModelDetails,
@@ -8,7 +9,7 @@ use airunner_core::model::{
 };
 use airunner_core::{Fault, ModelName};
 
-use super::common::models;
+use super::common::{asked_level, asked_priority, level_text, millis, models};
 use super::wire::{answered, at_most_bytes, known, non_empty, required};
 use crate::v1;
 
@@ -120,6 +121,7 @@ impl From<ImportRequest> for v1::ImportModelRequest {
         Self {
             directory: request.directory,
             name: request.name.to_string(),
+            link: request.link,
         }
     }
 }
@@ -138,6 +140,7 @@ impl TryFrom<v1::ImportModelRequest> for ImportRequest {
         Ok(Self {
             directory,
             name: ModelName::new(&wire.name)?,
+            link: wire.link,
         })
     }
 }
@@ -187,11 +190,26 @@ impl TryFrom<v1::ImportProgress> for ImportProgress {
     }
 }
 
+/// A context of a request: no model answers with none.
+fn asked_context(tokens: Option<u32>) -> Result<Option<u32>, Fault> {
+    if tokens == Some(0) {
+        return Err(Fault::invalid(
+            "context_length is 0: ask for at least 1 token, or leave it out for the configured length",
+        ));
+    }
+    Ok(tokens)
+}
+
 impl From<LoadRequest> for v1::LoadModelRequest {
     fn from(request: LoadRequest) -> Self {
         Self {
             name: request.name.to_string(),
             keep_alive: request.keep_alive.map(Into::into),
+            pinned: request.pinned,
+            context_length: request.context_length,
+            level: level_text(request.level),
+            priority: v1::Priority::from(request.priority).into(),
+            max_wait_ms: request.max_wait.map(millis),
         }
     }
 }
@@ -203,6 +221,11 @@ impl TryFrom<v1::LoadModelRequest> for LoadRequest {
         Ok(Self {
             name: ModelName::new(&wire.name)?,
             keep_alive: wire.keep_alive.map(TryInto::try_into).transpose()?,
+            pinned: wire.pinned,
+            context_length: asked_context(wire.context_length)?,
+            level: asked_level(&wire.level)?,
+            priority: asked_priority(wire.priority)?,
+            max_wait: wire.max_wait_ms.map(Duration::from_millis),
         })
     }
 }
@@ -211,6 +234,7 @@ impl From<LoadEvent> for v1::LoadModelResponse {
     fn from(event: LoadEvent) -> Self {
         use v1::load_model_response::Event;
         let event = match event {
+            LoadEvent::Queued(queued) => Event::Queued(queued.into()),
             LoadEvent::Progress(progress) => Event::Progress(progress.into()),
             LoadEvent::Loaded(model) => Event::Loaded((*model).into()),
         };
@@ -225,6 +249,7 @@ impl TryFrom<v1::LoadModelResponse> for LoadEvent {
         use v1::load_model_response::Event;
         match answered(wire.event, "event")? {
             Event::Progress(progress) => Ok(Self::Progress(progress.try_into()?)),
+            Event::Queued(queued) => Ok(Self::Queued(queued.into())),
             Event::Loaded(model) => Ok(Self::Loaded(Box::new(model.try_into()?))),
         }
     }

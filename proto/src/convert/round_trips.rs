@@ -3,8 +3,8 @@
 use airunner_core::event::WatchMessage;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::model::{
-    ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Loaded, Model,
-    ModelDetails, UnloadRequest, WorkerLoad, WorkerLoadEvent,
+    ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Model, ModelDetails,
+    UnloadRequest, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::status::{DaemonStatus, Hello};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
@@ -45,11 +45,6 @@ impl From<std::convert::Infallible> for Trouble {
     }
 }
 
-/// A path that is absolute on this system.
-fn absolute(path: &str) -> String {
-    std::env::temp_dir().join(path).to_str().unwrap().to_owned()
-}
-
 macro_rules! round_trips {
     ($($test:ident: $domain:ty => $wire:ty, $samples:expr;)*) => {
         proptest! {
@@ -77,22 +72,17 @@ round_trips! {
     generate_event: GenerateEvent => v1::GenerateResponse, samples::generate_event();
     worker_load: WorkerLoad => worker_v1::LoadRequest, samples::worker_load();
     hello: Hello => v1::HelloResponse, any::<(u32, String, u32)>().prop_map(|(protocol_version, daemon_version, pid)| Hello { protocol_version, daemon_version, pid });
-    load_request: LoadRequest => v1::LoadModelRequest,
-        (samples::name(), proptest::option::of(samples::keep_alive())).prop_map(|(name, keep_alive)| LoadRequest { name, keep_alive });
+    load_request: LoadRequest => v1::LoadModelRequest, samples::load_request();
     unload_request: UnloadRequest => v1::UnloadModelRequest,
         (samples::name(), any::<bool>()).prop_map(|(name, force)| UnloadRequest { name, force });
-    import_request: ImportRequest => v1::ImportModelRequest,
-        (samples::name(), "[a-zé ]{0,12}").prop_map(|(name, path)| ImportRequest { directory: absolute(&path), name });
-    load_event: LoadEvent => v1::LoadModelResponse,
-        prop_oneof![samples::progress().prop_map(LoadEvent::Progress), samples::model().prop_map(|model| LoadEvent::Loaded(Box::new(model)))];
+    import_request: ImportRequest => v1::ImportModelRequest, samples::import_request();
+    load_event: LoadEvent => v1::LoadModelResponse, samples::load_event();
     import_event: ImportEvent => v1::ImportModelResponse,
         prop_oneof![samples::import_progress().prop_map(ImportEvent::Progress), samples::model().prop_map(|model| ImportEvent::Installed(Box::new(model)))];
     worker_load_event: WorkerLoadEvent => worker_v1::LoadResponse,
         prop_oneof![
             samples::progress().prop_map(WorkerLoadEvent::Progress),
-            any::<(String, u32, String, Vec<String>)>().prop_map(|(device, context_length, variant, warnings)| {
-                WorkerLoadEvent::Loaded(Loaded { device, context_length, variant, warnings })
-            }),
+            samples::loaded().prop_map(WorkerLoadEvent::Loaded),
         ];
     tokenize: TokenizeRequest => v1::TokenizeRequest,
         (samples::name(), prop_oneof![

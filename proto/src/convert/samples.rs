@@ -1,25 +1,29 @@
 //! Every domain value, for property tests.
 
-use std::time::{Duration, SystemTime};
+mod machine;
+
+use std::time::Duration;
 
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
-use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::generate::{
     Done, FinishReason, GenerateEvent, GenerateRequest, Input, Sampling, TextDelta, Timings, TokenLogprob,
     ToolCallDelta, Usage,
 };
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::model::{
-    ImportProgress, ImportStage, Instance, LoadProgress, LoadStage, Model, ModelDetails, ModelKind,
-    PackageFile, PackageFormat, Source, WorkerLoad,
+    ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest, LoadStage,
+    Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source, WorkerLoad,
 };
 use airunner_core::status::DaemonStatus;
-use airunner_core::{KeepAlive, ModelName};
+use airunner_core::{KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
+
+pub(super) use machine::*;
 
 pub(super) fn name() -> impl Strategy<Value = ModelName> {
     "[a-z0-9]{2,9}(/[A-Z][a-z0-9._-]{0,8}z)?".prop_filter_map("reserved", |text| ModelName::new(&text).ok())
@@ -62,6 +66,70 @@ pub(super) fn progress() -> impl Strategy<Value = LoadProgress> {
     (select(&LoadStage::ALL), 0.0..=1.0_f32).prop_map(|(stage, fraction)| LoadProgress { stage, fraction })
 }
 
+fn priority() -> impl Strategy<Value = Priority> {
+    select(&Priority::ALL)
+}
+
+fn queued() -> impl Strategy<Value = Queued> {
+    (any::<u32>(), option::of(duration()), text()).prop_map(|(position, estimated_wait, reason)| Queued {
+        position,
+        estimated_wait,
+        reason,
+    })
+}
+
+pub(super) fn load_request() -> impl Strategy<Value = LoadRequest> {
+    let options = (any::<Option<bool>>(), option::of(1..=u32::MAX), level());
+    let turn = (priority(), option::of(duration()));
+    (name(), option::of(keep_alive()), options, turn).prop_map(
+        |(name, keep_alive, (pinned, context_length, level), (priority, max_wait))| LoadRequest {
+            name,
+            keep_alive,
+            pinned,
+            context_length,
+            level,
+            priority,
+            max_wait,
+        },
+    )
+}
+
+pub(super) fn load_event() -> impl Strategy<Value = LoadEvent> {
+    prop_oneof![
+        queued().prop_map(LoadEvent::Queued),
+        progress().prop_map(LoadEvent::Progress),
+        model().prop_map(|model| LoadEvent::Loaded(Box::new(model))),
+    ]
+}
+
+pub(super) fn loaded() -> impl Strategy<Value = Loaded> {
+    (any::<(String, u32, String, bool, Vec<String>)>(), level()).prop_map(
+        |((device, context_length, variant, prepacked, warnings), level)| Loaded {
+            device,
+            context_length,
+            variant,
+            level,
+            prepacked,
+            warnings,
+        },
+    )
+}
+
+pub(super) fn import_request() -> impl Strategy<Value = ImportRequest> {
+    (name(), "[a-zé ]{0,12}", any::<bool>()).prop_map(|(name, path, link)| {
+        // A path that is absolute on this system.
+        let directory = std::env::temp_dir().join(path);
+        ImportRequest {
+            directory: directory
+                .to_str()
+                .expect("it has only such characters")
+                .to_owned(),
+            name,
+            link,
+        }
+    })
+}
+
 pub(super) fn import_progress() -> impl Strategy<Value = ImportProgress> {
     let stage = select(vec![
         ImportStage::Checking,
@@ -76,23 +144,22 @@ pub(super) fn import_progress() -> impl Strategy<Value = ImportProgress> {
 }
 
 fn instance() -> impl Strategy<Value = Instance> {
-    let expires = duration().prop_map(|time| SystemTime::UNIX_EPOCH + time);
     (
         any::<[u32; 4]>(),
-        text(),
-        any::<u64>(),
+        [text(), text(), text()],
+        any::<([u64; 2], [bool; 2])>(),
         option::of(progress()),
-        option::of(expires),
-        text(),
+        option::of(moment()),
+        level(),
     )
         .prop_map(
             |(
                 [pid, context_length, active, waiting],
-                device,
-                memory_bytes,
+                [device, variant, loaded_for],
+                ([memory_bytes, estimated_bytes], [pinned, prepacked]),
                 progress,
                 expires_at,
-                variant,
+                level,
             )| {
                 Instance {
                     pid,
@@ -104,24 +171,41 @@ fn instance() -> impl Strategy<Value = Instance> {
                     progress,
                     expires_at,
                     variant,
+                    estimated_bytes,
+                    pinned,
+                    loaded_for,
+                    level,
+                    prepacked,
                 }
             },
         )
 }
 
+fn unload_reason() -> impl Strategy<Value = UnloadReason> {
+    prop_oneof![
+        select(&UnloadReason::PLAIN),
+        name().prop_map(UnloadReason::EvictedFor),
+    ]
+}
+
 pub(super) fn model() -> impl Strategy<Value = Model> {
-    let source = prop_oneof![Just(Source::Builtin), text().prop_map(Source::Import)];
-    let reason = option::of(select(&UnloadReason::ALL));
+    let source = prop_oneof![
+        Just(Source::Builtin),
+        text().prop_map(Source::Import),
+        text().prop_map(Source::Linked),
+        text().prop_map(Source::Hub),
+    ];
     (
         name(),
         select(&StateName::ALL),
         any::<u64>(),
         source,
         option::of(instance()),
-        reason,
+        option::of(unload_reason()),
+        any::<u32>(),
     )
         .prop_map(
-            |(name, state, size_bytes, source, instance, last_unload_reason)| Model {
+            |(name, state, size_bytes, source, instance, last_unload_reason, waiting_requests)| Model {
                 name,
                 kind: ModelKind::Llm,
                 state,
@@ -129,6 +213,7 @@ pub(super) fn model() -> impl Strategy<Value = Model> {
                 source,
                 instance,
                 last_unload_reason,
+                waiting_requests,
             },
         )
 }
@@ -193,32 +278,32 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
 }
 
 pub(super) fn watch_message() -> impl Strategy<Value = WatchMessage> {
-    let causes = [
-        Cause::Request,
-        Cause::Progress,
-        Cause::Loaded,
-        Cause::RequestEnded,
-        Cause::Installed,
-    ];
-    let causes: Vec<_> = causes
-        .into_iter()
-        .chain(UnloadReason::ALL.into_iter().map(Cause::Unload))
-        .collect();
-    let changed = (model(), select(&StateName::ALL), select(causes), text()).prop_map(
-        |(model, from, cause, message)| Event::ModelChanged {
-            model: Box::new(model),
-            from,
-            cause,
-            message,
-        },
-    );
+    let cause = prop_oneof![select(&Cause::PLAIN), unload_reason().prop_map(Cause::Unload),];
+    let changed =
+        (model(), select(&StateName::ALL), cause, text()).prop_map(|(model, from, cause, message)| {
+            Event::ModelChanged {
+                model: Box::new(model),
+                from,
+                cause,
+                message,
+            }
+        });
     let event = prop_oneof![
         changed,
         name().prop_map(Event::ModelRemoved),
+        vec(breakdown(), 0..3).prop_map(Event::MemoryChanged),
+        download().prop_map(|download| Event::DownloadChanged(Box::new(download))),
         duration().prop_map(|grace| Event::ShuttingDown { grace }),
     ];
+    let snapshot = (vec(model(), 0..3), vec(breakdown(), 0..3), vec(download(), 0..3)).prop_map(
+        |(models, memory, downloads)| Snapshot {
+            models,
+            memory,
+            downloads,
+        },
+    );
     let payload = prop_oneof![
-        vec(model(), 0..3).prop_map(WatchPayload::Snapshot),
+        snapshot.prop_map(WatchPayload::Snapshot),
         event.prop_map(WatchPayload::Event),
     ];
     (any::<u64>(), payload).prop_map(|(sequence, payload)| WatchMessage { sequence, payload })
@@ -313,15 +398,20 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
         vec(".{1,8}", 0..4),
         option::of(0..=20_u32),
     );
-    (name(), input, sampling(), limits, option::of(keep_alive())).prop_map(
-        |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive)| GenerateRequest {
-            model,
-            input,
-            sampling,
-            max_tokens,
-            stop,
-            top_logprobs,
-            keep_alive,
+    let turn = (priority(), option::of(duration()));
+    (name(), input, sampling(), limits, option::of(keep_alive()), turn).prop_map(
+        |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive, (priority, max_wait))| {
+            GenerateRequest {
+                model,
+                input,
+                sampling,
+                max_tokens,
+                stop,
+                top_logprobs,
+                keep_alive,
+                priority,
+                max_wait,
+            }
         },
     )
 }
@@ -375,7 +465,7 @@ pub(super) fn generate_event() -> impl Strategy<Value = GenerateEvent> {
         }
     });
     prop_oneof![
-        any::<u32>().prop_map(|position| GenerateEvent::Queued { position }),
+        queued().prop_map(GenerateEvent::Queued),
         progress().prop_map(GenerateEvent::Loading),
         any::<[u32; 3]>().prop_map(|[processed_tokens, total_tokens, cached_tokens]| {
             GenerateEvent::Prompt {
@@ -398,8 +488,16 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
         1..=u32::MAX,
         1..=u32::MAX,
     );
-    (".{1,12}", text(), any::<bool>(), numbers, any::<u32>()).prop_map(
-        |(directory, library, allow_spinning, (threads, context, parallel, chunk), queue_length)| {
+    let files = (some_text(), some_text());
+    (".{1,12}", text(), any::<bool>(), numbers, any::<u32>(), files).prop_map(
+        |(
+            directory,
+            library,
+            allow_spinning,
+            (threads, context, parallel, chunk),
+            queue_length,
+            (variant, prepacked_directory),
+        )| {
             WorkerLoad {
                 directory,
                 onnxruntime_library: library,
@@ -409,6 +507,8 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
                 parallel_requests: parallel,
                 queue_length,
                 prompt_chunk: chunk,
+                variant,
+                prepacked_directory,
             }
         },
     )

@@ -7,6 +7,11 @@ pub(super) fn required<T>(value: Option<T>, field: &str) -> Result<T, Fault> {
     value.ok_or_else(|| Fault::invalid(format!("{field} is missing: set it")))
 }
 
+/// A word of a request that must be one of `allowed`.
+pub(super) fn refused<T>(value: Option<T>, field: &str, text: &str, allowed: &str) -> Result<T, Fault> {
+    value.ok_or_else(|| Fault::invalid(format!("{field} is {:?}: use one of {allowed}", shortened(text))))
+}
+
 /// Refuses a list of a request that is too long.
 pub(super) fn at_most(count: usize, limit: usize, field: &str) -> Result<(), Fault> {
     if count > limit {

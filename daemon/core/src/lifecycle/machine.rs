@@ -6,7 +6,7 @@ use super::refusals::{circuit_open, refuse_all, shutting_down, unloaded_meanwhil
 use super::state::{AttemptId, Cause, RequestId, State, StateName, UnloadReason, Waiter};
 use super::step::{Effect, Event, IllegalTransition, Limits, Purpose, Stop};
 use crate::breaker::CrashBreaker;
-use crate::error::{ErrorKind, Fault};
+use crate::error::Fault;
 use crate::keep_alive::KeepAlive;
 use crate::model::LoadProgress;
 use crate::time::Moment;
@@ -53,6 +53,20 @@ impl Machine {
         }
     }
 
+    /// Why no load is started now, if none is.
+    #[must_use]
+    pub fn refusal(&self, now: Moment) -> Option<Fault> {
+        if self.closed {
+            return Some(shutting_down());
+        }
+        match self.state {
+            State::Unloaded { .. } => self.breaker.blocked_for(now).map(circuit_open),
+            State::Loading { .. } | State::Loaded { .. } | State::Busy { .. } | State::Unloading { .. } => {
+                None
+            }
+        }
+    }
+
     /// The one place where the state changes.
     pub fn step(&mut self, event: Event, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
         match event {
@@ -68,11 +82,13 @@ impl Machine {
                 attempt,
                 fault,
                 crashed,
-            } => self.load_failed(attempt, fault, crashed, now),
+                retry,
+            } => self.load_failed(attempt, fault, crashed, retry, now),
             Event::WorkerExited { attempt, fault } => Ok(self.worker_exited(attempt, fault, now)),
-            Event::Stopped { attempt } => self.stopped(attempt, now),
+            Event::Stopped { attempt } => self.stopped(attempt),
             Event::Tick => Ok(self.tick(now)),
             Event::Unload { force } => Ok(self.unload(force)),
+            Event::Evict { reason } => Ok(self.evict(reason)),
             Event::Shutdown => Ok(self.shutdown()),
         }
     }
@@ -87,36 +103,16 @@ impl Machine {
             return Err(self.illegal("a second Acquire of the same request"));
         }
         let request = waiter.request;
-        if self.closed {
-            return Ok(vec![Effect::Refuse {
-                request,
-                fault: shutting_down(),
-            }]);
-        }
-        if self.state.waiting().len() >= self.limits.waiting {
-            let fault = Fault::new(
-                ErrorKind::QueueFull,
-                format!(
-                    "{} requests wait for this model already: try again later",
-                    self.limits.waiting
-                ),
-            )
-            .retry_after(std::time::Duration::from_secs(5));
+        if let Some(fault) = self.refusal(now) {
             return Ok(vec![Effect::Refuse { request, fault }]);
         }
         let from = self.state.name();
         match &mut self.state {
             State::Unloaded { .. } => {
-                if let Some(wait) = self.breaker.blocked_for(now) {
-                    return Ok(vec![Effect::Refuse {
-                        request,
-                        fault: circuit_open(wait),
-                    }]);
-                }
                 self.keep_alive = keep_alive;
-                Ok(self.start(vec![waiter]))
+                Ok(self.start(waiter))
             }
-            State::Loading { waiting, .. } | State::Unloading { waiting, .. } => {
+            State::Loading { waiting, .. } => {
                 waiting.push(waiter);
                 self.keep_alive = keep_alive.or(self.keep_alive);
                 Ok(vec![self.announce(from, Cause::Request, "")])
@@ -141,20 +137,11 @@ impl Machine {
                     }
                 }
             }
-            State::Busy {
-                waiting,
-                leaving: Some(_),
-                ..
-            } => {
-                waiting.push(waiter);
-                self.keep_alive = keep_alive.or(self.keep_alive);
-                Ok(vec![self.announce(from, Cause::Request, "")])
-            }
+            State::Busy { leaving: Some(_), .. } | State::Unloading { .. } => Err(self.illegal("Acquire")),
             State::Busy {
                 attempt,
                 active,
                 leaving: None,
-                ..
             } => {
                 let attempt = *attempt;
                 if waiter.purpose == Purpose::Use {
@@ -175,16 +162,12 @@ impl Machine {
         }
         let from = self.state.name();
         match &mut self.state {
-            State::Unloaded { .. } | State::Loaded { .. } => Vec::new(),
-            State::Unloading { waiting, .. } => {
-                waiting.retain(|waiter| waiter.request != request);
-                vec![self.announce(from, Cause::RequestEnded, "")]
-            }
+            State::Unloaded { .. } | State::Loaded { .. } | State::Unloading { .. } => Vec::new(),
             State::Loading { attempt, waiting, .. } => {
                 let attempt = *attempt;
                 waiting.retain(|waiter| waiter.request != request);
                 if waiting.is_empty() {
-                    return self.leave(attempt, UnloadReason::LoadCancelled, Stop::Kill, Vec::new());
+                    return self.leave(attempt, UnloadReason::LoadCancelled, Stop::Kill);
                 }
                 vec![self.announce(from, Cause::RequestEnded, "")]
             }
@@ -192,17 +175,14 @@ impl Machine {
                 attempt,
                 active,
                 leaving,
-                waiting,
             } => {
                 let attempt = *attempt;
                 active.remove(&request);
-                waiting.retain(|waiter| waiter.request != request);
                 if !active.is_empty() {
                     return vec![self.announce(from, Cause::RequestEnded, "")];
                 }
-                let (leaving, waiting) = (*leaving, std::mem::take(waiting));
-                if let Some(reason) = leaving {
-                    return self.leave(attempt, reason, Stop::Graceful, waiting);
+                if let Some(reason) = leaving.take() {
+                    return self.leave(attempt, reason, Stop::Graceful);
                 }
                 self.state = State::Loaded {
                     attempt,
@@ -272,6 +252,7 @@ impl Machine {
         attempt: AttemptId,
         fault: Fault,
         crashed: bool,
+        retry: bool,
         now: Moment,
     ) -> Result<Vec<Effect>, IllegalTransition> {
         if self.is_stale(attempt) {
@@ -285,9 +266,17 @@ impl Machine {
                 } else {
                     UnloadReason::LoadFailed
                 };
-                Ok(self.fell(StateName::Loading, reason, &fault, waiting, now))
+                let mut effects = self.fell(StateName::Loading, reason, &fault, now);
+                if retry {
+                    effects.extend(waiting.iter().map(|waiter| Effect::Requeue {
+                        request: waiter.request,
+                    }));
+                } else {
+                    effects.extend(refuse_all(&waiting, &fault));
+                }
+                Ok(effects)
             }
-            State::Unloading { .. } => self.stopped(attempt, now),
+            State::Unloading { .. } => self.stopped(attempt),
             State::Unloaded { .. } | State::Loaded { .. } | State::Busy { .. } => {
                 Err(self.illegal("LoadFailed"))
             }
@@ -303,30 +292,31 @@ impl Machine {
             State::Unloaded { .. } => Vec::new(),
             State::Loading { waiting, .. } => {
                 let waiting = std::mem::take(waiting);
-                self.fell(from, UnloadReason::WorkerCrashed, &fault, waiting, now)
+                let mut effects = self.fell(from, UnloadReason::WorkerCrashed, &fault, now);
+                effects.extend(refuse_all(&waiting, &fault));
+                effects
             }
-            State::Loaded { .. } => self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now),
-            State::Busy { active, waiting, .. } => {
-                let (active, waiting) = (std::mem::take(active), std::mem::take(waiting));
-                let mut effects = self.fell(from, UnloadReason::WorkerCrashed, &fault, Vec::new(), now);
+            State::Loaded { .. } => self.fell(from, UnloadReason::WorkerCrashed, &fault, now),
+            State::Busy { active, .. } => {
+                let active = std::mem::take(active);
+                let mut effects = self.fell(from, UnloadReason::WorkerCrashed, &fault, now);
                 effects.extend(active.into_iter().map(|request| Effect::Cancel {
                     request,
                     fault: fault.clone(),
                 }));
-                effects.extend(self.restart(waiting, now));
                 effects
             }
             // It was told to go; that it went is what matters.
-            State::Unloading { .. } => self.gone(now),
+            State::Unloading { .. } => self.gone(),
         }
     }
 
-    fn stopped(&mut self, attempt: AttemptId, now: Moment) -> Result<Vec<Effect>, IllegalTransition> {
+    fn stopped(&mut self, attempt: AttemptId) -> Result<Vec<Effect>, IllegalTransition> {
         if self.is_stale(attempt) {
             return Ok(Vec::new());
         }
         match &self.state {
-            State::Unloading { .. } => Ok(self.gone(now)),
+            State::Unloading { .. } => Ok(self.gone()),
             State::Unloaded { .. } | State::Loading { .. } | State::Loaded { .. } | State::Busy { .. } => {
                 Err(self.illegal("Stopped"))
             }
@@ -338,9 +328,7 @@ impl Machine {
             return Vec::new();
         };
         match self.expires() {
-            Some(at) if at <= now => {
-                self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful, Vec::new())
-            }
+            Some(at) if at <= now => self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful),
             later => vec![Effect::WakeAt(later)],
         }
     }
@@ -350,13 +338,13 @@ impl Machine {
             State::Unloaded { .. } | State::Unloading { .. } => Vec::new(),
             State::Loading { attempt, waiting, .. } => {
                 let (attempt, waiting) = (*attempt, std::mem::take(waiting));
-                let mut effects = self.leave(attempt, UnloadReason::Requested, Stop::Kill, Vec::new());
+                let mut effects = self.leave(attempt, UnloadReason::Requested, Stop::Kill);
                 effects.extend(refuse_all(&waiting, &unloaded_meanwhile()));
                 effects
             }
             State::Loaded { attempt, .. } => {
                 let attempt = *attempt;
-                self.leave(attempt, UnloadReason::Requested, Stop::Graceful, Vec::new())
+                self.leave(attempt, UnloadReason::Requested, Stop::Graceful)
             }
             State::Busy { leaving, .. } if !force => {
                 if leaving.is_none() {
@@ -367,17 +355,16 @@ impl Machine {
             State::Busy {
                 attempt,
                 active,
-                waiting,
                 leaving,
             } => {
-                let (attempt, active, waiting) = (*attempt, std::mem::take(active), std::mem::take(waiting));
-                let reason = leaving.unwrap_or(UnloadReason::Requested);
+                let (attempt, active) = (*attempt, std::mem::take(active));
+                let reason = leaving.take().unwrap_or(UnloadReason::Requested);
                 let fault = if reason == UnloadReason::Shutdown {
                     shutting_down()
                 } else {
                     unloaded_meanwhile()
                 };
-                let mut effects = self.leave(attempt, reason, Stop::Kill, waiting);
+                let mut effects = self.leave(attempt, reason, Stop::Kill);
                 let cancels = active.into_iter().map(|request| Effect::Cancel {
                     request,
                     fault: fault.clone(),
@@ -388,6 +375,13 @@ impl Machine {
         }
     }
 
+    fn evict(&mut self, reason: UnloadReason) -> Vec<Effect> {
+        let State::Loaded { attempt, .. } = self.state else {
+            return Vec::new();
+        };
+        self.leave(attempt, reason, Stop::Graceful)
+    }
+
     fn shutdown(&mut self) -> Vec<Effect> {
         self.closed = true;
         let fault = shutting_down();
@@ -395,30 +389,30 @@ impl Machine {
             State::Unloaded { .. } => Vec::new(),
             State::Loading { attempt, waiting, .. } => {
                 let (attempt, waiting) = (*attempt, std::mem::take(waiting));
-                let mut effects = self.leave(attempt, UnloadReason::Shutdown, Stop::Kill, Vec::new());
+                let mut effects = self.leave(attempt, UnloadReason::Shutdown, Stop::Kill);
                 effects.extend(refuse_all(&waiting, &fault));
                 effects
             }
             State::Loaded { attempt, .. } => {
                 let attempt = *attempt;
-                self.leave(attempt, UnloadReason::Shutdown, Stop::Graceful, Vec::new())
+                self.leave(attempt, UnloadReason::Shutdown, Stop::Graceful)
             }
-            State::Busy { leaving, waiting, .. } => {
+            State::Busy { leaving, .. } => {
                 *leaving = Some(UnloadReason::Shutdown);
-                refuse_all(&std::mem::take(waiting), &fault).collect()
+                Vec::new()
             }
-            State::Unloading { waiting, .. } => refuse_all(&std::mem::take(waiting), &fault).collect(),
+            State::Unloading { .. } => Vec::new(),
         }
     }
 
     /// From UNLOADED to LOADING.
-    fn start(&mut self, waiting: Vec<Waiter>) -> Vec<Effect> {
+    fn start(&mut self, waiter: Waiter) -> Vec<Effect> {
         self.attempts += 1;
         let attempt = AttemptId(self.attempts);
         self.state = State::Loading {
             attempt,
             progress: LoadProgress::default(),
-            waiting,
+            waiting: vec![waiter],
         };
         vec![
             self.announce(StateName::Unloaded, Cause::Request, ""),
@@ -426,33 +420,12 @@ impl Machine {
         ]
     }
 
-    /// From UNLOADED to LOADING if somebody waits and it makes sense.
-    fn restart(&mut self, waiting: Vec<Waiter>, now: Moment) -> Vec<Effect> {
-        if waiting.is_empty() {
-            return Vec::new();
-        }
-        if self.closed {
-            return refuse_all(&waiting, &shutting_down()).collect();
-        }
-        if let Some(wait) = self.breaker.blocked_for(now) {
-            return refuse_all(&waiting, &circuit_open(wait)).collect();
-        }
-        self.start(waiting)
-    }
-
     /// To UNLOADING.
-    fn leave(
-        &mut self,
-        attempt: AttemptId,
-        reason: UnloadReason,
-        stop: Stop,
-        waiting: Vec<Waiter>,
-    ) -> Vec<Effect> {
+    fn leave(&mut self, attempt: AttemptId, reason: UnloadReason, stop: Stop) -> Vec<Effect> {
         let from = self.state.name();
         self.state = State::Unloading {
             attempt,
-            reason,
-            waiting,
+            reason: reason.clone(),
         };
         vec![
             Effect::WakeAt(None),
@@ -473,37 +446,30 @@ impl Machine {
         let expires = self.expires();
         if expires.is_some_and(|at| at <= now) {
             let mut effects = vec![announce];
-            effects.extend(self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful, Vec::new()));
+            effects.extend(self.leave(attempt, UnloadReason::IdleTimeout, Stop::Graceful));
             return effects;
         }
         vec![announce, Effect::WakeAt(expires)]
     }
 
-    /// From UNLOADING to UNLOADED, and on to LOADING if somebody waits.
-    fn gone(&mut self, now: Moment) -> Vec<Effect> {
-        let State::Unloading { reason, waiting, .. } = &mut self.state else {
+    /// From UNLOADING to UNLOADED.
+    fn gone(&mut self) -> Vec<Effect> {
+        let State::Unloading { reason, .. } = &self.state else {
             return Vec::new();
         };
-        let (reason, waiting) = (*reason, std::mem::take(waiting));
-        self.state = State::Unloaded { last: Some(reason) };
-        if waiting.is_empty() {
-            self.keep_alive = None;
-        }
-        let mut effects = vec![self.announce(StateName::Unloading, Cause::Unload(reason), "")];
-        effects.extend(self.restart(waiting, now));
-        effects
+        let reason = reason.clone();
+        self.state = State::Unloaded {
+            last: Some(reason.clone()),
+        };
+        self.keep_alive = None;
+        vec![self.announce(StateName::Unloading, Cause::Unload(reason), "")]
     }
 
-    /// The worker is gone without having been asked: to UNLOADED, refusing who waits.
-    fn fell(
-        &mut self,
-        from: StateName,
-        reason: UnloadReason,
-        fault: &Fault,
-        waiting: Vec<Waiter>,
-        now: Moment,
-    ) -> Vec<Effect> {
-        self.state = State::Unloaded { last: Some(reason) };
+    /// The worker is gone without having been asked: to UNLOADED.
+    fn fell(&mut self, from: StateName, reason: UnloadReason, fault: &Fault, now: Moment) -> Vec<Effect> {
+        self.state = State::Unloaded {
+            last: Some(reason.clone()),
+        };
         self.keep_alive = None;
         let opened = reason == UnloadReason::WorkerCrashed && self.breaker.crashed(now);
         let message = if opened {
@@ -515,12 +481,10 @@ impl Machine {
         } else {
             fault.message.clone()
         };
-        let mut effects = vec![
+        vec![
             Effect::WakeAt(None),
             self.announce(from, Cause::Unload(reason), &message),
-        ];
-        effects.extend(refuse_all(&waiting, fault));
-        effects
+        ]
     }
 
     fn announce(&self, from: StateName, cause: Cause, message: &str) -> Effect {
@@ -565,6 +529,5 @@ fn busy(attempt: AttemptId, active: BTreeSet<RequestId>) -> State {
         attempt,
         active,
         leaving: None,
-        waiting: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{AttemptId, Effect, Event, Limits, Machine, Purpose, RequestId, State};
+use super::{AttemptId, Effect, Event, Limits, Machine, Purpose, RequestId, State, UnloadReason};
 use crate::error::{ErrorKind, Fault};
 use crate::keep_alive::KeepAlive;
 use crate::time::Moment;
@@ -18,6 +18,7 @@ enum Act {
     Finish { attempt_back: u64, how: u8 },
     Tick,
     Unload(bool),
+    Evict,
     Shutdown,
     Wait(u64),
 }
@@ -30,6 +31,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0..2_u64, 0..4_u8).prop_map(|(attempt_back, how)| Act::Finish { attempt_back, how }),
         2 => Just(Act::Tick),
         1 => any::<bool>().prop_map(Act::Unload),
+        1 => Just(Act::Evict),
         1 => (0..50_u8).prop_map(|n| if n == 0 { Act::Shutdown } else { Act::Tick }),
         3 => (0..30_u64).prop_map(Act::Wait),
     ]
@@ -74,6 +76,9 @@ impl World {
                         "refused twice or after a grant"
                     );
                 }
+                Effect::Requeue { request } => {
+                    prop_assert!(self.open.remove(&request).is_some(), "sent back who did not wait");
+                }
                 Effect::Cancel { request, .. } => {
                     prop_assert!(self.granted.remove(&request), "cancelled what was not active");
                 }
@@ -101,7 +106,7 @@ impl World {
 proptest! {
     #[test]
     fn one_worker_at_a_time_and_one_answer_to_every_caller(acts in proptest::collection::vec(act(), 1..120)) {
-        let limits = Limits { keep_alive: KeepAlive::After(Duration::from_secs(20)), waiting: 4 };
+        let limits = Limits { keep_alive: KeepAlive::After(Duration::from_secs(20)) };
         let mut machine = Machine::new(limits);
         let mut world = World::default();
         let mut now = Moment::default();
@@ -109,6 +114,7 @@ proptest! {
         for act in acts {
             let event = match act {
                 Act::Acquire { load, keep_alive } => {
+                    if !machine.state().admits() { continue }
                     requests += 1;
                     let purpose = if load { Purpose::Load } else { Purpose::Use };
                     world.open.insert(RequestId(requests), purpose);
@@ -131,7 +137,7 @@ proptest! {
                         0 if current && !loading => continue,
                         0 => (Event::LoadSucceeded { attempt }, false),
                         1 if current && !(loading || world.stopping) => continue,
-                        1 => (Event::LoadFailed { attempt, fault, crashed: false }, true),
+                        1 => (Event::LoadFailed { attempt, fault, crashed: false, retry: attempt_back == 0 }, true),
                         2 => (Event::WorkerExited { attempt, fault }, true),
                         _ if current && !world.stopping => continue,
                         _ => (Event::Stopped { attempt }, true),
@@ -144,10 +150,14 @@ proptest! {
                 }
                 Act::Tick => Event::Tick,
                 Act::Unload(force) => Event::Unload { force },
+                Act::Evict => Event::Evict { reason: UnloadReason::MemoryPressure },
                 Act::Shutdown => Event::Shutdown,
                 Act::Wait(seconds) => { now = now.plus(Duration::from_secs(seconds)); Event::Tick }
             };
+            let evicted_in_use = event == Event::Evict { reason: UnloadReason::MemoryPressure }
+                && machine.state().active() > 0;
             let effects = machine.step(event, now).expect("only possible events were sent");
+            prop_assert!(!evicted_in_use || effects.is_empty(), "a model in use was evicted");
             world.apply(effects)?;
             world.agrees_with(&machine)?;
         }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::step::Purpose;
 use crate::model::LoadProgress;
+use crate::name::ModelName;
 use crate::time::Moment;
 
 /// One life of one worker. Never used twice within a daemon's life.
@@ -21,7 +22,7 @@ impl fmt::Display for AttemptId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// A caller whose turn has not come.
+/// A caller who waits for the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiter {
     pub request: RequestId,
@@ -42,18 +43,16 @@ pub enum State {
     /// Ready, nobody uses it.
     Loaded { attempt: AttemptId, idle_since: Moment },
     /// In use; `active` is never empty. With `leaving` set it is unloaded once the active
-    /// requests have ended, and who comes now waits for the load after that.
+    /// requests have ended, and nobody else is let in.
     Busy {
         attempt: AttemptId,
         active: BTreeSet<RequestId>,
         leaving: Option<UnloadReason>,
-        waiting: Vec<Waiter>,
     },
-    /// The worker is ending; who waits gets a load after that.
+    /// The worker is ending.
     Unloading {
         attempt: AttemptId,
         reason: UnloadReason,
-        waiting: Vec<Waiter>,
     },
 }
 
@@ -90,14 +89,22 @@ impl State {
         }
     }
 
-    /// Callers whose turn has not come.
+    /// Callers who wait for the load.
     #[must_use]
     pub fn waiting(&self) -> &[Waiter] {
         match self {
-            Self::Loading { waiting, .. } | Self::Busy { waiting, .. } | Self::Unloading { waiting, .. } => {
-                waiting
-            }
-            Self::Unloaded { .. } | Self::Loaded { .. } => &[],
+            Self::Loading { waiting, .. } => waiting,
+            Self::Unloaded { .. } | Self::Loaded { .. } | Self::Busy { .. } | Self::Unloading { .. } => &[],
+        }
+    }
+
+    /// True if a caller can be let in: to use it, to wait for its load, or to start one.
+    #[must_use]
+    pub const fn admits(&self) -> bool {
+        match self {
+            Self::Unloaded { .. } | Self::Loading { .. } | Self::Loaded { .. } => true,
+            Self::Busy { leaving, .. } => leaving.is_none(),
+            Self::Unloading { .. } => false,
         }
     }
 }
@@ -145,7 +152,7 @@ impl fmt::Display for StateName {
 }
 
 /// Why a model left memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum UnloadReason {
     /// Nobody asked for it for the keep-alive time.
     IdleTimeout,
@@ -159,20 +166,39 @@ pub enum UnloadReason {
     LoadCancelled,
     /// The daemon ends.
     Shutdown,
+    /// Another model needed the memory.
+    EvictedFor(ModelName),
+    /// A client's reservation needed the memory.
+    EvictedForReservation,
+    /// The system ran short of memory.
+    MemoryPressure,
+    /// Somebody wanted the memory of all idle models back.
+    Freed,
+    /// It is loaded anew with other options.
+    Reloaded,
 }
 
+/// What comes before the name of the model that took the memory.
+const EVICTED_FOR: &str = "evicted_for:";
+
 impl UnloadReason {
-    pub const ALL: [Self; 6] = [
+    /// Those without data.
+    pub const PLAIN: [Self; 10] = [
         Self::IdleTimeout,
         Self::Requested,
         Self::WorkerCrashed,
         Self::LoadFailed,
         Self::LoadCancelled,
         Self::Shutdown,
+        Self::EvictedForReservation,
+        Self::MemoryPressure,
+        Self::Freed,
+        Self::Reloaded,
     ];
 
+    /// The reason without its data, for counting.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::IdleTimeout => "idle_timeout",
             Self::Requested => "requested",
@@ -180,17 +206,43 @@ impl UnloadReason {
             Self::LoadFailed => "load_failed",
             Self::LoadCancelled => "load_cancelled",
             Self::Shutdown => "shutdown",
+            Self::EvictedFor(_) => "evicted_for",
+            Self::EvictedForReservation => "evicted_for_reservation",
+            Self::MemoryPressure => "memory_pressure",
+            Self::Freed => "freed",
+            Self::Reloaded => "reloaded",
         }
     }
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+        if let Some(model) = text.strip_prefix(EVICTED_FOR) {
+            return ModelName::new(model).ok().map(Self::EvictedFor);
+        }
+        Self::PLAIN.into_iter().find(|reason| reason.name() == text)
+    }
+}
+
+impl fmt::Display for UnloadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EvictedFor(model) => write!(f, "{EVICTED_FOR}{model}"),
+            Self::IdleTimeout
+            | Self::Requested
+            | Self::WorkerCrashed
+            | Self::LoadFailed
+            | Self::LoadCancelled
+            | Self::Shutdown
+            | Self::EvictedForReservation
+            | Self::MemoryPressure
+            | Self::Freed
+            | Self::Reloaded => f.write_str(self.name()),
+        }
     }
 }
 
 /// What made a model change, as clients see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// A request or an explicit load came.
     Request,
@@ -204,38 +256,76 @@ pub enum Cause {
     Unload(UnloadReason),
     /// The package was installed.
     Installed,
+    /// A request came that has to wait for memory, or one that waited is gone.
+    Waiting,
+    /// It was pinned or let go.
+    Pinned,
 }
 
 impl Cause {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    /// Those without data.
+    pub const PLAIN: [Self; 7] = [
+        Self::Request,
+        Self::Progress,
+        Self::Loaded,
+        Self::RequestEnded,
+        Self::Installed,
+        Self::Waiting,
+        Self::Pinned,
+    ];
+
+    const fn name(&self) -> &'static str {
         match self {
             Self::Request => "request",
             Self::Progress => "progress",
             Self::Loaded => "loaded",
             Self::RequestEnded => "request_ended",
-            Self::Unload(reason) => reason.as_str(),
+            Self::Unload(reason) => reason.name(),
             Self::Installed => "installed",
+            Self::Waiting => "waiting",
+            Self::Pinned => "pinned",
         }
     }
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Request,
-            Self::Progress,
-            Self::Loaded,
-            Self::RequestEnded,
-            Self::Installed,
-        ]
-        .into_iter()
-        .chain(UnloadReason::ALL.into_iter().map(Self::Unload))
-        .find(|cause| cause.as_str() == text)
+        Self::PLAIN
+            .into_iter()
+            .find(|cause| cause.name() == text)
+            .or_else(|| UnloadReason::parse(text).map(Self::Unload))
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Unload(reason) => reason.fmt(f),
+            Self::Request
+            | Self::Progress
+            | Self::Loaded
+            | Self::RequestEnded
+            | Self::Installed
+            | Self::Waiting
+            | Self::Pinned => f.write_str(self.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_reads_back_from_its_text() {
+        let evicted = UnloadReason::EvictedFor(ModelName::new("owner/model").unwrap());
+        assert_eq!(evicted.to_string(), "evicted_for:owner/model");
+        let reasons = UnloadReason::PLAIN
+            .into_iter()
+            .chain([evicted])
+            .map(Cause::Unload);
+        for cause in Cause::PLAIN.into_iter().chain(reasons) {
+            assert_eq!(Cause::parse(&cause.to_string()), Some(cause));
+        }
+        assert_eq!(Cause::parse("evicted_for:../etc"), None);
     }
 }

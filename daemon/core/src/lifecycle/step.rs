@@ -1,6 +1,6 @@
 //! What goes into a step of the machine and what comes out of it.
 
-use super::state::{AttemptId, Cause, RequestId, StateName};
+use super::state::{AttemptId, Cause, RequestId, StateName, UnloadReason};
 use crate::error::Fault;
 use crate::keep_alive::KeepAlive;
 use crate::model::LoadProgress;
@@ -33,11 +33,13 @@ pub enum Event {
     },
     /// The worker is ready.
     LoadSucceeded { attempt: AttemptId },
-    /// The load failed and the worker is gone; `crashed` if it died by itself.
+    /// The load failed and the worker is gone; `crashed` if it died by itself. With `retry`,
+    /// who waited is sent back into the queue instead of being refused.
     LoadFailed {
         attempt: AttemptId,
         fault: Fault,
         crashed: bool,
+        retry: bool,
     },
     /// The worker died though nobody asked it to.
     WorkerExited { attempt: AttemptId, fault: Fault },
@@ -47,6 +49,8 @@ pub enum Event {
     Tick,
     /// Somebody wants the memory back; `force` does not wait for active requests.
     Unload { force: bool },
+    /// The memory is needed elsewhere: an idle model goes, one in use stays.
+    Evict { reason: UnloadReason },
     /// The daemon ends; nothing is loaded from now on.
     Shutdown,
 }
@@ -72,6 +76,10 @@ pub enum Effect {
     Grant {
         request: RequestId,
         attempt: AttemptId,
+    },
+    /// The caller has to queue again.
+    Requeue {
+        request: RequestId,
     },
     /// The caller will not get the model.
     Refuse {
@@ -108,6 +116,4 @@ pub struct IllegalTransition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub keep_alive: KeepAlive,
-    /// Callers that may wait at once.
-    pub waiting: usize,
 }

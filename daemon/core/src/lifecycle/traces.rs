@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{AttemptId, Effect, Event, IllegalTransition, Limits, Machine, Purpose, RequestId, Stop};
+use super::{
+    AttemptId, Effect, Event, IllegalTransition, Limits, Machine, Purpose, RequestId, Stop, UnloadReason,
+};
 use crate::error::{ErrorKind, Fault};
 use crate::keep_alive::KeepAlive;
+use crate::name::ModelName;
 use crate::time::Moment;
 
 struct Trace {
@@ -18,7 +21,6 @@ impl Trace {
     fn new() -> Self {
         let limits = Limits {
             keep_alive: KeepAlive::After(Duration::from_secs(300)),
-            waiting: 3,
         };
         Self {
             machine: Machine::new(limits),
@@ -47,6 +49,7 @@ impl Trace {
                     stop: Stop::Kill,
                 } => format!("kill worker {attempt}"),
                 Effect::Grant { request, attempt } => format!("grant {} on {attempt}", request.0),
+                Effect::Requeue { request } => format!("requeue {}", request.0),
                 Effect::Refuse { request, fault } => format!("refuse {}: {}", request.0, fault.kind),
                 Effect::Cancel { request, fault } => format!("cancel {}: {}", request.0, fault.kind),
                 Effect::WakeAt(None) => continue,
@@ -132,25 +135,17 @@ fn a_life() {
 }
 
 #[test]
-fn one_load_serves_all_who_wait_and_the_queue_is_bounded() {
-    Trace::new()
-        .wants(1)
-        .wants(2)
-        .wants(3)
-        .wants(4)
-        .ends(2)
-        .loaded(1)
-        .reads(&[
-            "UNLOADED -> LOADING (request)",
-            "start worker 1",
-            "LOADING -> LOADING (request)",
-            "LOADING -> LOADING (request)",
-            "refuse 4: queue_full",
-            "LOADING -> LOADING (request_ended)",
-            "LOADING -> BUSY (loaded)",
-            "grant 1 on 1",
-            "grant 3 on 1",
-        ]);
+fn one_load_serves_all_who_wait() {
+    Trace::new().wants(1).wants(2).wants(3).ends(2).loaded(1).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> LOADING (request)",
+        "LOADING -> LOADING (request)",
+        "LOADING -> LOADING (request_ended)",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "grant 3 on 1",
+    ]);
 }
 
 #[test]
@@ -203,28 +198,77 @@ fn a_load_nobody_waits_for_is_cancelled() {
 }
 
 #[test]
-fn who_comes_while_it_unloads_gets_the_next_load() {
-    Trace::new()
+fn nobody_is_let_in_while_it_leaves() {
+    let leaving = Trace::new()
         .wants(1)
         .loaded(1)
-        .then(Event::Unload { force: false })
-        .wants(2)
+        .then(Event::Unload { force: false });
+    assert!(!leaving.machine.state().admits());
+    let unloading = leaving.ends(1);
+    assert!(!unloading.machine.state().admits());
+    let unloaded = unloading.stopped(1);
+    assert!(unloaded.machine.state().admits());
+    unloaded.wants(2).loaded(2).reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "BUSY -> UNLOADING (requested)",
+        "stop worker 1",
+        "UNLOADING -> UNLOADED (requested)",
+        "UNLOADED -> LOADING (request)",
+        "start worker 2",
+        "LOADING -> BUSY (loaded)",
+        "grant 2 on 2",
+    ]);
+}
+
+#[test]
+fn what_is_in_use_is_not_evicted_and_what_is_idle_is() {
+    let reason = UnloadReason::EvictedFor(ModelName::new("other").unwrap());
+    Trace::new()
+        .wants(1)
+        .then(Event::Evict {
+            reason: reason.clone(),
+        })
+        .loaded(1)
+        .then(Event::Evict {
+            reason: reason.clone(),
+        })
         .ends(1)
+        .then(Event::Evict { reason })
         .stopped(1)
-        .loaded(2)
         .reads(&[
             "UNLOADED -> LOADING (request)",
             "start worker 1",
             "LOADING -> BUSY (loaded)",
             "grant 1 on 1",
-            "BUSY -> BUSY (request)",
-            "BUSY -> UNLOADING (requested)",
+            "BUSY -> LOADED (request_ended)",
+            "wake at 300 s",
+            "LOADED -> UNLOADING (evicted_for:other)",
             "stop worker 1",
-            "UNLOADING -> UNLOADED (requested)",
+            "UNLOADING -> UNLOADED (evicted_for:other)",
+        ]);
+}
+
+#[test]
+fn a_load_that_is_tried_again_sends_its_callers_back_into_the_queue() {
+    Trace::new()
+        .wants(1)
+        .wants(2)
+        .then(Event::LoadFailed {
+            attempt: AttemptId(1),
+            fault: Fault::new(ErrorKind::OutOfMemory, "too little"),
+            crashed: false,
+            retry: true,
+        })
+        .reads(&[
             "UNLOADED -> LOADING (request)",
-            "start worker 2",
-            "LOADING -> BUSY (loaded)",
-            "grant 2 on 2",
+            "start worker 1",
+            "LOADING -> LOADING (request)",
+            "LOADING -> UNLOADED (load_failed)",
+            "requeue 1",
+            "requeue 2",
         ]);
 }
 
@@ -343,6 +387,7 @@ fn what_cannot_happen_is_an_error_and_changes_nothing() {
             attempt: AttemptId(1),
             fault: crash(),
             crashed: false,
+            retry: false,
         },
         acquire(1, Purpose::Use, None),
     ] {

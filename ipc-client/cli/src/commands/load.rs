@@ -23,8 +23,8 @@ impl Load {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let (client, name) = connect_for(&self.name).await?;
         let request = LoadRequest {
-            name,
             keep_alive: self.keep_alive,
+            ..LoadRequest::new(name)
         };
         let model = load(&client, request, context).await?;
         if context.output.is_json() {
@@ -45,6 +45,7 @@ async fn load(client: &Client, request: LoadRequest, context: &Context) -> Resul
     let mut events = client.models().load(request).await?;
     while let Some(event) = events.next().await {
         match event? {
+            LoadEvent::Queued(queued) => progress.queued(&queued),
             LoadEvent::Progress(now) => progress.load(&now),
             LoadEvent::Loaded(model) => return Ok(*model),
         }

@@ -107,7 +107,7 @@ impl<'a> Screen<'a> {
     fn show(&mut self, event: GenerateEvent) -> Result<Option<Answer>, Failure> {
         self.meter.note(&event, self.started.elapsed());
         match &event {
-            GenerateEvent::Queued { .. } | GenerateEvent::Loading(_) | GenerateEvent::Prompt { .. } => {
+            GenerateEvent::Queued(_) | GenerateEvent::Loading(_) | GenerateEvent::Prompt { .. } => {
                 if let Some(progress) = &self.progress {
                     progress.answer(&event);
                 }

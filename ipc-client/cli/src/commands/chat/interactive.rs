@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use airunner_core::ModelName;
 use airunner_core::generate::{Done, FinishReason, Input};
 use airunner_core::model::{LoadEvent, LoadRequest};
+use airunner_core::{ModelName, Priority};
 use airunner_ipc_client::Client;
 
 use super::Options;
@@ -48,14 +48,16 @@ async fn load(client: &Client, model: &ModelName, context: &Context) -> Result<(
     let progress = Progress::new(&context.output, "waiting for the model");
     let mut interrupt = context.interrupt.clone();
     let request = LoadRequest {
-        name: model.clone(),
-        keep_alive: None,
+        priority: Priority::Interactive,
+        ..LoadRequest::new(model.clone())
     };
     let load = async {
         let mut events = client.models().load(request).await?;
         while let Some(event) = events.next().await {
-            if let LoadEvent::Progress(now) = event? {
-                progress.load(&now);
+            match event? {
+                LoadEvent::Queued(queued) => progress.queued(&queued),
+                LoadEvent::Progress(now) => progress.load(&now),
+                LoadEvent::Loaded(_) => {}
             }
         }
         Ok(())

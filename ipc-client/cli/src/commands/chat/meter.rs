@@ -29,7 +29,7 @@ impl Meter {
                 self.first.get_or_insert(after);
                 self.last = after;
             }
-            GenerateEvent::Queued { .. } | GenerateEvent::Loading(_) | GenerateEvent::Done(_) => {}
+            GenerateEvent::Queued(_) | GenerateEvent::Loading(_) | GenerateEvent::Done(_) => {}
         }
     }
 

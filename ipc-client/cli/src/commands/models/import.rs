@@ -50,6 +50,7 @@ fn request(directory: &Path, name: Option<&str>) -> Result<ImportRequest, Fault>
             .ok_or_else(unusable)?,
     };
     Ok(ImportRequest {
+        link: false,
         name: ModelName::new(name)?,
         directory: absolute.to_str().ok_or_else(unusable)?.to_owned(),
     })

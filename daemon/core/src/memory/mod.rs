@@ -1,0 +1,15 @@
+//! How much memory there is, who has it, and what a model would take.
+//!
+//! Values only; who gets it is decided in [`residency`](crate::residency).
+
+mod breakdown;
+mod budget;
+mod footprint;
+mod quantization;
+mod size;
+
+pub use breakdown::{Accounts, HEADROOM, MemoryBreakdown, MemoryReading};
+pub use budget::Budget;
+pub use footprint::{Estimate, Footprint, PackageEstimate, VariantEstimate};
+pub use quantization::{Quantization, ladder};
+pub use size::{display_bytes, parse_bytes};
