@@ -1,8 +1,10 @@
 //! The environment, looked at once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use super::hub::{self, HubVariables};
 use super::keys::KEYS;
 
 const PREFIX: &str = "AIRUNNER_";
@@ -10,9 +12,16 @@ const PREFIX: &str = "AIRUNNER_";
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// The variables that concern this program. An empty one counts as not set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+}
+
+/// Names only: one of the values is a token.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
 }
 
 impl Environment {
@@ -26,7 +35,9 @@ impl Environment {
     /// Of these variables.
     #[must_use]
     pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let concerns = |name: &str| name.starts_with(PREFIX) || name == LIBRARY_VARIABLE;
+        let concerns = |name: &str| {
+            name.starts_with(PREFIX) || name == LIBRARY_VARIABLE || hub::VARIABLES.contains(&name)
+        };
         let variables = variables
             .into_iter()
             .filter(|(name, value)| concerns(name) && !value.is_empty())
@@ -45,11 +56,17 @@ impl Environment {
         self.get(LIBRARY_VARIABLE).map(PathBuf::from)
     }
 
+    /// What the tools of the Hugging Face hub agree on.
+    #[must_use]
+    pub fn hub(&self) -> HubVariables {
+        HubVariables::of(|name| self.get(name))
+    }
+
     /// Variables that look like settings and are none: probably misspelt.
     #[must_use]
     pub fn unknown(&self) -> Vec<&str> {
         let known = |name: &str| {
-            name == LIBRARY_VARIABLE
+            !name.starts_with(PREFIX)
                 || name == airunner_platform::HOME_VARIABLE
                 || KEYS.iter().any(|key| key.variable() == name)
         };

@@ -10,6 +10,16 @@ use airunner_core::{ErrorKind, Fault, error};
 pub enum ConfigError {
     #[error("cannot read the settings in {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot write the settings to {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("there is no setting {section}.{key}")]
+    NoSuchKey { section: String, key: String },
+    #[error("{key} cannot be {value}: it must be {allowed}")]
+    Refused {
+        key: String,
+        value: String,
+        allowed: String,
+    },
     #[error("{origin}: this is not TOML: {message}")]
     Syntax { origin: Origin, message: String },
     #[error("{origin}: there is no section [{section}]; sections are {known}")]
@@ -36,7 +46,19 @@ pub enum ConfigError {
 
 impl From<ConfigError> for Fault {
     fn from(error: ConfigError) -> Self {
-        Self::new(ErrorKind::InvalidConfig, error::chain(&error))
+        let kind = match &error {
+            ConfigError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ErrorKind::DiskFull
+            }
+            ConfigError::Write { .. } => ErrorKind::Internal,
+            ConfigError::Refused { .. } | ConfigError::NoSuchKey { .. } => ErrorKind::InvalidArgument,
+            ConfigError::Read { .. }
+            | ConfigError::Syntax { .. }
+            | ConfigError::UnknownSection { .. }
+            | ConfigError::UnknownKey { .. }
+            | ConfigError::BadValue { .. } => ErrorKind::InvalidConfig,
+        };
+        Self::new(kind, error::chain(&error))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::settings::{Settings, USUAL_CONTEXT};
-use super::value::{Raw, bytes, keep_alive, level, path, switch, whole};
+use super::value::{Raw, budget, bytes, hub, keep_alive, level, models, path, switch, whole};
 
 /// One setting.
 #[derive(Clone, Copy)]
@@ -60,8 +60,96 @@ pub const KEYS: &[Key] = &[
         section: "models",
         name: "max_waiting",
         default: "512",
-        help: "requests that may wait for one model to load",
+        help: "requests that may wait altogether",
         set: |settings, raw| whole(raw, 1, 100_000).map(|n| settings.models.max_waiting = n as usize),
+    },
+    Key {
+        section: "models",
+        name: "fair_after_seconds",
+        default: "30",
+        help: "a request that has waited so long is served before newer ones, whatever is loaded",
+        set: |settings, raw| whole(raw, 1, 3600).map(|n| settings.models.fair_after = seconds(n)),
+    },
+    Key {
+        section: "models",
+        name: "preload",
+        default: "[]",
+        help: "models that are loaded when the daemon starts, in this order, as far as they fit",
+        set: |settings, raw| models(raw).map(|names| settings.models.preload = names),
+    },
+    Key {
+        section: "models",
+        name: "preload_most_used",
+        default: "0",
+        help: "how many of the most used models are loaded as well when the daemon starts",
+        set: |settings, raw| whole(raw, 0, 100).map(|n| settings.models.preload_most_used = n as usize),
+    },
+    Key {
+        section: "models",
+        name: "priority",
+        default: "[]",
+        help: "models that stay loaded before all others when memory is needed, the most important first",
+        set: |settings, raw| models(raw).map(|names| settings.models.priority = names),
+    },
+    Key {
+        section: "models",
+        name: "prepacked_cache",
+        default: "\"16GiB\"",
+        help: "most space for packed weights kept on disk, which make the next load faster; 0 keeps none",
+        set: |settings, raw| {
+            bytes(raw, 0, true).map(|n| settings.models.prepacked_cache = (n > 0).then_some(n))
+        },
+    },
+    Key {
+        section: "memory",
+        name: "cpu_budget",
+        default: "\"80%\"",
+        help: "main memory that models and reservations may have together; 0 lets nothing be loaded there",
+        set: |settings, raw| budget(raw).map(|budget| settings.memory.cpu_budget = budget),
+    },
+    Key {
+        section: "memory",
+        name: "gpu_budget",
+        default: "\"80%\"",
+        help: "memory of each GPU that models and reservations may have together; 0 leaves the GPUs alone",
+        set: |settings, raw| budget(raw).map(|budget| settings.memory.gpu_budget = budget),
+    },
+    Key {
+        section: "downloads",
+        name: "hub",
+        default: "\"\"",
+        help: "where models are fetched from; \"\" takes HF_ENDPOINT, then the Hugging Face hub",
+        set: |settings, raw| hub(raw).map(|hub| settings.downloads.hub = hub),
+    },
+    Key {
+        section: "downloads",
+        name: "offline",
+        default: "false",
+        help: "ask nothing of the network: only what is installed or in the hub's cache can be used",
+        set: |settings, raw| switch(raw).map(|on| settings.downloads.offline = on),
+    },
+    Key {
+        section: "downloads",
+        name: "connections",
+        default: "8",
+        help: "connections to the hub at once",
+        set: |settings, raw| whole(raw, 1, 64).map(|n| settings.downloads.connections = n as usize),
+    },
+    Key {
+        section: "downloads",
+        name: "bandwidth",
+        default: "\"0\"",
+        help: "most bytes per second, all downloads together, such as \"5MB\"; 0 sets no limit",
+        set: |settings, raw| {
+            bytes(raw, 1024, true).map(|n| settings.downloads.bandwidth = (n > 0).then_some(n))
+        },
+    },
+    Key {
+        section: "downloads",
+        name: "allow_private_addresses",
+        default: "false",
+        help: "the hub may be on this machine or in a private network",
+        set: |settings, raw| switch(raw).map(|on| settings.downloads.allow_private_addresses = on),
     },
     Key {
         section: "runtime",

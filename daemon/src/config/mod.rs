@@ -2,9 +2,11 @@
 //!
 //! [`KEYS`] is the one list of what can be set. Nothing below this module reads the environment.
 
+pub mod edit;
 mod environment;
 mod error;
 mod file;
+mod hub;
 mod keys;
 mod settings;
 mod value;
@@ -16,9 +18,11 @@ use std::path::Path;
 
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use hub::HubVariables;
 pub use keys::{KEYS, Key};
 pub use settings::{
-    DaemonSettings, LogLevel, LogSettings, ModelsSettings, RuntimeSettings, Settings, WorkerSettings,
+    DEFAULT_HUB, DaemonSettings, DownloadsSettings, LogLevel, LogSettings, MemorySettings, ModelsSettings,
+    RuntimeSettings, Settings, WorkerSettings,
 };
 
 use error::Origin;

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airunner_core::KeepAlive;
+use airunner_core::memory::Budget;
+use airunner_core::{KeepAlive, ModelName};
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub daemon: DaemonSettings,
     pub models: ModelsSettings,
+    pub memory: MemorySettings,
+    pub downloads: DownloadsSettings,
     pub runtime: RuntimeSettings,
     pub worker: WorkerSettings,
     pub log: LogSettings,
@@ -28,9 +31,45 @@ pub struct ModelsSettings {
     pub keep_alive: KeepAlive,
     /// `None`: the one of the installation.
     pub builtin_directory: Option<PathBuf>,
-    /// Requests that may wait for one model to load.
+    /// Requests that may wait altogether.
     pub max_waiting: usize,
+    /// A request that has waited so long is served before newer ones, whatever is loaded.
+    pub fair_after: Duration,
+    /// Loaded at start, in this order.
+    pub preload: Vec<ModelName>,
+    /// How many of the most used models are loaded at start, besides.
+    pub preload_most_used: usize,
+    /// Those that outrank all others when memory is needed, the most important first.
+    pub priority: Vec<ModelName>,
+    /// Most bytes of packed weights kept on disk; `None`: none are kept.
+    pub prepacked_cache: Option<u64>,
 }
+
+/// What models and reservations may have together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemorySettings {
+    /// Of main memory.
+    pub cpu_budget: Budget,
+    /// Of each GPU.
+    pub gpu_budget: Budget,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DownloadsSettings {
+    /// Without a slash at its end; `None`: the environment's, or else [`DEFAULT_HUB`].
+    pub hub: Option<String>,
+    /// Nothing is asked of the network.
+    pub offline: bool,
+    /// Open to the hub at once.
+    pub connections: usize,
+    /// Bytes per second, all downloads together; `None`: no limit.
+    pub bandwidth: Option<u64>,
+    /// The hub may be at an address of a private network or of this machine.
+    pub allow_private_addresses: bool,
+}
+
+/// Where models come from unless another hub is set.
+pub const DEFAULT_HUB: &str = "https://huggingface.co";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeSettings {
@@ -108,6 +147,23 @@ impl Default for ModelsSettings {
             keep_alive: KeepAlive::default(),
             builtin_directory: None,
             max_waiting: 512,
+            fair_after: Duration::from_secs(30),
+            preload: Vec::new(),
+            preload_most_used: 0,
+            priority: Vec::new(),
+            prepacked_cache: Some(16 << 30),
+        }
+    }
+}
+
+impl Default for DownloadsSettings {
+    fn default() -> Self {
+        Self {
+            hub: None,
+            offline: false,
+            connections: 8,
+            bandwidth: None,
+            allow_private_addresses: false,
         }
     }
 }

@@ -1,7 +1,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use airunner_core::KeepAlive;
+use airunner_core::memory::Budget;
+use airunner_core::{KeepAlive, ModelName};
 
 use super::*;
 
@@ -60,7 +61,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ),
         (
             "\n[modells]\n",
-            "line 2: there is no section [modells]; sections are daemon, models, runtime",
+            "line 2: there is no section [modells]; sections are daemon, models, memory, downloads",
         ),
         ("grace_seconds = 1", "line 1: there is no section [grace_seconds]"),
         (
@@ -86,6 +87,43 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             "[models]\nbuiltin_directory = \"x/y\"",
             "it must be an absolute path",
         ),
+        (
+            "[models]\n\npreload = \"tiny\"",
+            "line 3: models.preload is \"tiny\": it must be a list of names of models",
+        ),
+        (
+            "[models]\npriority = [\"tiny\", \"../x\"]",
+            "\"../x\" is not a model name",
+        ),
+        ("[models]\npreload = [1]", "it must be a list of names of models"),
+        (
+            "[models]\nfair_after_seconds = 3601",
+            "it must be a whole number from 1 to 3600",
+        ),
+        (
+            "[memory]\ncpu_budget = \"200%\"",
+            "line 2: memory.cpu_budget is \"200%\": it must be a size such as \"2GiB\", or a share",
+        ),
+        (
+            "[memory]\n\ngpu_budget = \"much\"",
+            "line 3: memory.gpu_budget is \"much\"",
+        ),
+        ("[memory]\ngpu_budget = -1", "memory.gpu_budget is -1"),
+        ("[memory]\ngpu_budget = 0.5", "memory.gpu_budget is 0.5"),
+        (
+            "[downloads]\nhub = \"hub.example\"",
+            "downloads.hub is \"hub.example\": it must be an address such as",
+        ),
+        (
+            "[downloads]\nhub = \"https://me:secret@hub.example\"",
+            "without user, query or fragment",
+        ),
+        ("[downloads]\nhub = \"file:///etc\"", "it must be an address"),
+        (
+            "[downloads]\nconnections = 65",
+            "it must be a whole number from 1 to 64",
+        ),
+        ("[downloads]\nbandwidth = \"12B\"", "at least 1024, or 0 for none"),
         (
             "[runtime]\nallow_spinning = 1",
             "runtime.allow_spinning is 1: it must be true or false",
@@ -116,6 +154,57 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         );
         assert!(error.message.contains("config.toml"), "{}", error.message);
     }
+}
+
+#[test]
+fn budgets_lists_and_limits_mean_what_they_say() {
+    let file = "
+        [models]
+        preload = [\"tiny\", \"owner/name\", \"tiny\"]
+        prepacked_cache = \"0\"
+        [memory]
+        cpu_budget = \"2GiB\"
+        gpu_budget = 0
+        [downloads]
+        hub = \"http://localhost:8080/\"
+        bandwidth = \"5MB\"
+    ";
+    let settings = read(file, &[("AIRUNNER_MODELS_PRIORITY", "one, two/three")]).unwrap();
+    let names = |names: &[ModelName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(&settings.models.preload), ["tiny", "owner/name"]);
+    assert_eq!(names(&settings.models.priority), ["one", "two/three"]);
+    assert_eq!(settings.models.prepacked_cache, None);
+    assert_eq!(settings.memory.cpu_budget, Budget::Bytes(2 << 30));
+    assert_eq!(settings.memory.gpu_budget, Budget::Bytes(0));
+    assert_eq!(settings.downloads.hub.as_deref(), Some("http://localhost:8080"));
+    assert_eq!(settings.downloads.bandwidth, Some(5_000_000));
+    let none = read(file, &[("AIRUNNER_MODELS_PRELOAD", "[]")]).unwrap();
+    assert!(none.models.preload.is_empty());
+}
+
+#[test]
+fn what_was_set_up_for_the_hub_s_own_tools_is_found() {
+    let root = if cfg!(windows) { "C:\\" } else { "/" };
+    let path = |text: &str| Path::new(root).join(text);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    let user = environment(&[("HOME", &text("me"))]).hub();
+    assert_eq!(user.cache, Some(path("me/.cache/huggingface/hub")));
+    assert_eq!(user.token_file, Some(path("me/.cache/huggingface/token")));
+    assert!(user.endpoint.is_none() && user.token.is_none() && !user.offline);
+    let all = environment(&[
+        ("HOME", &text("me")),
+        ("HF_HOME", &text("hf")),
+        ("HF_ENDPOINT", "https://hub.example/"),
+        ("HF_TOKEN", "hf_secret"),
+        ("HF_HUB_OFFLINE", "1"),
+    ]);
+    assert_eq!(all.hub().cache, Some(path("hf/hub")));
+    assert_eq!(all.hub().endpoint.as_deref(), Some("https://hub.example"));
+    assert!(all.hub().offline);
+    assert_eq!(all.hub().token.as_deref(), Some("hf_secret"));
+    let shown = format!("{all:?} {:?}", all.hub());
+    assert!(!shown.contains("hf_secret"), "{shown}");
+    assert_eq!(all.unknown(), Vec::<&str>::new());
 }
 
 #[test]
@@ -153,6 +242,7 @@ fn every_key_has_a_true_default_and_an_override() {
             "true",
             "1GiB",
             "debug",
+            "https://hub.example",
             absolute.to_str().unwrap(),
         ]
         .into_iter()

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use airunner_core::KeepAlive;
+use airunner_core::memory::{Budget, parse_bytes};
+use airunner_core::{KeepAlive, ModelName};
 
 use super::settings::LogLevel;
 
@@ -74,18 +75,6 @@ pub(super) fn keep_alive(raw: Raw<'_>) -> Result<KeepAlive, String> {
     text.parse().map_err(|_| allowed())
 }
 
-const UNITS: [(&str, u64); 9] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-    ("B", 1),
-];
-
 /// A number of bytes, with or without a unit, at least `low` unless it is 0 and `zero` allows that.
 pub(super) fn bytes(raw: Raw<'_>, low: u64, zero: bool) -> Result<u64, String> {
     let allowed = || {
@@ -94,7 +83,7 @@ pub(super) fn bytes(raw: Raw<'_>, low: u64, zero: bool) -> Result<u64, String> {
     };
     let number = match (raw.integer(), raw.text()) {
         (Some(number), _) => u64::try_from(number).ok(),
-        (None, Some(text)) => sized(text),
+        (None, Some(text)) => parse_bytes(text),
         (None, None) => None,
     };
     number
@@ -102,12 +91,61 @@ pub(super) fn bytes(raw: Raw<'_>, low: u64, zero: bool) -> Result<u64, String> {
         .ok_or_else(allowed)
 }
 
-fn sized(text: &str) -> Option<u64> {
-    let (digits, factor) = UNITS
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
-        .unwrap_or((text, 1));
-    digits.trim().parse::<u64>().ok()?.checked_mul(factor)
+/// A size or a share; every one of them says what it means for a device of any size.
+pub(super) fn budget(raw: Raw<'_>) -> Result<Budget, String> {
+    let text = match (raw.integer(), raw.text()) {
+        (Some(number), _) => Some(number.to_string()),
+        (None, text) => text.map(str::to_owned),
+    };
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| "a size such as \"2GiB\", or a share from \"0%\" to \"100%\"".to_owned())
+}
+
+/// Names of models, each once; in the environment with commas between them, or `[]` for none.
+pub(super) fn models(raw: Raw<'_>) -> Result<Vec<ModelName>, String> {
+    let texts = match raw {
+        Raw::Environment("[]") => Some(Vec::new()),
+        Raw::Environment(text) => Some(text.split(',').map(str::trim).collect::<Vec<_>>()),
+        Raw::File(value) => value
+            .as_array()
+            .and_then(|array| array.iter().map(toml_edit::Value::as_str).collect()),
+    };
+    let texts =
+        texts.ok_or_else(|| "a list of names of models such as [\"tiny\", \"owner/name\"]".to_owned())?;
+    let mut names: Vec<ModelName> = Vec::new();
+    for text in texts {
+        let name = ModelName::new(text).map_err(|fault| format!("a list of names of models: {fault}"))?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The address of a hub, without a slash at its end; an empty text is none.
+pub(super) fn hub(raw: Raw<'_>) -> Result<Option<String>, String> {
+    let text = raw.text().ok_or_else(hub_allowed)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    checked_hub(text).map(Some).ok_or_else(hub_allowed)
+}
+
+fn hub_allowed() -> String {
+    "an address such as \"https://hub.example\" without user, query or fragment, or \"\" for the usual hub"
+        .to_owned()
+}
+
+/// The address as it is used, if it is one that can be.
+pub(super) fn checked_hub(text: &str) -> Option<String> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain.then(|| text.trim_end_matches('/').to_owned())
 }
 
 pub(super) fn level(raw: Raw<'_>) -> Result<LogLevel, String> {
