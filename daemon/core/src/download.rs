@@ -129,6 +129,14 @@ pub enum PullEvent {
     Installed(Box<Model>),
 }
 
+/// Which model to check against what was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyRequest {
+    pub name: ModelName,
+    /// Fetch what is bad again from where it came from.
+    pub repair: bool,
+}
+
 /// One message of the check, or of the repair, of an installed model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum VerifyEvent {

@@ -17,6 +17,7 @@ pub mod memory;
 pub mod model;
 pub mod name;
 pub mod priority;
+pub mod residency;
 pub mod status;
 pub mod time;
 pub mod tokenize;

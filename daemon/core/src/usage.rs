@@ -4,6 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::name::ModelName;
 
+/// Which period to tell about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageRequest {
+    /// Only what happened so long ago or later; `None`: everything.
+    pub within: Option<Duration>,
+}
+
 /// One model's use over a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {

@@ -5,11 +5,18 @@
 mod breakdown;
 mod budget;
 mod footprint;
+mod permission;
 mod quantization;
+mod request;
 mod size;
 
 pub use breakdown::{Accounts, HEADROOM, MemoryBreakdown, MemoryReading};
 pub use budget::Budget;
 pub use footprint::{Estimate, Footprint, PackageEstimate, VariantEstimate};
+pub use permission::{Permission, PermissionReason, PermissionRequest};
 pub use quantization::{Quantization, ladder};
+pub use request::{
+    BudgetChange, DeviceClass, EstimateRequest, FreeRequest, Freed, ReservationCategory, ReserveRequest,
+    Reserved,
+};
 pub use size::{display_bytes, parse_bytes};

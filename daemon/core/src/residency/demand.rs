@@ -1,0 +1,92 @@
+//! Requests that wait for their turn.
+
+use crate::error::Fault;
+use crate::lifecycle::RequestId;
+use crate::memory::Quantization;
+use crate::name::ModelName;
+use crate::priority::Priority;
+use crate::time::Moment;
+
+use super::refusals;
+use super::{Policy, Residency};
+
+/// How somebody wants a model loaded; `None` leaves the choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    pub level: Option<Quantization>,
+    pub context_length: Option<u32>,
+}
+
+/// A request that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    pub request: RequestId,
+    pub model: ModelName,
+    pub priority: Priority,
+    pub arrived: Moment,
+    /// Refused then if its turn has not come.
+    pub deadline: Option<Moment>,
+    pub wishes: Wishes,
+    /// False for what is only nice to have: it loads if there is room and is dropped otherwise.
+    pub may_evict: bool,
+}
+
+impl Demand {
+    pub(super) fn is_aged(&self, policy: &Policy, now: Moment) -> bool {
+        now.since(self.arrived) >= policy.fair_after
+    }
+
+    /// Smaller comes first: who has waited too long, then the class, then the arrival.
+    pub(super) fn turn(&self, policy: &Policy, now: Moment) -> (bool, u8, Moment, RequestId) {
+        let aged = self.is_aged(policy, now);
+        let class = if aged { 0 } else { u8::MAX - self.priority as u8 };
+        (!aged, class, self.arrived, self.request)
+    }
+}
+
+impl Residency {
+    /// Gets into the queue. Decide next.
+    pub fn ask(&mut self, demand: Demand) -> Result<(), Fault> {
+        if self.queue.len() >= self.policy.queue_length {
+            return Err(refusals::queue_full(self.policy.queue_length));
+        }
+        self.queue.push(demand);
+        Ok(())
+    }
+
+    /// Gets back into the queue, at its old place.
+    pub fn ask_again(&mut self, demand: Demand) {
+        let place = self
+            .queue
+            .partition_point(|other| other.arrived <= demand.arrived);
+        self.queue.insert(place, demand);
+    }
+
+    /// A request that waited has given up; nothing if it did not wait.
+    pub fn leave(&mut self, request: RequestId) {
+        self.queue.retain(|demand| demand.request != request);
+    }
+
+    /// Takes everybody out of the queue, to be refused.
+    pub fn close(&mut self) -> Vec<RequestId> {
+        self.queue.drain(..).map(|demand| demand.request).collect()
+    }
+
+    /// Takes those who wait for one model out of the queue, to be refused.
+    pub fn dismiss(&mut self, name: &ModelName) -> Vec<RequestId> {
+        let dismissed = self.queue.extract_if(.., |demand| demand.model == *name);
+        dismissed.map(|demand| demand.request).collect()
+    }
+
+    /// How many wait for one model.
+    #[must_use]
+    pub fn waiting_for(&self, name: &ModelName) -> usize {
+        self.queue.iter().filter(|demand| demand.model == *name).count()
+    }
+
+    /// The models somebody waits for, each once.
+    #[must_use]
+    pub fn wanted(&self) -> std::collections::BTreeSet<ModelName> {
+        self.queue.iter().map(|demand| demand.model.clone()).collect()
+    }
+}

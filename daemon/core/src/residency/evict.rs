@@ -1,0 +1,211 @@
+//! What goes when memory is needed: the least that suffices, and of that what costs least.
+
+use std::time::Duration;
+
+use crate::hardware::Device;
+use crate::lifecycle::UnloadReason;
+use crate::name::ModelName;
+use crate::time::Moment;
+
+use super::record::{Place, Record};
+use super::{Decision, Residency};
+
+/// Assumed of a model whose load was never timed.
+const USUAL_LOAD_TIME: Duration = Duration::from_secs(2);
+
+/// A model that could go.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) model: ModelName,
+    pub(super) bytes: u64,
+    rank: u8,
+    /// Somebody waits for it.
+    wanted: bool,
+    /// It is in use, so it can go only later.
+    busy: bool,
+    /// Idle time over the time to load it again: the higher, the better to lose.
+    dispensable: f64,
+}
+
+impl Candidate {
+    pub(super) fn new(model: &ModelName, record: &Record, wanted: bool, now: Moment) -> Self {
+        let idle = now.since(record.idle_since).as_secs_f64();
+        let load = record.load_time().unwrap_or(USUAL_LOAD_TIME).as_secs_f64();
+        Self {
+            model: model.clone(),
+            bytes: record.reserved(),
+            rank: record.rank,
+            wanted,
+            busy: record.active() > 0,
+            dispensable: idle / load.max(0.001),
+        }
+    }
+}
+
+/// The models to unload so that `needed` bytes come free; `None` if all together are too few.
+///
+/// Of lower rank first, then those nobody waits for, then the most dispensable. None of the
+/// result can be left out.
+pub(super) fn least(mut candidates: Vec<Candidate>, needed: u64) -> Option<Vec<ModelName>> {
+    candidates.sort_by(|a, b| {
+        (a.busy, a.rank, a.wanted)
+            .cmp(&(b.busy, b.rank, b.wanted))
+            .then_with(|| b.dispensable.total_cmp(&a.dispensable))
+            .then_with(|| a.model.cmp(&b.model))
+    });
+    let mut freed = 0_u64;
+    let mut taken = Vec::new();
+    for candidate in candidates {
+        if freed >= needed {
+            break;
+        }
+        freed = freed.saturating_add(candidate.bytes);
+        taken.push(candidate);
+    }
+    if freed < needed {
+        return None;
+    }
+    for index in (0..taken.len()).rev() {
+        if freed - taken[index].bytes >= needed {
+            freed -= taken.remove(index).bytes;
+        }
+    }
+    Some(taken.into_iter().map(|candidate| candidate.model).collect())
+}
+
+impl Residency {
+    /// Models on a device that could go now, for somebody who does not wait in the queue.
+    pub(super) fn idle(&self, device: Device, now: Moment) -> Vec<Candidate> {
+        let idle = self.models.iter().filter(|(_, record)| {
+            record.device() == Some(device) && record.place == Place::Idle && !record.pinned
+        });
+        idle.map(|(name, record)| Candidate::new(name, record, self.waiting_for(name) > 0, now))
+            .collect()
+    }
+
+    /// The system runs short of a device's memory: idle models first give back what can be
+    /// computed again, and go, oldest first, when that was not enough.
+    #[must_use]
+    pub fn pressure(&mut self, device: Device, shortage: u64) -> Vec<Decision> {
+        let mut idle: Vec<(&ModelName, &mut Record)> = self
+            .models
+            .iter_mut()
+            .filter(|(_, record)| {
+                record.device() == Some(device) && record.place == Place::Idle && !record.pinned
+            })
+            .collect();
+        idle.sort_by_key(|(_, record)| record.idle_since);
+        let untrimmed: Vec<Decision> = idle
+            .iter_mut()
+            .filter_map(|(name, record)| {
+                let trimmed = std::mem::replace(&mut record.trimmed, true);
+                (!trimmed).then(|| Decision::Trim((*name).clone()))
+            })
+            .collect();
+        if !untrimmed.is_empty() {
+            return untrimmed;
+        }
+        let mut freed = 0_u64;
+        let mut going = Vec::new();
+        for (name, record) in idle {
+            if freed >= shortage {
+                break;
+            }
+            freed = freed.saturating_add(record.reserved());
+            going.push(Decision::Evict {
+                model: name.clone(),
+                reason: UnloadReason::MemoryPressure,
+            });
+        }
+        going
+    }
+
+    /// Everything idle goes; pinned models too if asked for.
+    #[must_use]
+    pub fn free_all(&self, pinned: bool) -> Vec<(ModelName, u64)> {
+        let idle = self
+            .models
+            .iter()
+            .filter(|(_, record)| record.place == Place::Idle && (pinned || !record.pinned));
+        idle.map(|(name, record)| (name.clone(), record.reserved()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn candidate(name: &str, bytes: u64, rank: u8, wanted: bool, dispensable: f64) -> Candidate {
+        Candidate {
+            model: ModelName::new(name).unwrap(),
+            bytes,
+            rank,
+            wanted,
+            busy: false,
+            dispensable,
+        }
+    }
+
+    fn names(plan: Option<Vec<ModelName>>) -> Option<Vec<String>> {
+        plan.map(|plan| plan.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_least_dispensable_stays() {
+        let models = || {
+            vec![
+                candidate("old", 4, 0, false, 100.0),
+                candidate("new", 4, 0, false, 1.0),
+                candidate("wanted", 4, 0, true, 500.0),
+                candidate("favourite", 4, 1, false, 900.0),
+            ]
+        };
+        assert_eq!(names(least(models(), 4)), Some(vec!["old".into()]));
+        assert_eq!(names(least(models(), 8)), Some(vec!["old".into(), "new".into()]));
+        assert_eq!(
+            names(least(models(), 12)),
+            Some(vec!["old".into(), "new".into(), "wanted".into()])
+        );
+        assert_eq!(names(least(models(), 17)), None);
+        assert_eq!(names(least(models(), 0)), Some(vec![]));
+    }
+
+    #[test]
+    fn what_a_larger_one_makes_needless_stays() {
+        let models = vec![
+            candidate("small", 1, 0, false, 9.0),
+            candidate("large", 8, 0, false, 1.0),
+        ];
+        assert_eq!(names(least(models, 8)), Some(vec!["large".into()]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_suffices_and_nothing_of_it_can_be_left_out(
+            sizes in proptest::collection::vec((0..50_u64, 0..3_u8, any::<bool>(), 0.0..9.0_f64), 0..12),
+            needed in 0..200_u64,
+        ) {
+            let models: Vec<Candidate> = sizes
+                .iter()
+                .enumerate()
+                .map(|(index, (bytes, rank, wanted, score))| {
+                    candidate(&format!("m{index}"), *bytes, *rank, *wanted, *score)
+                })
+                .collect();
+            let total: u64 = models.iter().map(|model| model.bytes).sum();
+            let size = |name: &ModelName| models.iter().find(|model| model.model == *name).unwrap().bytes;
+            match least(models.clone(), needed) {
+                None => prop_assert!(total < needed),
+                Some(plan) => {
+                    let freed: u64 = plan.iter().map(size).sum();
+                    prop_assert!(freed >= needed);
+                    for name in &plan {
+                        prop_assert!(freed - size(name) < needed, "{name} could stay");
+                    }
+                }
+            }
+        }
+    }
+}
