@@ -59,6 +59,16 @@ pub(super) fn asked_level(text: &str) -> Result<Option<Quantization>, Fault> {
     }
 }
 
+/// A context of a request: no model answers with none.
+pub(super) fn asked_context(tokens: Option<u32>) -> Result<Option<u32>, Fault> {
+    if tokens == Some(0) {
+        return Err(Fault::invalid(
+            "context_length is 0: ask for at least 1 token, or leave it out for the configured length",
+        ));
+    }
+    Ok(tokens)
+}
+
 impl From<Priority> for v1::Priority {
     fn from(priority: Priority) -> Self {
         match priority {

@@ -9,7 +9,7 @@ use airunner_core::status::{DaemonStatus, Hello};
 
 use super::common::{millis, models, named, state};
 use super::downloads::downloads;
-use super::hardware::breakdowns;
+use super::memory::breakdowns;
 use super::wire::{answered, known, non_empty};
 use crate::v1;
 

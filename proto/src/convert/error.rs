@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error as _;
+use std::time::Duration;
 
 use airunner_core::{ErrorKind, Fault};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::common::millis;
+use crate::v1;
 
 /// The domain of every `ErrorInfo` of this program.
 pub const ERROR_DOMAIN: &str = "airunner";
@@ -23,7 +27,7 @@ const MAX_FIGURE_BYTES: usize = 256;
 const MAX_FIGURES_BYTES: usize = 2048;
 
 /// The figures that can be sent, in the order of their names.
-pub(super) fn figures_to_wire(figures: &BTreeMap<String, String>) -> HashMap<String, String> {
+fn figures_to_wire(figures: &BTreeMap<String, String>) -> HashMap<String, String> {
     let mut left = MAX_FIGURES_BYTES;
     figures
         .iter()
@@ -39,9 +43,7 @@ pub(super) fn figures_to_wire(figures: &BTreeMap<String, String>) -> HashMap<Str
 }
 
 /// The figures that can be believed.
-pub(super) fn figures_from_wire(
-    figures: impl IntoIterator<Item = (String, String)>,
-) -> BTreeMap<String, String> {
+fn figures_from_wire(figures: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
     figures
         .into_iter()
         .filter(|(name, value)| is_figure(name, value))
@@ -89,6 +91,28 @@ pub fn fault_from_status(status: &Status) -> Fault {
     fault
 }
 
+impl From<Fault> for v1::Fault {
+    fn from(fault: Fault) -> Self {
+        Self {
+            reason: fault.kind.reason().to_owned(),
+            retry_after_ms: fault.retry_after.map(millis),
+            figures: figures_to_wire(&fault.figures),
+            message: fault.message,
+        }
+    }
+}
+
+impl From<v1::Fault> for Fault {
+    /// A reason that is unknown here is an internal error.
+    fn from(wire: v1::Fault) -> Self {
+        let kind = ErrorKind::from_reason(&wire.reason).unwrap_or(ErrorKind::Internal);
+        let mut fault = Self::new(kind, wire.message);
+        fault.retry_after = wire.retry_after_ms.map(Duration::from_millis);
+        fault.figures = figures_from_wire(wire.figures);
+        fault
+    }
+}
+
 fn kind_of(status: &Status) -> ErrorKind {
     // Statuses of the transport carry their cause; statuses from the other end never do.
     if status.source().is_some() {
@@ -125,8 +149,6 @@ fn shortened(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -1,12 +1,20 @@
 //! Whatever comes from the wire, the answer is a fault that names the field, never a panic.
 
+use airunner_core::catalog::CatalogEntry;
+use airunner_core::download::{Download, PullEvent, PullRequest, VerifyEvent, VerifyRequest};
 use airunner_core::event::WatchMessage;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::hardware::Hardware;
+use airunner_core::memory::{
+    BudgetChange, Estimate, EstimateRequest, Freed, MemoryBreakdown, Permission, PermissionRequest,
+    ReserveRequest, Reserved,
+};
 use airunner_core::model::{
     ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::status::DaemonStatus;
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
+use airunner_core::usage::Usage;
 use airunner_core::{ErrorKind, Fault, KeepAlive};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -216,6 +224,70 @@ fn other_bad_requests_are_refused_too() {
 }
 
 #[test]
+fn bad_requests_of_memory_and_hub_are_refused_by_the_name_of_their_field() {
+    let pull = |change: fn(&mut v1::PullRequest)| {
+        let mut wire = v1::PullRequest {
+            source: "owner/name".into(),
+            ..Default::default()
+        };
+        change(&mut wire);
+        PullRequest::try_from(wire).err()
+    };
+    let budget = |device: &str, budget: &str| {
+        let (device, budget) = (device.into(), budget.into());
+        BudgetChange::try_from(v1::SetBudgetRequest { device, budget }).err()
+    };
+    let reserve = |category: &str, device: &str| {
+        let (category, device) = (category.into(), device.into());
+        let bytes = u64::MAX;
+        ReserveRequest::try_from(v1::ReserveRequest {
+            category,
+            device,
+            bytes,
+        })
+        .err()
+    };
+    let may = |kind: &str, model: &str| {
+        let (kind, model) = (kind.into(), Some(model.into()));
+        PermissionRequest::try_from(v1::CanPerformRequest { kind, model }).err()
+    };
+    let estimate = |context_length, level: &str| {
+        EstimateRequest::try_from(v1::EstimateModelRequest {
+            name: "tiny".into(),
+            context_length,
+            level: level.into(),
+        })
+        .err()
+    };
+    let query = v1::ListCatalogRequest {
+        query: "x".repeat(300),
+    };
+    for (field, fault) in [
+        ("source", pull(|wire| wire.source.clear())),
+        ("source", pull(|wire| wire.source = "x".repeat(10_000))),
+        ("source", pull(|wire| wire.source = "a\r\nHost: b".into())),
+        ("revision", pull(|wire| wire.revision = "a\0".into())),
+        ("model name", pull(|wire| wire.name = "../../x".into())),
+        ("level", pull(|wire| wire.level = "3bit".into())),
+        ("device", budget("cuda:0", "1GiB")),
+        ("budget", budget("cpu", "200%")),
+        ("budget", budget("cpu", "")),
+        ("budget", budget("gpu", &"9".repeat(100))),
+        ("category", reserve("", "cpu")),
+        ("device", reserve("canvas_history", "cuda:99999999999")),
+        ("kind", may("oracle", "tiny")),
+        ("model name", may("llm", "")),
+        ("context_length", estimate(Some(0), "")),
+        ("level", estimate(None, "FP16")),
+        ("query", String::try_from(query).err()),
+    ] {
+        let fault = fault.unwrap();
+        assert!(fault.message.contains(field), "{field}: {fault}");
+        assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{field}");
+    }
+}
+
+#[test]
 fn an_answer_of_another_protocol_is_not_the_callers_mistake() {
     let progress = |stage: &str, fraction| {
         v1::generate_response::Event::Loading(v1::LoadProgress {
@@ -337,6 +409,24 @@ fn feed(bytes: &[u8]) {
         v1::ImportModelRequest => ImportRequest,
         v1::ImportModelResponse => ImportEvent,
         v1::LoadModelRequest => LoadRequest,
+        v1::HardwareProfile => Hardware,
+        v1::MemoryResponse => Vec<MemoryBreakdown>,
+        v1::SetBudgetRequest => BudgetChange,
+        v1::FreeResponse => Freed,
+        v1::ReserveRequest => ReserveRequest,
+        v1::ReserveResponse => Reserved,
+        v1::EstimateModelRequest => EstimateRequest,
+        v1::EstimateModelResponse => Estimate,
+        v1::CanPerformRequest => PermissionRequest,
+        v1::CanPerformResponse => Permission,
+        v1::UsageResponse => Vec<Usage>,
+        v1::ListCatalogRequest => String,
+        v1::ListCatalogResponse => Vec<CatalogEntry>,
+        v1::PullRequest => PullRequest,
+        v1::PullResponse => PullEvent,
+        v1::ListDownloadsResponse => Vec<Download>,
+        v1::VerifyModelRequest => VerifyRequest,
+        v1::VerifyModelResponse => VerifyEvent,
         v1::LoadModelResponse => LoadEvent,
         worker_v1::LoadRequest => WorkerLoad,
         worker_v1::LoadResponse => WorkerLoadEvent,
@@ -347,6 +437,31 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes: Vec<u8>) {
         feed(&bytes);
+    }
+
+    /// As below, of the answers about memory and the hub.
+    #[test]
+    fn damaged_answers_never_panic(
+        hardware in super::samples::hardware(),
+        entry in super::samples::catalog_entry(),
+        download in super::samples::download(),
+        usage in super::samples::usage(),
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
+        for mut bytes in [
+            v1::HardwareProfile::from(hardware).encode_to_vec(),
+            v1::ListCatalogResponse::from(vec![entry]).encode_to_vec(),
+            v1::ListDownloadsResponse::from(vec![download]).encode_to_vec(),
+            v1::UsageResponse::from(vec![usage]).encode_to_vec(),
+        ] {
+            let place = at.index(bytes.len().max(1));
+            if let Some(there) = bytes.get_mut(place) {
+                *there = byte;
+            }
+            feed(&bytes);
+            feed(&bytes[..place.min(bytes.len())]);
+        }
     }
 
     /// Bytes that begin as a real message get further in.

@@ -6,6 +6,7 @@
 //! field. A request that is refused is `invalid_argument`; an answer that is not understood is
 //! `internal`, because then the two ends do not fit together.
 
+pub mod catalog;
 pub mod chat;
 pub mod common;
 pub mod control;
@@ -13,7 +14,9 @@ pub mod downloads;
 pub mod error;
 pub mod hardware;
 pub mod llm;
+pub mod memory;
 pub mod models;
+pub mod usage;
 pub mod worker;
 
 mod answer;

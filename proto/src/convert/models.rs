@@ -9,7 +9,7 @@ use airunner_core::model::{
 };
 use airunner_core::{Fault, ModelName};
 
-use super::common::{asked_level, asked_priority, level_text, millis, models};
+use super::common::{asked_context, asked_level, asked_priority, level_text, millis, models};
 use super::wire::{answered, at_most_bytes, known, non_empty, required};
 use crate::v1;
 
@@ -188,16 +188,6 @@ impl TryFrom<v1::ImportProgress> for ImportProgress {
             total_bytes: wire.total_bytes,
         })
     }
-}
-
-/// A context of a request: no model answers with none.
-fn asked_context(tokens: Option<u32>) -> Result<Option<u32>, Fault> {
-    if tokens == Some(0) {
-        return Err(Fault::invalid(
-            "context_length is 0: ask for at least 1 token, or leave it out for the configured length",
-        ));
-    }
-    Ok(tokens)
 }
 
 impl From<LoadRequest> for v1::LoadModelRequest {

@@ -1,14 +1,23 @@
 //! Every domain value survives the way to the wire and back.
 
+use airunner_core::catalog::CatalogEntry;
+use airunner_core::download::{Download, DownloadId, PullEvent, PullRequest, VerifyEvent, VerifyRequest};
 use airunner_core::event::WatchMessage;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::hardware::Hardware;
+use airunner_core::memory::{
+    BudgetChange, Estimate, EstimateRequest, FreeRequest, Freed, MemoryBreakdown, Permission,
+    PermissionRequest, ReserveRequest, Reserved,
+};
 use airunner_core::model::{
     ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Model, ModelDetails,
     UnloadRequest, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::status::{DaemonStatus, Hello};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
+use airunner_core::usage::{Usage, UsageRequest};
 use airunner_core::{Fault, KeepAlive, ModelName};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -84,6 +93,29 @@ round_trips! {
             samples::progress().prop_map(WorkerLoadEvent::Progress),
             samples::loaded().prop_map(WorkerLoadEvent::Loaded),
         ];
+    fault: Fault => v1::Fault, samples::fault();
+    hardware: Hardware => v1::HardwareProfile, samples::hardware();
+    memory: Vec<MemoryBreakdown> => v1::MemoryResponse, vec(samples::breakdown(), 0..3);
+    budget_change: BudgetChange => v1::SetBudgetRequest, samples::budget_change();
+    free_request: FreeRequest => v1::FreeRequest, any::<bool>().prop_map(|pinned| FreeRequest { pinned });
+    freed: Freed => v1::FreeResponse, samples::freed();
+    reserve_request: ReserveRequest => v1::ReserveRequest, samples::reserve_request();
+    reserved: Reserved => v1::ReserveResponse, samples::reserved();
+    estimate_request: EstimateRequest => v1::EstimateModelRequest, samples::estimate_request();
+    estimate: Estimate => v1::EstimateModelResponse, samples::estimate();
+    permission_request: PermissionRequest => v1::CanPerformRequest, samples::permission_request();
+    permission: Permission => v1::CanPerformResponse, samples::permission();
+    usage_request: UsageRequest => v1::UsageRequest,
+        proptest::option::of(samples::duration()).prop_map(|within| UsageRequest { within });
+    usage: Vec<Usage> => v1::UsageResponse, vec(samples::usage(), 0..3);
+    catalog_query: String => v1::ListCatalogRequest, ".{0,20}";
+    catalog: Vec<CatalogEntry> => v1::ListCatalogResponse, vec(samples::catalog_entry(), 0..3);
+    pull_request: PullRequest => v1::PullRequest, samples::pull_request();
+    pull_event: PullEvent => v1::PullResponse, samples::pull_event();
+    downloads: Vec<Download> => v1::ListDownloadsResponse, vec(samples::download(), 0..3);
+    download_id: DownloadId => v1::DownloadRequest, any::<u64>().prop_map(DownloadId);
+    verify_request: VerifyRequest => v1::VerifyModelRequest, samples::verify_request();
+    verify_event: VerifyEvent => v1::VerifyModelResponse, samples::verify_event();
     tokenize: TokenizeRequest => v1::TokenizeRequest,
         (samples::name(), prop_oneof![
             any::<(String, bool)>().prop_map(|(text, add_special_tokens)| TokenizeInput::Text { text, add_special_tokens }),

@@ -1,8 +1,9 @@
 //! Every domain value, for property tests.
 
+mod hub;
 mod machine;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
@@ -11,18 +12,20 @@ use airunner_core::generate::{
     ToolCallDelta, Usage,
 };
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
+use airunner_core::memory::Quantization;
 use airunner_core::model::{
     ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest, LoadStage,
     Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source, WorkerLoad,
 };
 use airunner_core::status::DaemonStatus;
-use airunner_core::{KeepAlive, ModelName, Priority};
+use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
 
+pub(super) use hub::*;
 pub(super) use machine::*;
 
 pub(super) fn name() -> impl Strategy<Value = ModelName> {
@@ -37,8 +40,27 @@ fn some_text() -> impl Strategy<Value = Option<String>> {
     option::of(".{1,12}")
 }
 
-fn duration() -> impl Strategy<Value = Duration> {
+pub(super) fn duration() -> impl Strategy<Value = Duration> {
     (0..1_u64 << 40).prop_map(Duration::from_millis)
+}
+
+fn moment() -> impl Strategy<Value = SystemTime> {
+    duration().prop_map(|time| SystemTime::UNIX_EPOCH + time)
+}
+
+fn level() -> impl Strategy<Value = Option<Quantization>> {
+    option::of(select(&Quantization::ALL))
+}
+
+pub(super) fn fault() -> impl Strategy<Value = Fault> {
+    let figures = btree_map("[a-z_]{1,12}", text(), 0..4);
+    let wait = option::of(duration());
+    (select(&ErrorKind::ALL), text(), wait, figures).prop_map(|(kind, message, retry_after, figures)| Fault {
+        kind,
+        message,
+        retry_after,
+        figures,
+    })
 }
 
 fn object() -> impl Strategy<Value = Map<String, Value>> {

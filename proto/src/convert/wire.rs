@@ -33,6 +33,17 @@ pub(super) fn at_most_bytes(text: &str, limit: usize, field: &str) -> Result<(),
     Ok(())
 }
 
+/// Refuses a text of a request that is too long or has characters no name has.
+pub(super) fn plain_text(text: &str, limit: usize, field: &str) -> Result<(), Fault> {
+    at_most_bytes(text, limit, field)?;
+    if text.chars().any(char::is_control) {
+        return Err(Fault::invalid(format!(
+            "{field} has a control character: leave it out"
+        )));
+    }
+    Ok(())
+}
+
 /// A field of an answer that must be set.
 pub(super) fn answered<T>(value: Option<T>, field: &str) -> Result<T, Fault> {
     value.ok_or_else(|| not_understood(field, "it is missing"))
