@@ -239,8 +239,10 @@ impl Pass<'_> {
                 return;
             }
         }
-        let fault = self.does_not_fit(&group.model, &options);
-        self.refuse_all(&group.members, &fault);
+        if let Some(smallest) = options.iter().min_by_key(|option| option.bytes) {
+            let fault = self.residency.does_not_fit(&group.model, smallest);
+            self.refuse_all(&group.members, &fault);
+        }
     }
 
     /// True if the option can be had, now or later; what is needed for it has been decided.
@@ -391,28 +393,6 @@ impl Pass<'_> {
                 fault: fault.clone(),
             });
         }
-    }
-
-    fn does_not_fit(&self, name: &ModelName, options: &[LoadOption]) -> crate::error::Fault {
-        let smallest = options.iter().min_by_key(|option| option.bytes);
-        let accounts = smallest.and_then(|option| self.residency.accounts(option.device));
-        let (Some(smallest), Some(accounts)) = (smallest, accounts) else {
-            return crate::error::Fault::internal("no device runs models");
-        };
-        let pinned: Vec<ModelName> = self
-            .residency
-            .models
-            .iter()
-            .filter(|(other, record)| record.pinned && record.holding.is_some() && *other != name)
-            .map(|(other, _)| other.clone())
-            .collect();
-        let kept: u64 = pinned.iter().map(|name| self.residency.reserved(name)).sum();
-        let alone = crate::memory::Accounts {
-            models_bytes: kept,
-            ..accounts
-        };
-        let available = alone.breakdown().free_bytes;
-        refusals::does_not_fit(name, smallest, &accounts.breakdown(), available, &pinned)
     }
 
     /// Requests for models that are there or on their way.

@@ -13,6 +13,7 @@ mod demand;
 mod evict;
 mod options;
 mod permission;
+mod preview;
 mod record;
 mod refusals;
 mod waiting;
@@ -34,6 +35,7 @@ use crate::time::Moment;
 pub use accounts::{DeviceFacts, ReservationId};
 pub use demand::{Demand, Wishes};
 pub use options::{LoadOption, PackageFacts};
+pub use preview::Preview;
 pub use record::Place;
 
 use accounts::Devices;
@@ -166,6 +168,12 @@ impl Residency {
     /// idle models out of the way; only once until a load succeeds.
     pub fn ran_out_of_memory(&mut self, name: &ModelName) -> bool {
         self.models.get_mut(name).is_some_and(Record::ran_out_of_memory)
+    }
+
+    /// What its estimates are multiplied with, percent.
+    #[must_use]
+    pub fn factor_percent(&self, name: &ModelName) -> u64 {
+        self.models.get(name).map_or(100, Record::factor_percent)
     }
 
     /// Keeps it when others need memory, or no longer.
