@@ -11,5 +11,6 @@ pub mod ipc;
 pub mod logging;
 pub mod models;
 pub mod shutdown;
+pub mod storage;
 pub mod worker;
 pub mod workers;

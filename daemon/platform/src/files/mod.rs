@@ -26,6 +26,11 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     ))
 }
 
+/// Makes an empty file for this user alone; an error if there is one.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    os::create_private(path)
+}
+
 /// Makes sure that the names in a directory survive a power failure, where that takes a call.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     os::sync_directory(path)
@@ -34,6 +39,16 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_file_is_this_user_s_alone_and_new() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let file = create_private(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(create_private(&path).is_err());
+    }
 
     #[test]
     fn links_directories_and_devices_are_refused() {

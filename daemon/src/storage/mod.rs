@@ -1,0 +1,23 @@
+//! The database: the only place with SQL.
+//!
+//! Owns the one connection, its schema and its end; one thread has the connection, and everybody
+//! else sends it work. A file per domain holds that domain's statements as functions on
+//! [`Storage`]. What is installed is not here: the manifests beside the models say that.
+
+mod error;
+mod measurements;
+mod migrations;
+mod numbers;
+mod open;
+mod packages;
+mod thread;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+pub use thread::Storage;
+pub use usage::UsageBatch;
+
+/// Name of the database in the data directory.
+pub const FILE_NAME: &str = "airunner.db";
