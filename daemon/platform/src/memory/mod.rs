@@ -1,0 +1,123 @@
+//! Who has how much memory, asked often and cheaply: main memory and that of GPUs.
+//!
+//! Nothing here walks the table of processes.
+
+use airunner_core::hardware::{Device, MainMemory};
+use airunner_core::memory::MemoryReading;
+
+use crate::gpu::Gpus;
+use crate::process;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as os;
+#[cfg(target_os = "linux")]
+pub(crate) use os::{Groups, Version};
+#[cfg(not(target_os = "linux"))]
+mod other;
+#[cfg(not(target_os = "linux"))]
+use other as os;
+
+/// Reads memory again and again; keeps what is costly to open.
+#[derive(Debug, Default)]
+pub struct Monitor {
+    main: os::Main,
+    gpus: Gpus,
+}
+
+impl Monitor {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Main memory, then each GPU whose driver answers. `own_pids` are our workers; this process
+    /// is always one of us. Blocks for microseconds, and where there is a GPU for as long as its
+    /// driver takes, within bounds.
+    #[must_use]
+    pub fn read(&mut self, own_pids: &[u32]) -> Vec<(Device, MemoryReading)> {
+        let mut readings = vec![(Device::Cpu, self.main_reading(own_pids))];
+        readings.extend(self.gpus.readings(own_pids));
+        readings
+    }
+
+    /// Main memory alone.
+    #[must_use]
+    pub fn main_reading(&mut self, own_pids: &[u32]) -> MemoryReading {
+        let main = self.main.read();
+        let this = std::process::id();
+        let own = own_pids
+            .iter()
+            .copied()
+            .filter(|pid| *pid != this)
+            .chain([this])
+            .filter_map(process::memory)
+            .fold(0_u64, |sum, memory| sum.saturating_add(memory.private_bytes));
+        reading(main, own)
+    }
+
+    /// Main memory as a profile of the machine shows it.
+    #[must_use]
+    pub fn main(&mut self) -> MainMemory {
+        self.main.read()
+    }
+
+    /// Lets drivers go until the next reading, so that a GPU nobody uses may sleep.
+    pub fn rest(&mut self) {
+        self.gpus.rest();
+    }
+}
+
+/// All memory once; use a [`Monitor`] to read it again and again.
+#[must_use]
+pub fn read(own_pids: &[u32]) -> Vec<(Device, MemoryReading)> {
+    Monitor::new().read(own_pids)
+}
+
+/// Our processes cannot have more than is in use.
+fn reading(main: MainMemory, own_bytes: u64) -> MemoryReading {
+    let used = main.total_bytes.saturating_sub(main.available_bytes);
+    MemoryReading {
+        total_bytes: main.total_bytes,
+        available_bytes: main.available_bytes,
+        own_bytes: own_bytes.min(used),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_share_is_within_what_is_used() {
+        let main = MainMemory {
+            total_bytes: 100,
+            available_bytes: 70,
+            ..MainMemory::default()
+        };
+        for (own, expected) in [(0, 0), (20, 20), (31, 30), (u64::MAX, 30)] {
+            assert_eq!(reading(main, own).own_bytes, expected);
+        }
+    }
+
+    #[test]
+    fn main_memory_comes_first_and_this_process_has_some() {
+        let readings = Monitor::new().read(&[]);
+        let (device, reading) = readings[0];
+        assert_eq!(device, Device::Cpu);
+        assert!(reading.total_bytes > 0 && reading.available_bytes <= reading.total_bytes);
+        assert!(reading.own_bytes > 0);
+        assert!(readings[1..].iter().all(|(device, _)| *device != Device::Cpu));
+    }
+
+    #[test]
+    fn a_process_named_twice_counts_once_and_a_dead_one_not_at_all() {
+        let mut monitor = Monitor::new();
+        let this = std::process::id();
+        let used = |reading: MemoryReading| reading.own_bytes;
+        let alone = used(monitor.main_reading(&[]));
+        let twice = used(monitor.main_reading(&[this, u32::MAX - 1]));
+        assert!(twice < alone + alone / 2, "{twice} {alone}");
+    }
+}
