@@ -8,7 +8,7 @@ use airunner_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::channel::{fault, open, promptly};
-use crate::{Control, Llm, Models, Starter, Watch};
+use crate::{Catalog, Control, Downloads, Hardware, Llm, Models, Starter, Watch};
 
 const NAME: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
@@ -84,6 +84,24 @@ impl Client {
     #[must_use]
     pub fn llm(&self) -> Llm {
         Llm::new(self.channel.clone())
+    }
+
+    /// The machine: profile, memory, budgets, reservations.
+    #[must_use]
+    pub fn hardware(&self) -> Hardware {
+        Hardware::new(self.channel.clone())
+    }
+
+    /// Fetching models from a hub.
+    #[must_use]
+    pub fn downloads(&self) -> Downloads {
+        Downloads::new(self.channel.clone())
+    }
+
+    /// Models that are known, installed or not.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.channel.clone())
     }
 
     /// Follows the daemon's state, over restarts of the daemon too.

@@ -25,24 +25,32 @@
 #![warn(missing_docs)]
 
 mod answer;
+mod catalog;
 mod channel;
 mod client;
 mod control;
+mod downloads;
 mod end;
 mod events;
+mod hardware;
 mod llm;
 pub mod log_line;
 mod models;
+mod reservation;
 mod start;
 mod watch;
 
 pub use airunner_platform::{Endpoint, Places};
 pub use answer::{Answer, AnswerBuilder, CalledTool};
+pub use catalog::Catalog;
 pub use client::Client;
 pub use control::Control;
+pub use downloads::Downloads;
 pub use end::wait_for_end;
 pub use events::Events;
+pub use hardware::Hardware;
 pub use llm::Llm;
 pub use models::Models;
+pub use reservation::Reservation;
 pub use start::{DaemonWas, Starter};
 pub use watch::{Update, Watch};

@@ -1,8 +1,11 @@
 //! Installed models and what is in memory.
 
+use airunner_core::download::{VerifyEvent, VerifyRequest};
+use airunner_core::memory::{Estimate, EstimateRequest, Permission, PermissionRequest};
 use airunner_core::model::{
     ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, UnloadRequest,
 };
+use airunner_core::usage::{Usage, UsageRequest};
 use airunner_core::{Fault, ModelName};
 use airunner_proto::v1;
 use airunner_proto::v1::models_client::ModelsClient;
@@ -11,7 +14,7 @@ use tonic::transport::Channel;
 use crate::channel::{fault, promptly};
 use crate::events::Events;
 
-/// List, import, load and unload. From [`Client::models`](crate::Client::models).
+/// List, import, load, unload, estimate, verify. From [`Client::models`](crate::Client::models).
 #[derive(Clone, Debug)]
 pub struct Models {
     client: ModelsClient<Channel>,
@@ -83,5 +86,43 @@ impl Models {
         let request = v1::UnloadModelRequest::from(request);
         let answer = client.unload(request).await.map_err(|status| fault(&status))?;
         Ok(answer.into_inner().was_loaded)
+    }
+
+    /// What loading a model would take and what would have to go. Loads nothing.
+    pub async fn estimate(&self, request: EstimateRequest) -> Result<Estimate, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::EstimateModelRequest::from(request);
+        let answer = client.estimate(request).await.map_err(|status| fault(&status))?;
+        answer.into_inner().try_into()
+    }
+
+    /// Whether an operation could start now.
+    pub async fn can_perform(&self, request: PermissionRequest) -> Result<Permission, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::CanPerformRequest::from(request);
+        let answer = client
+            .can_perform(request)
+            .await
+            .map_err(|status| fault(&status))?;
+        answer.into_inner().try_into()
+    }
+
+    /// Compares every file of a model with what was published, and with `repair` fetches what is
+    /// bad again. The last event is [`VerifyEvent::Finished`]. Dropping the stream stops it.
+    pub async fn verify(&self, request: VerifyRequest) -> Result<Events<VerifyEvent>, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::VerifyModelRequest::from(request);
+        let answer = client.verify(request).await.map_err(|status| fault(&status))?;
+        Ok(Events::new(answer.into_inner(), |event| {
+            matches!(event, VerifyEvent::Finished(_))
+        }))
+    }
+
+    /// What models were used and what it cost.
+    pub async fn usage(&self, request: UsageRequest) -> Result<Vec<Usage>, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::UsageRequest::from(request);
+        let answer = client.usage(request).await.map_err(|status| fault(&status))?;
+        answer.into_inner().try_into()
     }
 }

@@ -2,178 +2,21 @@
 
 #![cfg(unix)]
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airunner_core::event::Event;
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input};
-use airunner_core::{ErrorKind, Fault, ModelName, PROTOCOL_VERSION};
-use airunner_ipc_client::{Client, Endpoint, Update, Watch};
-use airunner_proto::convert::status_from_fault;
+use airunner_core::hardware::Device;
+use airunner_core::memory::{ReservationCategory, ReserveRequest};
+use airunner_core::{ErrorKind, Fault, ModelName};
+use airunner_ipc_client::{Client, Update, Watch};
 use airunner_proto::v1;
-use airunner_proto::v1::control_server::{Control, ControlServer};
-use airunner_proto::v1::llm_server::{Llm, LlmServer};
-use tokio::net::UnixListener;
-use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
-use tokio_stream::{Stream, StreamExt as _};
-use tonic::transport::Server;
-use tonic::{Request, Response, Status};
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-type Watches = Arc<Mutex<Vec<Vec<v1::WatchResponse>>>>;
+mod support;
 
-#[derive(Clone, Default)]
-struct Script {
-    protocol: Option<u32>,
-    /// What each subscription sends, in order; then it stays open.
-    watches: Watches,
-    answer: Vec<Result<v1::GenerateResponse, Fault>>,
-    /// Told when the reader of an answer is gone.
-    reader_gone: Option<mpsc::Sender<()>>,
-}
-
-#[tonic::async_trait]
-impl Control for Script {
-    type WatchStream = Answers<v1::WatchResponse>;
-
-    async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        let protocol_version = self.protocol.unwrap_or(PROTOCOL_VERSION);
-        Ok(Response::new(v1::HelloResponse {
-            protocol_version,
-            daemon_version: "9.9.9".into(),
-            pid: 7,
-        }))
-    }
-
-    async fn status(&self, _: Request<v1::StatusRequest>) -> Result<Response<v1::StatusResponse>, Status> {
-        let model = v1::Model {
-            name: "tiny".into(),
-            kind: "oracle".into(),
-            ..v1::Model::default()
-        };
-        Ok(Response::new(v1::StatusResponse {
-            models: vec![model],
-            ..v1::StatusResponse::default()
-        }))
-    }
-
-    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let mut watches = self.watches.lock().expect("no test panics with it");
-        let messages = if watches.is_empty() {
-            Vec::new()
-        } else {
-            watches.remove(0)
-        };
-        let messages = tokio_stream::iter(messages.into_iter().map(Ok));
-        Ok(Response::new(Box::pin(messages.chain(tokio_stream::pending()))))
-    }
-
-    async fn shutdown(
-        &self,
-        _: Request<v1::ShutdownRequest>,
-    ) -> Result<Response<v1::ShutdownResponse>, Status> {
-        Ok(Response::new(v1::ShutdownResponse {}))
-    }
-}
-
-#[tonic::async_trait]
-impl Llm for Script {
-    type GenerateStream = Answers<v1::GenerateResponse>;
-
-    async fn generate(
-        &self,
-        _: Request<v1::GenerateRequest>,
-    ) -> Result<Response<Self::GenerateStream>, Status> {
-        let (sender, receiver) = mpsc::channel(1);
-        let (answer, gone) = (self.answer.clone(), self.reader_gone.clone());
-        tokio::spawn(async move {
-            for event in answer {
-                if sender
-                    .send(event.map_err(|fault| status_from_fault(&fault)))
-                    .await
-                    .is_err()
-                {
-                    break;
-                }
-            }
-            if let Some(gone) = gone {
-                sender.closed().await;
-                gone.send(()).await.expect("the test waits for it");
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
-    }
-
-    async fn tokenize(
-        &self,
-        _: Request<v1::TokenizeRequest>,
-    ) -> Result<Response<v1::TokenizeResponse>, Status> {
-        Err(Status::unimplemented("not scripted"))
-    }
-
-    async fn detokenize(
-        &self,
-        _: Request<v1::DetokenizeRequest>,
-    ) -> Result<Response<v1::DetokenizeResponse>, Status> {
-        Err(Status::unimplemented("not scripted"))
-    }
-}
-
-/// A served script on threads of its own, so that ending it closes every connection at once, as
-/// the death of a process does.
-struct Daemon {
-    directory: tempfile::TempDir,
-    runtime: Option<Runtime>,
-}
-
-impl Daemon {
-    fn start(script: Script) -> Self {
-        let mut daemon = Self {
-            directory: tempfile::tempdir().expect("a temporary directory can be made"),
-            runtime: None,
-        };
-        daemon.start_again(script);
-        daemon
-    }
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::at(self.directory.path().join("daemon.sock"))
-    }
-
-    fn start_again(&mut self, script: Script) {
-        let path = self.directory.path().join("daemon.sock");
-        let _ = std::fs::remove_file(&path);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build();
-        let runtime = runtime.expect("a runtime can be made");
-        let listener = {
-            let _within = runtime.enter();
-            UnixListener::bind(path).expect("the path is free")
-        };
-        let server = Server::builder()
-            .add_service(ControlServer::new(script.clone()))
-            .add_service(LlmServer::new(script));
-        runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
-        self.runtime = Some(runtime);
-    }
-
-    fn stop(&mut self) {
-        self.runtime.take().expect("it runs").shutdown_background();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
+use support::{Daemon, Script};
 
 fn snapshot(sequence: u64) -> v1::WatchResponse {
     let payload = v1::watch_response::Payload::Snapshot(v1::Snapshot::default());
@@ -338,4 +181,98 @@ async fn a_restart_of_the_daemon_is_told_and_survived() {
     daemon.start_again(watching(&[&[snapshot(0), event(1)]]));
     assert!(matches!(watch.next().await, Update::Snapshot(_)));
     assert!(is_event(&watch.next().await, 1));
+}
+
+fn reserving(device: Device, bytes: u64) -> ReserveRequest {
+    let category = ReservationCategory::CanvasHistory;
+    ReserveRequest {
+        device,
+        bytes,
+        category,
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_grows_is_refused_and_keeps_what_it_had() {
+    let daemon = Daemon::start(Script::default());
+    let client = Client::connect(&daemon.endpoint()).await.unwrap();
+    let refused = client.hardware().reserve(reserving(Device::Cpu, 1001)).await;
+    assert_eq!(refused.unwrap_err().kind, ErrorKind::OutOfMemory);
+
+    let mut reservation = client
+        .hardware()
+        .reserve(reserving(Device::Cpu, 400))
+        .await
+        .unwrap();
+    assert_eq!(reservation.set(reserving(Device::Cuda(0), 7)).await.unwrap(), 7);
+    let fault = reservation.set(reserving(Device::Cpu, 1001)).await.unwrap_err();
+    assert_eq!(
+        (fault.kind, &*fault.figures["free_bytes"]),
+        (ErrorKind::OutOfMemory, "1000")
+    );
+    assert_eq!(
+        (reservation.bytes(Device::Cpu), reservation.bytes(Device::Cuda(0))),
+        (400, 7)
+    );
+    assert_eq!(reservation.set(reserving(Device::Cpu, 0)).await.unwrap(), 0);
+    assert_eq!(reservation.bytes(Device::Cpu), 0);
+    reservation.give_back().await.unwrap();
+}
+
+#[tokio::test]
+async fn dropping_a_reservation_gives_it_back() {
+    let (given, mut was_given) = mpsc::channel(1);
+    let daemon = Daemon::start(Script {
+        given_back: Some(given),
+        ..Script::default()
+    });
+    let client = Client::connect(&daemon.endpoint()).await.unwrap();
+    let reservation = client
+        .hardware()
+        .reserve(reserving(Device::Cpu, 400))
+        .await
+        .unwrap();
+    assert!(was_given.try_recv().is_err());
+    drop(reservation);
+    tokio::time::timeout(Duration::from_secs(10), was_given.recv())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_waited_for_is_not_taken_for_the_next() {
+    let daemon = Daemon::start(Script::default());
+    let client = Client::connect(&daemon.endpoint()).await.unwrap();
+    let mut reservation = client
+        .hardware()
+        .reserve(reserving(Device::Cpu, 400))
+        .await
+        .unwrap();
+    {
+        let given_up = reservation.set(reserving(Device::Cpu, 500));
+        tokio::pin!(given_up);
+        let first_poll = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(given_up.as_mut().poll(context).is_pending())
+        });
+        assert!(
+            first_poll.await,
+            "the request is sent and its answer is not here yet"
+        );
+    }
+    assert_eq!(reservation.set(reserving(Device::Cpu, 600)).await.unwrap(), 600);
+}
+
+#[tokio::test]
+async fn a_reservation_ends_with_its_daemon() {
+    let mut daemon = Daemon::start(Script::default());
+    let client = Client::connect(&daemon.endpoint()).await.unwrap();
+    let mut reservation = client
+        .hardware()
+        .reserve(reserving(Device::Cpu, 400))
+        .await
+        .unwrap();
+    daemon.stop();
+    let fault = reservation.set(reserving(Device::Cpu, 500)).await.unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::DaemonNotRunning, "{fault}");
 }
