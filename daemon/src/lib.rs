@@ -6,11 +6,13 @@
 
 pub mod app;
 pub mod config;
+pub mod events;
 pub mod inference;
 pub mod ipc;
 pub mod logging;
 pub mod models;
 pub mod shutdown;
 pub mod storage;
+pub mod usage;
 pub mod worker;
 pub mod workers;
