@@ -124,7 +124,7 @@ impl Store {
         let mut output = (self.create)(&manifest_path).map_err(at("create", &manifest_path))?;
         manifest.write(&mut *output, &manifest_path)?;
         files::sync_directory(&staging.0).map_err(at("write", &staging.0))?;
-        let target = self.directory.join(name.directory_name());
+        let target = self.place(name);
         if observer.is_cancelled() {
             return Err(StoreError::Cancelled);
         }

@@ -1,7 +1,7 @@
 //! The one file the store adds to a package.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airunner_core::ModelName;
 use airunner_core::model::{ModelKind, PackageFile, PackageFormat, Source};
@@ -20,14 +20,23 @@ pub(super) struct Manifest {
     /// RFC 3339, UTC.
     pub(super) imported_at: String,
     pub(super) format: String,
+    /// Where the files are if they are not beside the manifest: absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) directory: Option<PathBuf>,
+    /// What the names of the files begin with in the hub's repository; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hub_directory: Option<String>,
     pub(super) files: Vec<ManifestFile>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ManifestFile {
-    pub(super) path: String,
-    pub(super) size: u64,
-    pub(super) sha256: String,
+/// One file as it was published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ManifestFile {
+    /// Relative to the package, `/`-separated.
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    /// Lower-case hex.
+    pub(crate) sha256: String,
 }
 
 impl Manifest {
@@ -44,6 +53,8 @@ impl Manifest {
             source: source.to_string(),
             imported_at: jiff::Timestamp::now().to_string(),
             format: format.as_str().to_owned(),
+            directory: None,
+            hub_directory: None,
             files,
         }
     }
@@ -65,6 +76,11 @@ impl Manifest {
             .map_err(at("write", path))
     }
 
+    /// Where the files are, if the manifest lies in `directory`.
+    pub(super) fn package<'d>(&'d self, directory: &'d Path) -> &'d Path {
+        self.directory.as_deref().unwrap_or(directory)
+    }
+
     /// What the manifest says, if it fits the directory it lies in.
     pub(super) fn installed(&self, directory: &Path, name: ModelName) -> Result<Installed, StoreError> {
         let foreign = |problem: String| StoreError::Foreign {
@@ -77,9 +93,9 @@ impl Manifest {
         if self.kind != ModelKind::Llm.as_str() {
             return Err(foreign(format!("its kind is {}", self.kind)));
         }
-        let source = match self.source.split_once(':') {
-            Some(("import", directory)) => Source::Import(directory.to_owned()),
-            Some(_) | None => return Err(foreign(format!("its source is {}", self.source))),
+        let source = match Source::parse(&self.source) {
+            Some(source @ (Source::Import(_) | Source::Linked(_) | Source::Hub(_))) => source,
+            Some(Source::Builtin) | None => return Err(foreign(format!("its source is {}", self.source))),
         };
         let size_bytes = self.files.iter().map(|file| file.size).sum();
         Ok(Installed {
@@ -87,7 +103,7 @@ impl Manifest {
             kind: ModelKind::Llm,
             size_bytes,
             source,
-            directory: directory.to_path_buf(),
+            directory: self.package(directory).to_path_buf(),
         })
     }
 }

@@ -81,17 +81,23 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a package.
+    /// Deletes a package; of one that is used where it is, only what the store knows about it.
     pub fn remove(&self, installed: &Installed) -> Result<(), StoreError> {
         // Out of sight first, in one step: half a package must never be seen.
         let doomed = self.hidden(REMOVING);
-        match fs::rename(&installed.directory, &doomed) {
+        let place = self.place(&installed.name);
+        match fs::rename(&place, &doomed) {
             Ok(()) => {}
             // Somebody has deleted the files already.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(at("remove", &installed.directory)(error)),
+            Err(error) => return Err(at("remove", &place)(error)),
         }
         fs::remove_dir_all(&doomed).map_err(at("remove", &doomed))
+    }
+
+    /// Where the package of that name is, or its manifest alone.
+    fn place(&self, name: &ModelName) -> PathBuf {
+        self.directory.join(name.directory_name())
     }
 
     fn hidden(&self, prefix: &str) -> PathBuf {

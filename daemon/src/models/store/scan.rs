@@ -35,18 +35,21 @@ impl Store {
 
     /// Reads a package for somebody who wants to know everything about it.
     pub fn details(&self, model: Model) -> Result<ModelDetails, Fault> {
-        let directory = match &model.source {
-            Source::Builtin => self.builtin.join(&model.name.as_str()[BUILTIN_PREFIX.len()..]),
-            Source::Import(_) => self.directory.join(model.name.directory_name()),
+        let (directory, manifest) = match &model.source {
+            Source::Builtin => (
+                self.builtin.join(&model.name.as_str()[BUILTIN_PREFIX.len()..]),
+                None,
+            ),
+            Source::Import(_) | Source::Linked(_) | Source::Hub(_) => {
+                let stored = self.place(&model.name);
+                let manifest = Manifest::read(&stored)?;
+                (manifest.package(&stored).to_path_buf(), Some(manifest))
+            }
         };
         let summary = airunner_runtimes::package::inspect(&directory)?;
-        let files: Vec<PackageFile> = match &model.source {
-            Source::Builtin => summary.files,
-            Source::Import(_) => Manifest::read(&directory)?
-                .files
-                .into_iter()
-                .map(PackageFile::from)
-                .collect(),
+        let files: Vec<PackageFile> = match manifest {
+            None => summary.files,
+            Some(manifest) => manifest.files.into_iter().map(PackageFile::from).collect(),
         };
         Ok(ModelDetails {
             model,

@@ -157,6 +157,7 @@ fn details_tell_what_the_package_declares() {
         source: installed.source,
         instance: None,
         last_unload_reason: None,
+        waiting_requests: 0,
     };
     let details = world.store.details(model).unwrap();
     assert_eq!(details.variants, ["model.onnx"]);

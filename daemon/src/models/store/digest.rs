@@ -1,0 +1,37 @@
+//! What a package is, as one short text.
+
+use std::time::UNIX_EPOCH;
+
+use sha2::{Digest as _, Sha256};
+
+use super::manifest::Manifest;
+use super::{Installed, Store, StoreError, sources};
+
+impl Store {
+    /// The same for the same files, wherever they lie: SHA-256 over names and contents as the
+    /// manifest knows them, in hexadecimal. Of files without a manifest, sizes and times of
+    /// change count instead of contents.
+    pub fn digest(&self, installed: &Installed) -> Result<String, StoreError> {
+        let own = self.directory.join(installed.name.directory_name());
+        let mut hash = Sha256::new();
+        match Manifest::read(&own) {
+            Ok(manifest) => {
+                for file in manifest.files {
+                    hash.update(format!("{}\0{}\n", file.path, file.sha256));
+                }
+            }
+            Err(_) => {
+                for file in sources::find(&installed.directory)? {
+                    let changed = std::fs::metadata(installed.directory.join(&file.path))
+                        .and_then(|metadata| metadata.modified())
+                        .ok()
+                        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+                        .map_or(0, |time| time.as_nanos());
+                    hash.update(format!("{}\0{}\0{changed}\n", file.path, file.size));
+                }
+            }
+        }
+        let bytes = hash.finalize();
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
