@@ -104,6 +104,7 @@ struct Variant {
     cache_window: Option<u32>,
     activation_bytes: u64,
     activation_bytes_per_token: u64,
+    loading_bytes: u64,
     overhead_bytes: u64,
     compute_capability_min: Option<(u32, u32)>,
 }
@@ -127,6 +128,7 @@ impl From<&VariantEstimate> for Variant {
             cache_window: variant.cache_window,
             activation_bytes: variant.activation_bytes,
             activation_bytes_per_token: variant.activation_bytes_per_token,
+            loading_bytes: variant.loading_bytes,
             overhead_bytes: variant.overhead_bytes,
             compute_capability_min: variant.compute_capability_min,
         }
@@ -153,6 +155,7 @@ impl Variant {
             cache_window: self.cache_window,
             activation_bytes: self.activation_bytes,
             activation_bytes_per_token: self.activation_bytes_per_token,
+            loading_bytes: self.loading_bytes,
             overhead_bytes: self.overhead_bytes,
             compute_capability_min: self.compute_capability_min,
         })

@@ -38,10 +38,13 @@ pub struct VariantEstimate {
     pub cache_bytes_per_token: u64,
     /// Tokens the cache holds at most whatever the context is (a sliding window); `None`: no bound.
     pub cache_window: Option<u32>,
-    /// Activations that do not depend on the context, bytes.
+    /// The largest results of one step whose size does not depend on the context, bytes.
     pub activation_bytes: u64,
-    /// Further activations for every token of context, bytes.
+    /// The largest whose size does, bytes per token of context. They are not needed at the same
+    /// time as the others.
     pub activation_bytes_per_token: u64,
+    /// What loading needs for a moment beyond weights and overhead, while the cache is empty.
+    pub loading_bytes: u64,
     /// As in [`Footprint`].
     pub overhead_bytes: u64,
     /// The least compute capability a GPU needs for it.
@@ -53,12 +56,13 @@ impl VariantEstimate {
     #[must_use]
     pub fn footprint(&self, context: u32) -> Footprint {
         let cached = u64::from(self.cache_window.map_or(context, |window| window.min(context)));
+        let cache_bytes = self.cache_bytes_per_token.saturating_mul(cached);
+        let growing = self.activation_bytes_per_token.saturating_mul(u64::from(context));
+        let loading = self.loading_bytes.saturating_sub(cache_bytes);
         Footprint {
             weights_bytes: self.weights_bytes,
-            cache_bytes: self.cache_bytes_per_token.saturating_mul(cached),
-            activation_bytes: self
-                .activation_bytes
-                .saturating_add(self.activation_bytes_per_token.saturating_mul(u64::from(context))),
+            cache_bytes,
+            activation_bytes: self.activation_bytes.max(growing).max(loading),
             overhead_bytes: self.overhead_bytes,
         }
     }
@@ -94,4 +98,49 @@ pub struct Estimate {
     pub would_unload: Vec<crate::ModelName>,
     /// Why it does not fit, for a person; empty if it does.
     pub refusal: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variant() -> VariantEstimate {
+        VariantEstimate {
+            file: "model.onnx".to_owned(),
+            level: Quantization::Int4,
+            weights_bytes: 1000,
+            cache_bytes_per_token: 2,
+            cache_window: None,
+            activation_bytes: 50,
+            activation_bytes_per_token: 1,
+            loading_bytes: 100,
+            overhead_bytes: 10,
+            compute_capability_min: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_needed_at_the_same_time_is_not_added_up() {
+        // Loading needs most, then the fixed results, then those that grow.
+        for (context, activation) in [(10, 80), (25, 50), (40, 50), (200, 200)] {
+            let footprint = variant().footprint(context);
+            assert_eq!(footprint.activation_bytes, activation, "{context}");
+            assert_eq!(footprint.total(), 1010 + u64::from(context) * 2 + activation);
+        }
+    }
+
+    #[test]
+    fn a_window_bounds_the_cache_and_nothing_overflows() {
+        let windowed = VariantEstimate {
+            cache_window: Some(16),
+            ..variant()
+        };
+        assert_eq!(windowed.footprint(1000).cache_bytes, 32);
+        let huge = VariantEstimate {
+            cache_bytes_per_token: u64::MAX,
+            activation_bytes_per_token: u64::MAX,
+            ..variant()
+        };
+        assert_eq!(huge.footprint(u32::MAX).total(), u64::MAX);
+    }
 }
