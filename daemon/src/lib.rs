@@ -7,6 +7,7 @@
 pub mod app;
 pub mod config;
 pub mod events;
+pub mod hardware;
 pub mod inference;
 pub mod ipc;
 pub mod logging;

@@ -17,7 +17,7 @@ mod nvml;
 use figures::Figures;
 
 /// How long the first answer may take: a driver nobody uses wakes the GPU first.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// When to look again after there was no driver or it failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
