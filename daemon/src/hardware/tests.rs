@@ -53,7 +53,10 @@ impl Machine for Scripted {
 
 impl Reader for Scripted {
     fn read(&mut self, own_pids: &[u32]) -> Readings {
-        assert!(!std::mem::take(&mut *self.0.panics.lock().unwrap()), "as the test wants");
+        assert!(
+            !std::mem::take(&mut *self.0.panics.lock().unwrap()),
+            "as the test wants"
+        );
         let available = self.0.available_bytes.lock().unwrap().unwrap_or(50 * GIB);
         let reading = MemoryReading {
             total_bytes: 100 * GIB,
@@ -92,7 +95,9 @@ struct Sink {
 
 impl MemorySink for Sink {
     fn readings(&self, readings: Readings) {
-        self.told.try_send(Told::Readings(readings[0].1.own_bytes)).unwrap();
+        self.told
+            .try_send(Told::Readings(readings[0].1.own_bytes))
+            .unwrap();
     }
 
     fn pressure(&self, device: Device, shortage_bytes: u64) {
@@ -133,11 +138,16 @@ impl Scene {
     }
 
     async fn next(&mut self) -> Told {
-        timeout(Duration::from_secs(60), self.told.recv()).await.unwrap().unwrap()
+        timeout(Duration::from_secs(60), self.told.recv())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     async fn is_silent(&mut self) -> bool {
-        timeout(Duration::from_secs(3600), self.told.recv()).await.is_err()
+        timeout(Duration::from_secs(3600), self.told.recv())
+            .await
+            .is_err()
     }
 }
 
