@@ -4,6 +4,7 @@
 
 mod breakdown;
 mod budget;
+mod ceiling;
 mod footprint;
 mod permission;
 mod quantization;
@@ -12,6 +13,7 @@ mod size;
 
 pub use breakdown::{Accounts, HEADROOM, MemoryBreakdown, MemoryReading};
 pub use budget::Budget;
+pub use ceiling::Ceiling;
 pub use footprint::{Estimate, Footprint, PackageEstimate, VariantEstimate};
 pub use permission::{Permission, PermissionReason, PermissionRequest};
 pub use quantization::{Quantization, ladder};
