@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chat, completions, doctor, load, logs, man, models, ps, restart, start, status, stop, unload,
+    chat, completions, doctor, downloads, free, hardware, load, logs, man, memory, models, ps, restart,
+    start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -33,14 +34,24 @@ pub(crate) enum Command {
     Restart(restart::Restart),
     /// Show the daemon and what it has in memory.
     Status(status::Status),
-    /// List, import, show and remove installed models.
+    /// Find, pull, list, check and remove models.
     Models(models::Models),
     /// Load a model into memory.
     Load(load::Load),
     /// Take a model out of memory.
     Unload(unload::Unload),
-    /// List the models in memory.
+    /// List the models in memory, and those that are waited for.
     Ps(ps::Ps),
+    /// Show who has how much memory, or change how much models may have.
+    Memory(memory::Memory),
+    /// Give memory back: unload every model that is idle.
+    Free(free::Free),
+    /// Show the processor, the memory and the GPUs of this machine.
+    Hardware(hardware::Hardware),
+    /// List downloads; pause, resume or cancel one.
+    Downloads(downloads::Downloads),
+    /// Show what models were used and what it cost; nothing of it leaves this machine.
+    Stats(stats::Stats),
     /// Talk to a model.
     Chat(chat::Chat),
     /// Check this installation and say what to do about problems.
@@ -54,19 +65,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What was said before Ctrl-C counts in a chat, it is how following a log ends, and a
-    /// daemon in the foreground ends in its own time.
+    /// What was said before Ctrl-C counts in a chat, it is how following a log ends, it pauses a
+    /// download, and a daemon in the foreground ends in its own time.
     pub(crate) const fn handles_interrupt(&self) -> bool {
         match self {
             Self::Chat(_) | Self::Logs(_) => true,
             Self::Start(start) => start.is_attached(),
+            Self::Models(models) => models.handles_interrupt(),
             Self::Stop(_)
             | Self::Restart(_)
             | Self::Status(_)
-            | Self::Models(_)
             | Self::Load(_)
             | Self::Unload(_)
             | Self::Ps(_)
+            | Self::Memory(_)
+            | Self::Free(_)
+            | Self::Hardware(_)
+            | Self::Downloads(_)
+            | Self::Stats(_)
             | Self::Doctor(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
@@ -113,6 +129,29 @@ mod tests {
             "load tiny --keep-alive 0",
             "unload tiny",
             "unload tiny --force",
+            "load tiny --pin --context 4096 --level 4bit --max-wait 30s",
+            "load tiny --unpin",
+            "hardware",
+            "memory",
+            "memory --json",
+            "memory budget cpu 2GiB",
+            "memory budget gpu 80%",
+            "free",
+            "free --pinned",
+            "stats",
+            "stats --since 7d",
+            "models catalog",
+            "models catalog small chat",
+            "models pull owner/name --name tiny --level 4bit --revision main --detach",
+            "models estimate tiny --context 4096 --level fp16",
+            "models verify tiny",
+            "models repair tiny",
+            "models import /tmp/x --link",
+            "downloads",
+            "downloads list",
+            "downloads pause 3",
+            "downloads resume 3",
+            "downloads cancel 3",
             "ps",
             "chat tiny",
             "chat tiny hello",
@@ -145,6 +184,18 @@ mod tests {
             "load tiny --keep-alive -2",
             "chat",
             "chat tiny hi --top-k many",
+            "load tiny --pin --unpin",
+            "load tiny --level 3bit",
+            "load tiny --context 0",
+            "load tiny --max-wait soon",
+            "memory budget cpu 200%",
+            "memory budget cuda:0 1GiB",
+            "memory budget cpu",
+            "stats --since yesterday",
+            "models pull",
+            "models estimate",
+            "downloads pause",
+            "downloads pause x",
             "chat tiny hi --top-k -1",
             "chat tiny hi --seed x",
             "chat tiny hi --raw --system S",

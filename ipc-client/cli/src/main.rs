@@ -15,6 +15,7 @@ mod run;
 mod system;
 mod table;
 mod units;
+mod value;
 mod views;
 
 fn main() -> ExitCode {

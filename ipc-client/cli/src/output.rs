@@ -2,9 +2,9 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use airunner_core::ErrorKind;
+use airunner_core::{ErrorKind, Fault, Priority};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::control_characters::{escape_json, strip};
 use crate::environment::Environment;
@@ -71,6 +71,15 @@ impl Output {
         self.stdout.is_terminal && self.stderr.is_terminal && !self.json
     }
 
+    /// A person who waits goes before a program.
+    pub(crate) const fn priority(&self) -> Priority {
+        if self.is_for_a_person() {
+            Priority::Interactive
+        } else {
+            Priority::Api
+        }
+    }
+
     /// Progress can be drawn.
     pub(crate) const fn shows_progress(&self) -> bool {
         self.stderr.is_terminal
@@ -129,18 +138,23 @@ impl Output {
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
-        let (reason, message, hint) = match failure {
-            Failure::Fault(fault) => (fault.kind.reason(), &fault.message, hint(fault)),
-            Failure::Usage(message) => ("invalid_argument", message, None),
+        let usage;
+        let fault = match failure {
+            Failure::Fault(fault) => fault,
+            Failure::Usage(message) => {
+                usage = Fault::invalid(message);
+                &usage
+            }
             Failure::Reported(_) | Failure::ReaderGone => return,
         };
         if self.json {
             // A reader that is gone cannot be told.
-            let _ = self.value(&json!({ "error": { "reason": reason, "message": message } }));
+            let _ = self.value(&json!({ "error": fault_json(fault) }));
             return;
         }
+        let (message, hint) = (&fault.message, hint(fault));
         let mut stderr = io::stderr().lock();
-        if reason == ErrorKind::Cancelled.reason() && message == "cancelled" {
+        if fault.kind == ErrorKind::Cancelled && message == "cancelled" {
             let _ = writeln!(stderr, "{message}");
             return;
         }
@@ -156,6 +170,26 @@ impl Output {
             );
         }
     }
+}
+
+/// A fault for scripts: figures are numbers where they can be.
+pub(crate) fn fault_json(fault: &Fault) -> Value {
+    let mut error = Map::new();
+    error.insert("reason".to_owned(), fault.kind.reason().into());
+    error.insert("message".to_owned(), (&*fault.message).into());
+    if let Some(wait) = fault.retry_after {
+        error.insert("retry_after_seconds".to_owned(), wait.as_secs_f64().into());
+    }
+    if !fault.figures.is_empty() {
+        let figure = |text: &String| {
+            text.parse::<u64>()
+                .map_or_else(|_| text.as_str().into(), Value::from)
+        };
+        let figures = fault.figures.iter();
+        let figures = figures.map(|(name, text)| (name.clone(), figure(text)));
+        error.insert("figures".to_owned(), figures.collect());
+    }
+    Value::Object(error)
 }
 
 impl Stream {
@@ -175,6 +209,26 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_carries_its_reason_and_figures() {
+        let fault = Fault::new(ErrorKind::OutOfMemory, "too large");
+        assert_eq!(
+            fault_json(&fault),
+            json!({ "reason": "out_of_memory", "message": "too large" })
+        );
+        let fault = fault
+            .retry_after(std::time::Duration::from_millis(1500))
+            .figure("required_bytes", 3_u64 << 30)
+            .figure("device", "cpu");
+        assert_eq!(
+            fault_json(&fault),
+            json!({
+                "reason": "out_of_memory", "message": "too large", "retry_after_seconds": 1.5,
+                "figures": { "device": "cpu", "required_bytes": 3_u64 << 30 }
+            })
+        );
+    }
 
     #[test]
     fn colours_only_where_they_are_shown_and_never_from_the_text() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airunner_core::download::{Download, DownloadState};
 use airunner_core::generate::GenerateEvent;
 use airunner_core::model::{ImportProgress, LoadProgress, LoadStage, Queued};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,12 +26,7 @@ impl Progress {
     /// Without a terminal there is nothing to see.
     pub(crate) fn new(output: &Output, what: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3}%");
-        bar.set_style(
-            style
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> "),
-        );
+        bar.set_style(bar_style());
         bar.set_message(what.to_owned());
         let visible = bar.clone();
         let appearing = output.shows_progress().then(|| {
@@ -46,10 +42,7 @@ impl Progress {
     /// For a wait of unknown length.
     pub(crate) fn spinner(output: &Output, what: &str) -> Self {
         let progress = Self::new(output, what);
-        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
-        progress
-            .bar
-            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        progress.bar.set_style(spinner_style());
         progress
     }
 
@@ -59,23 +52,57 @@ impl Progress {
 
     /// Waiting for a turn.
     pub(crate) fn queued(&self, queued: &Queued) {
-        self.show(&units::waiting(queued), 0.0);
+        self.bar.set_style(spinner_style());
+        self.say(&units::waiting(queued));
     }
 
     pub(crate) fn import(&self, progress: &ImportProgress) {
-        let (done, total) = (progress.done_bytes, progress.total_bytes);
-        let fraction = if total == 0 {
-            0.0
-        } else {
-            done as f64 / total as f64
-        };
-        let what = format!(
-            "{} ({} of {})",
+        self.bytes(
             progress.stage.as_str(),
-            units::size(done),
-            units::size(total)
+            progress.done_bytes,
+            progress.total_bytes,
+            "",
         );
-        self.show(&what, fraction);
+    }
+
+    /// Reading the files of a model.
+    pub(crate) fn file(&self, file: &str, done_bytes: u64, total_bytes: u64) {
+        self.bytes(file, done_bytes, total_bytes, "");
+    }
+
+    pub(crate) fn download(&self, download: &Download) {
+        let state = match download.state {
+            DownloadState::Queued => "waiting for other downloads",
+            DownloadState::Resolving => "asking the hub",
+            DownloadState::Running => "downloading",
+            DownloadState::Verifying => "checking",
+            DownloadState::Publishing => "installing",
+            DownloadState::Paused => "paused",
+            DownloadState::Waiting => "waiting to try again",
+            DownloadState::Failed => "failed",
+            DownloadState::Cancelled => "cancelled",
+            DownloadState::Done => "done",
+        };
+        let mut rest = String::new();
+        if download.bytes_per_second > 0 {
+            rest += &format!(", {}", units::speed(download.bytes_per_second));
+        }
+        if let Some(time) = download.remaining() {
+            rest += &format!(", {} to go", units::duration(time));
+        }
+        if let (DownloadState::Waiting, Some(fault)) = (download.state, &download.fault) {
+            rest += &format!(": {}", fault.message);
+        }
+        self.bytes(state, download.done_bytes, download.total_bytes, &rest);
+    }
+
+    fn bytes(&self, what: &str, done: u64, total: u64, rest: &str) {
+        if total == 0 {
+            return self.show(&format!("{what}{rest}"), 0.0);
+        }
+        let (done_text, total_text) = (units::size(done), units::size(total));
+        let what = format!("{what} ({done_text} of {total_text}{rest})");
+        self.show(&what, done as f64 / total as f64);
     }
 
     /// What happens before the first piece of an answer.
@@ -99,11 +126,27 @@ impl Progress {
     }
 
     fn show(&self, what: &str, fraction: f64) {
-        self.bar
-            .set_message(crate::control_characters::strip(what).into_owned());
+        self.bar.set_style(bar_style());
+        self.say(what);
         self.bar
             .set_position((fraction.clamp(0.0, 1.0) * STEPS as f64) as u64);
     }
+
+    fn say(&self, what: &str) {
+        self.bar
+            .set_message(crate::control_characters::strip(what).into_owned());
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3}%")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 impl Drop for Progress {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use airunner_core::Fault;
 use airunner_core::model::Queued;
 use jiff::Timestamp;
 
@@ -37,6 +38,47 @@ pub(crate) fn duration(time: Duration) -> String {
         (days, hours, _) if hours % 24 == 0 => format!("{days} d"),
         (days, hours, _) => format!("{days} d {} h", hours % 24),
     }
+}
+
+/// Such as `350 ms`, `1.2 s`, and then as [`duration`].
+pub(crate) fn short_time(time: Duration) -> String {
+    match time.as_millis() {
+        0..1000 => format!("{} ms", time.as_millis()),
+        1000..60_000 => format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100),
+        _ => duration(time),
+    }
+}
+
+/// Such as `5.2 MiB/s`.
+pub(crate) fn speed(bytes_per_second: u64) -> String {
+    format!("{}/s", size(bytes_per_second))
+}
+
+/// Such as `4 min ago`; `now` if it is to come.
+pub(crate) fn since(moment: SystemTime, now: SystemTime) -> String {
+    match now.duration_since(moment) {
+        Ok(time) if !time.is_zero() => format!("{} ago", duration(time)),
+        Ok(_) | Err(_) => "now".to_owned(),
+    }
+}
+
+/// Reads `90s`, `15m`, `12h`, `7d` or `2w`; a bare number is seconds.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Fault> {
+    const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+    let trimmed = text.trim();
+    let (digits, factor) = UNITS
+        .into_iter()
+        .find_map(|(unit, factor)| Some((trimmed.strip_suffix(unit)?, factor)))
+        .unwrap_or((trimmed, 1));
+    let number = digits.parse::<u64>().ok();
+    number
+        .and_then(|number| number.checked_mul(factor))
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            Fault::invalid(format!(
+                "\"{text}\" is not a time: use a number with s, m, h, d or w such as 30s or 7d"
+            ))
+        })
 }
 
 /// Such as `in 4 min`; `now` if it is past.
@@ -112,6 +154,46 @@ mod tests {
         queued.position = 0;
         queued.estimated_wait = Some(Duration::from_secs(30));
         assert_eq!(waiting(&queued), "waiting, about 30 s (qwen is in use)");
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("7d", 604_800),
+            ("2w", 1_209_600),
+            (" 5 ", 5),
+            ("0", 0),
+        ] {
+            assert_eq!(
+                parse_duration(text).unwrap(),
+                Duration::from_secs(seconds),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "d",
+            "-1d",
+            "1.5h",
+            "1y",
+            "99999999999999999999s",
+            "9999999999999999999w",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_long_and_short() {
+        assert_eq!(short_time(Duration::from_millis(350)), "350 ms");
+        assert_eq!(short_time(Duration::from_millis(1299)), "1.2 s");
+        assert_eq!(short_time(Duration::from_secs(61)), "1 min");
+        assert_eq!(speed(5 << 20), "5.0 MiB/s");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(240);
+        assert_eq!(since(SystemTime::UNIX_EPOCH, now), "4 min ago");
+        assert_eq!(since(now, SystemTime::UNIX_EPOCH), "now");
     }
 
     #[test]

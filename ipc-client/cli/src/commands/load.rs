@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use airunner_core::memory::Quantization;
 use airunner_core::model::{LoadEvent, LoadRequest, Model};
 use airunner_core::{Fault, KeepAlive};
 use airunner_ipc_client::Client;
@@ -8,6 +11,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::Context;
 use crate::units;
+use crate::value;
 use crate::views::ProcessRow;
 
 #[derive(Debug, Args)]
@@ -17,6 +21,21 @@ pub(crate) struct Load {
     /// How long it stays loaded after its last request, such as 10m; 0 unloads at once, -1 never.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     keep_alive: Option<KeepAlive>,
+    /// Keep it when others need memory.
+    #[arg(long)]
+    pin: bool,
+    /// Let it go again when others need memory.
+    #[arg(long, conflicts_with = "pin")]
+    unpin: bool,
+    /// Tokens of one conversation; the configured length if left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+    /// Precision; the best that fits if left out.
+    #[arg(long, value_name = "L", value_parser = value::level())]
+    level: Option<Quantization>,
+    /// How long it may wait for memory, such as 30s; as long as it takes if left out.
+    #[arg(long, value_name = "T", value_parser = units::parse_duration)]
+    max_wait: Option<Duration>,
 }
 
 impl Load {
@@ -24,6 +43,15 @@ impl Load {
         let (client, name) = connect_for(&self.name).await?;
         let request = LoadRequest {
             keep_alive: self.keep_alive,
+            pinned: match (self.pin, self.unpin) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            },
+            context_length: self.context,
+            level: self.level,
+            max_wait: self.max_wait,
+            priority: context.output.priority(),
             ..LoadRequest::new(name)
         };
         let model = load(&client, request, context).await?;

@@ -127,7 +127,9 @@ impl Talk<'_> {
     /// A question that fails is taken back, so that it can be asked again.
     async fn answer(&mut self) -> Result<(), Failure> {
         let input = Input::Conversation(self.transcript.conversation());
-        let request = self.options.request(self.model.clone(), input);
+        let request = self
+            .options
+            .request(self.model.clone(), input, Priority::Interactive);
         // Only a Ctrl-C that comes while the answer does is meant for it.
         self.context.interrupt.handled();
         let result = stream(self.client, request, self.context).await;

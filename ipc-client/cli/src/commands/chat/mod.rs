@@ -1,7 +1,7 @@
 use std::io::{self, IsTerminal as _, Read as _};
 
 use airunner_core::generate::{GenerateRequest, Input, MAX_PROMPT_BYTES, Sampling};
-use airunner_core::{Fault, ModelName};
+use airunner_core::{Fault, ModelName, Priority};
 use clap::Args;
 
 use crate::connection::connect_for;
@@ -60,7 +60,7 @@ struct Options {
 }
 
 impl Options {
-    fn request(&self, model: ModelName, input: Input) -> GenerateRequest {
+    fn request(&self, model: ModelName, input: Input, priority: Priority) -> GenerateRequest {
         let sampling = Sampling {
             temperature: self.temperature,
             top_k: self.top_k,
@@ -72,6 +72,7 @@ impl Options {
             sampling,
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
+            priority,
             ..GenerateRequest::new(model, input)
         }
     }
@@ -84,7 +85,8 @@ impl Chat {
         };
         let (client, model) = connect_for(&self.model).await?;
         let input = self.input(prompt, context).await?;
-        answer::once(&client, self.options.request(model, input), context).await
+        let request = self.options.request(model, input, context.output.priority());
+        answer::once(&client, request, context).await
     }
 
     async fn input(&self, prompt: String, context: &Context) -> Result<Input, Failure> {
@@ -182,7 +184,12 @@ mod tests {
             max_tokens: Some(9),
             stop: vec!["x".into()],
         };
-        let request = options.request(ModelName::new("tiny").unwrap(), Input::Raw("Hi".into()));
+        let request = options.request(
+            ModelName::new("tiny").unwrap(),
+            Input::Raw("Hi".into()),
+            Priority::Interactive,
+        );
+        assert_eq!(request.priority, Priority::Interactive);
         assert_eq!(
             (request.sampling.temperature, request.sampling.top_k),
             (Some(0.5), Some(4))

@@ -20,12 +20,18 @@ pub(crate) struct Import {
     /// What to call it; the directory's name if left out.
     #[arg(long)]
     name: Option<String>,
+    /// Use the files where they are instead of copying them.
+    #[arg(long)]
+    link: bool,
 }
 
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let client = connect().await?;
-        let request = request(&self.directory, self.name.as_deref())?;
+        let request = ImportRequest {
+            link: self.link,
+            ..request(&self.directory, self.name.as_deref())?
+        };
         let model = import(&client, request, context).await?;
         if context.output.is_json() {
             return context.output.value(&ModelRow::from(&model));

@@ -5,9 +5,13 @@ use crate::failure::Failure;
 use crate::run::Context;
 use crate::views::{model_rows, models_table};
 
+mod catalog;
+mod estimate;
 mod import;
+mod pull;
 mod remove;
 mod show;
+mod verify;
 
 #[derive(Debug, Args)]
 pub(crate) struct Models {
@@ -19,20 +23,39 @@ pub(crate) struct Models {
 enum Action {
     /// List the installed models, as does no command at all.
     List,
-    /// Copy a directory into the model store.
+    /// List models that can be pulled, and which precision fits here. Needs no network.
+    Catalog(catalog::Catalog),
+    /// Fetch a model from the hub. Ctrl-C pauses; the same command again goes on.
+    Pull(pull::Pull),
+    /// Copy a directory into the model store, or link it.
     Import(import::Import),
     /// Show what is known of a model.
     Show(show::Show),
+    /// Show how much memory a model would take and what would have to go. Loads nothing.
+    Estimate(estimate::Estimate),
+    /// Compare every file of a model with what was published.
+    Verify(verify::Verify),
+    /// Fetch again what is damaged or missing.
+    Repair(verify::Repair),
     /// Delete an unloaded model from disk.
     Remove(remove::Remove),
 }
 
 impl Models {
+    pub(crate) const fn handles_interrupt(&self) -> bool {
+        matches!(self.action, Some(Action::Pull(_)))
+    }
+
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self.action {
             Some(Action::List) | None => list(context).await,
+            Some(Action::Catalog(catalog)) => catalog.run(context).await,
+            Some(Action::Pull(pull)) => pull.run(context).await,
             Some(Action::Import(import)) => import.run(context).await,
             Some(Action::Show(show)) => show.run(context).await,
+            Some(Action::Estimate(estimate)) => estimate.run(context).await,
+            Some(Action::Verify(verify)) => verify.run(context).await,
+            Some(Action::Repair(repair)) => repair.run(context).await,
             Some(Action::Remove(remove)) => remove.run(context).await,
         }
     }
@@ -47,7 +70,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
     if table.is_empty() {
         return context
             .output
-            .line("No model is installed. Install one with: airunner models import DIR");
+            .line("No model is installed. See what there is with: airunner models catalog");
     }
     context.output.table(&table)
 }

@@ -1,0 +1,26 @@
+//! Domain values as the JSON of the contract for scripts, and as tables for people.
+
+mod answer;
+mod catalog;
+mod downloads;
+mod estimate;
+mod hardware;
+mod memory;
+mod models;
+mod processes;
+mod status;
+mod usage;
+
+#[cfg(test)]
+mod samples;
+
+pub(crate) use answer::AnswerView;
+pub(crate) use catalog::{catalog_rows, catalog_table};
+pub(crate) use downloads::{DownloadRow, ProblemsView, download_rows, downloads_table, problems_table};
+pub(crate) use estimate::{EstimateView, estimate_lines};
+pub(crate) use hardware::{HardwareView, gpus_table, hardware_lines};
+pub(crate) use memory::{FreedView, MemoryView, memory_lines};
+pub(crate) use models::{DetailsView, ModelRow, model_rows, models_table};
+pub(crate) use processes::{ProcessRow, process_rows, processes_table};
+pub(crate) use status::StatusView;
+pub(crate) use usage::{usage_rows, usage_table};

@@ -1,0 +1,81 @@
+//! The daemon.
+
+use airunner_core::status::DaemonStatus;
+use serde::Serialize;
+
+use super::processes::{ProcessRow, process_rows};
+
+/// `airunner status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusView {
+    running: bool,
+    pid: Option<u32>,
+    version: Option<String>,
+    protocol: Option<u32>,
+    socket: String,
+    uptime_seconds: Option<u64>,
+    memory_bytes: Option<u64>,
+    models: Vec<ProcessRow>,
+}
+
+impl StatusView {
+    pub(crate) fn running(status: &DaemonStatus) -> Self {
+        Self {
+            running: true,
+            pid: Some(status.pid),
+            version: Some(status.daemon_version.clone()),
+            protocol: Some(status.protocol_version),
+            socket: status.socket.clone(),
+            uptime_seconds: Some(status.uptime.as_secs()),
+            memory_bytes: Some(status.memory_bytes),
+            models: process_rows(&status.models),
+        }
+    }
+
+    pub(crate) const fn stopped(socket: String) -> Self {
+        Self {
+            running: false,
+            pid: None,
+            version: None,
+            protocol: None,
+            socket,
+            uptime_seconds: None,
+            memory_bytes: None,
+            models: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::super::samples::{loaded, value};
+    use super::*;
+
+    #[test]
+    fn status_has_the_same_fields_up_and_down() {
+        let up = StatusView::running(&DaemonStatus {
+            pid: 1,
+            daemon_version: "0.1.0".into(),
+            protocol_version: 1,
+            socket: "/run/s".into(),
+            uptime: Duration::from_millis(2900),
+            memory_bytes: 3,
+            models: vec![loaded()],
+            shutting_down: false,
+            onnxruntime_library: None,
+        });
+        let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into())));
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let expected = "running pid version protocol socket uptime_seconds memory_bytes models";
+        assert_eq!(keys(&up).join(" "), expected);
+        assert_eq!(keys(&down), keys(&up));
+        assert_eq!(
+            (&up["uptime_seconds"], &down["running"]),
+            (&json!(2), &json!(false))
+        );
+    }
+}
