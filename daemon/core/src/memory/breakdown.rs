@@ -53,35 +53,50 @@ impl Accounts {
     /// reservations have more than there is, in which case nothing is free.
     #[must_use]
     pub fn breakdown(&self) -> MemoryBreakdown {
+        let (external, left_out) = self.not_ours();
+        let total = self.reading.total_bytes;
+        let beside_others = total.saturating_sub(external).saturating_sub(self.ours());
+        MemoryBreakdown {
+            device: self.device,
+            total_bytes: total,
+            budget_bytes: self.budget.of(total),
+            models_bytes: self.models_bytes,
+            canvas_history_bytes: self.reserved_bytes,
+            system_reserve_bytes: left_out.min(beside_others),
+            external_apps_bytes: external,
+            free_bytes: beside_others.saturating_sub(left_out),
+        }
+    }
+
+    /// By how much models and reservations have more than they may, bytes: a budget was lowered,
+    /// other programs grew, or a worker took more than was set aside for it.
+    #[must_use]
+    pub fn overdraft(&self) -> u64 {
+        let (external, left_out) = self.not_ours();
+        let total = self.reading.total_bytes;
+        let allowed = total.saturating_sub(external).saturating_sub(left_out);
+        self.ours().saturating_sub(allowed)
+    }
+
+    const fn ours(&self) -> u64 {
+        self.models_bytes.saturating_add(self.reserved_bytes)
+    }
+
+    /// What others use, and what has to stay free beside that.
+    fn not_ours(&self) -> (u64, u64) {
         let MemoryReading {
             total_bytes: total,
             available_bytes,
             own_bytes,
         } = self.reading;
-        let budget = self.budget.of(total);
         let used = total.saturating_sub(available_bytes);
-        let ours = self.models_bytes.saturating_add(self.reserved_bytes);
         let external = used.saturating_sub(own_bytes);
         let headroom = HEADROOM.min(total / 10);
         let left_out = total
-            .saturating_sub(budget)
+            .saturating_sub(self.budget.of(total))
             .saturating_sub(external)
             .max(headroom);
-        let reserve = left_out.min(total.saturating_sub(external).saturating_sub(ours));
-        let free = total
-            .saturating_sub(external)
-            .saturating_sub(ours)
-            .saturating_sub(left_out);
-        MemoryBreakdown {
-            device: self.device,
-            total_bytes: total,
-            budget_bytes: budget,
-            models_bytes: self.models_bytes,
-            canvas_history_bytes: self.reserved_bytes,
-            system_reserve_bytes: reserve,
-            external_apps_bytes: external,
-            free_bytes: free,
-        }
+        (external, left_out)
     }
 
     /// What one model could have at most here, if every other model and reservation were gone.
@@ -171,6 +186,9 @@ mod tests {
             } else {
                 prop_assert_eq!(parts.free_bytes, 0);
             }
+            prop_assert!(parts.free_bytes == 0 || accounts.overdraft() == 0);
+            let less = Accounts { models_bytes: models.saturating_sub(accounts.overdraft()), ..accounts };
+            prop_assert!(less.overdraft() == 0 || less.models_bytes == 0);
         }
     }
 }

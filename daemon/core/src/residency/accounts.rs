@@ -51,6 +51,10 @@ impl Devices {
 impl Residency {
     /// A device is there, or has changed. Those told first are preferred.
     pub fn set_device(&mut self, facts: DeviceFacts) {
+        let facts = DeviceFacts {
+            reading: sensible(facts.reading),
+            ..facts
+        };
         let known = self
             .devices
             .facts
@@ -69,12 +73,7 @@ impl Residency {
 
     pub fn read(&mut self, device: Device, reading: MemoryReading) {
         if let Some(facts) = self.devices.facts.iter_mut().find(|facts| facts.device == device) {
-            // A driver may say nonsense.
-            facts.reading = MemoryReading {
-                available_bytes: reading.available_bytes.min(reading.total_bytes),
-                own_bytes: reading.own_bytes.min(reading.total_bytes),
-                ..reading
-            };
+            facts.reading = sensible(reading);
         }
     }
 
@@ -157,13 +156,13 @@ impl Residency {
         evict: bool,
         now: Moment,
     ) -> Result<Vec<Decision>, Fault> {
-        let free = self.free(device);
-        if bytes <= free {
+        let missing = self.missing(device, bytes);
+        if missing == 0 {
             return Ok(Vec::new());
         }
         let idle = if evict { self.idle(device, now) } else { Vec::new() };
-        let Some(plan) = super::evict::least(idle, bytes - free) else {
-            return Err(refusals::reservation(device, bytes, free));
+        let Some(plan) = super::evict::least(idle, missing) else {
+            return Err(refusals::reservation(device, bytes, self.free(device)));
         };
         Ok(plan
             .into_iter()
@@ -174,8 +173,28 @@ impl Residency {
             .collect())
     }
 
+    /// What has to be unloaded on a device for so many bytes beside all that is there.
+    pub(super) fn missing(&self, device: Device, bytes: u64) -> u64 {
+        let Some(accounts) = self.accounts(device) else {
+            return bytes;
+        };
+        bytes
+            .saturating_add(accounts.overdraft())
+            .saturating_sub(accounts.breakdown().free_bytes)
+            .saturating_sub(self.coming(device))
+    }
+
     /// Gives a reservation back.
     pub fn release(&mut self, id: ReservationId) {
         self.devices.reservations.remove(&id);
+    }
+}
+
+/// A driver may say nonsense.
+fn sensible(reading: MemoryReading) -> MemoryReading {
+    MemoryReading {
+        available_bytes: reading.available_bytes.min(reading.total_bytes),
+        own_bytes: reading.own_bytes.min(reading.total_bytes),
+        ..reading
     }
 }

@@ -7,8 +7,8 @@ use crate::name::ModelName;
 use crate::priority::Priority;
 use crate::time::Moment;
 
+use super::Residency;
 use super::refusals;
-use super::{Policy, Residency};
 
 /// How somebody wants a model loaded; `None` leaves the choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,19 +29,6 @@ pub struct Demand {
     pub wishes: Wishes,
     /// False for what is only nice to have: it loads if there is room and is dropped otherwise.
     pub may_evict: bool,
-}
-
-impl Demand {
-    pub(super) fn is_aged(&self, policy: &Policy, now: Moment) -> bool {
-        now.since(self.arrived) >= policy.fair_after
-    }
-
-    /// Smaller comes first: who has waited too long, then the class, then the arrival.
-    pub(super) fn turn(&self, policy: &Policy, now: Moment) -> (bool, u8, Moment, RequestId) {
-        let aged = self.is_aged(policy, now);
-        let class = if aged { 0 } else { u8::MAX - self.priority as u8 };
-        (!aged, class, self.arrived, self.request)
-    }
 }
 
 impl Residency {

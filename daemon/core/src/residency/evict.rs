@@ -23,21 +23,28 @@ pub(super) struct Candidate {
     wanted: bool,
     /// It is in use, so it can go only later.
     busy: bool,
-    /// Idle time over the time to load it again: the higher, the better to lose.
+    /// How long it takes until it is asked for again, over the time to load it again: the
+    /// higher, the better to lose. Of those in use: how old it is, so that the one that somebody
+    /// waits for does not change from look to look.
     dispensable: f64,
 }
 
 impl Candidate {
     pub(super) fn new(model: &ModelName, record: &Record, wanted: bool, now: Moment) -> Self {
-        let idle = now.since(record.idle_since).as_secs_f64();
+        let idle = record.place == Place::Idle;
         let load = record.load_time().unwrap_or(USUAL_LOAD_TIME).as_secs_f64();
+        let dispensable = if idle {
+            record.usual_gap(now).as_secs_f64() / load.max(0.001)
+        } else {
+            now.since(record.loaded_at).as_secs_f64()
+        };
         Self {
             model: model.clone(),
             bytes: record.reserved(),
             rank: record.rank,
-            wanted,
-            busy: record.active() > 0,
-            dispensable: idle / load.max(0.001),
+            wanted: wanted && idle,
+            busy: !idle,
+            dispensable,
         }
     }
 }
@@ -74,9 +81,17 @@ pub(super) fn least(mut candidates: Vec<Candidate>, needed: u64) -> Option<Vec<M
 }
 
 impl Residency {
+    /// Memory that is on its way back, bytes.
+    pub(super) fn coming(&self, device: Device) -> u64 {
+        self.resident()
+            .filter(|(_, record)| record.device() == Some(device) && record.place == Place::Leaving)
+            .map(|(_, record)| record.reserved())
+            .fold(0, u64::saturating_add)
+    }
+
     /// Models on a device that could go now, for somebody who does not wait in the queue.
     pub(super) fn idle(&self, device: Device, now: Moment) -> Vec<Candidate> {
-        let idle = self.models.iter().filter(|(_, record)| {
+        let idle = self.resident().filter(|(_, record)| {
             record.device() == Some(device) && record.place == Place::Idle && !record.pinned
         });
         idle.map(|(name, record)| Candidate::new(name, record, self.waiting_for(name) > 0, now))
@@ -87,6 +102,7 @@ impl Residency {
     /// computed again, and go, oldest first, when that was not enough.
     #[must_use]
     pub fn pressure(&mut self, device: Device, shortage: u64) -> Vec<Decision> {
+        let coming = self.coming(device);
         let mut idle: Vec<(&ModelName, &mut Record)> = self
             .models
             .iter_mut()
@@ -105,6 +121,7 @@ impl Residency {
         if !untrimmed.is_empty() {
             return untrimmed;
         }
+        let shortage = shortage.saturating_sub(coming);
         let mut freed = 0_u64;
         let mut going = Vec::new();
         for (name, record) in idle {
@@ -124,8 +141,7 @@ impl Residency {
     #[must_use]
     pub fn free_all(&self, pinned: bool) -> Vec<(ModelName, u64)> {
         let idle = self
-            .models
-            .iter()
+            .resident()
             .filter(|(_, record)| record.place == Place::Idle && (pinned || !record.pinned));
         idle.map(|(name, record)| (name.clone(), record.reserved()))
             .collect()

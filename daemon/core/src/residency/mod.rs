@@ -16,14 +16,18 @@ mod permission;
 mod preview;
 mod record;
 mod refusals;
+mod room;
+mod turn;
 mod waiting;
 
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
+mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::Fault;
@@ -90,6 +94,8 @@ pub struct Residency {
     policy: Policy,
     devices: Devices,
     models: BTreeMap<ModelName, Record>,
+    /// Those that have memory.
+    resident: BTreeSet<ModelName>,
     /// In order of arrival.
     queue: Vec<Demand>,
 }
@@ -101,18 +107,23 @@ impl Residency {
             policy,
             devices: Devices::default(),
             models: BTreeMap::new(),
+            resident: BTreeSet::new(),
             queue: Vec::new(),
         }
     }
 
-    /// A model is installed. Those of a higher rank stay longer when memory is needed.
+    /// A model is installed. Those of a higher rank stay longer when memory is needed. One that
+    /// is known already keeps its memory, and its files are looked at again.
     pub fn add(&mut self, name: ModelName, rank: u8) {
-        self.models.insert(name, Record::new(rank));
+        let record = self.models.entry(name).or_insert_with(|| Record::new(rank));
+        record.rank = rank;
+        record.forget_facts();
     }
 
     /// A model is not installed any more.
     pub fn remove(&mut self, name: &ModelName) {
         self.models.remove(name);
+        self.resident.remove(name);
     }
 
     /// What loading the model takes, or why it cannot be loaded at all.
@@ -133,12 +144,20 @@ impl Residency {
     pub fn observe(&mut self, name: &ModelName, place: Place, now: Moment) {
         if let Some(record) = self.models.get_mut(name) {
             record.observe(place, now);
+            if record.holding.is_none() {
+                self.resident.remove(name);
+            }
         }
     }
 
-    /// Memory of its worker, bytes.
+    /// Memory of its worker, bytes. More than its device has is not believed.
     pub fn measured(&mut self, name: &ModelName, bytes: u64) {
-        if let Some(record) = self.models.get_mut(name) {
+        let device = self.models.get(name).and_then(Record::device);
+        let facts = device.and_then(|device| self.devices.get(device));
+        let believable = facts.is_none_or(|facts| bytes <= facts.reading.total_bytes);
+        if let Some(record) = self.models.get_mut(name)
+            && believable
+        {
             record.measured(bytes);
         }
     }
@@ -204,16 +223,21 @@ impl Residency {
         self.models.get(name).map_or(0, Record::reserved)
     }
 
+    fn resident(&self) -> impl Iterator<Item = (&ModelName, &Record)> {
+        self.resident
+            .iter()
+            .filter_map(|name| Some((name, self.models.get(name)?)))
+    }
+
     fn record(&self, name: &ModelName) -> Option<&Record> {
         self.models.get(name)
     }
 
     /// All that is set aside for models on a device, bytes.
     fn models_bytes(&self, device: Device) -> u64 {
-        self.models
-            .values()
-            .filter(|record| record.device() == Some(device))
-            .map(Record::reserved)
+        self.resident()
+            .filter(|(_, record)| record.device() == Some(device))
+            .map(|(_, record)| record.reserved())
             .fold(0, u64::saturating_add)
     }
 }

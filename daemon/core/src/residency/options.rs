@@ -100,8 +100,14 @@ impl Record {
 
     fn bytes(&self, facts: &PackageFacts, variant: &VariantEstimate, context: u32, device: Device) -> u64 {
         let computed = variant.footprint(context).total();
-        let expected = facts.learned(&variant.file, context, device).unwrap_or(computed);
-        let corrected = u128::from(expected) * u128::from(self.factor_percent()) / 100;
+        let learned = facts.learned(&variant.file, context, device);
+        // What was measured needs no correction, unless a load has just died of it.
+        let factor = match learned {
+            Some(_) if !self.needs_room => 100,
+            Some(_) | None => self.factor_percent(),
+        };
+        let expected = u128::from(learned.unwrap_or(computed));
+        let corrected = expected * u128::from(factor) / 100;
         u64::try_from(corrected).unwrap_or(u64::MAX)
     }
 }

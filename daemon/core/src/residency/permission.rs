@@ -14,13 +14,8 @@ impl Residency {
     #[must_use]
     pub fn can_perform(&self, kind: ModelKind, model: Option<&ModelName>) -> Permission {
         let label = kind.as_str().to_uppercase();
-        let active: Vec<ModelName> = self
-            .models
-            .iter()
-            .filter(|(_, record)| record.holding.is_some())
-            .map(|(name, _)| name.clone())
-            .collect();
-        let any = |test: fn(&Place) -> bool| self.models.values().any(|record| test(&record.place));
+        let active: Vec<ModelName> = self.resident().map(|(name, _)| name.clone()).collect();
+        let any = |test: fn(&Place) -> bool| self.resident().any(|(_, record)| test(&record.place));
         let busy = |reason, doing: &str| {
             Permission::no(
                 reason,
@@ -53,10 +48,14 @@ impl Residency {
         }
         let options = self.options(name, Wishes::default()).unwrap_or_default();
         let room = |device| {
-            let going = self.models.values().filter(|record| {
+            let going = self.resident().filter(|(_, record)| {
                 record.device() == Some(device) && record.place == Place::Idle && !record.pinned
             });
-            self.free(device) + going.map(Record::reserved).sum::<u64>()
+            let going = going.map(|(_, record)| record.reserved());
+            let overdraft = self.accounts(device).map_or(0, |accounts| accounts.overdraft());
+            going
+                .fold(self.free(device), u64::saturating_add)
+                .saturating_sub(overdraft)
         };
         if options.is_empty() || options.iter().any(|option| option.bytes <= room(option.device)) {
             return Permission::yes(active);

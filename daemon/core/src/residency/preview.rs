@@ -9,6 +9,7 @@ use crate::time::Moment;
 use super::demand::Wishes;
 use super::evict::least;
 use super::options::LoadOption;
+use super::record::{Place, Record};
 use super::{Residency, refusals};
 
 /// What a load would come to.
@@ -38,12 +39,12 @@ impl Residency {
                 refusal: None,
             });
         }
-        let own = self.reserved(name);
         for option in &options {
-            let free = self.free(option.device).saturating_add(own);
             let mut idle = self.idle(option.device, now);
             idle.retain(|candidate| candidate.model != *name);
-            if let Some(would_unload) = least(idle, option.bytes.saturating_sub(free)) {
+            let needed = self.missing(option.device, option.bytes);
+            let needed = needed.saturating_sub(self.comes_back(name, option.device));
+            if let Some(would_unload) = least(idle, needed) {
                 return Ok(Preview {
                     option: option.clone(),
                     would_unload,
@@ -60,13 +61,23 @@ impl Residency {
         })
     }
 
+    /// What a model that is loaded otherwise gives back when it is loaded anew, bytes.
+    fn comes_back(&self, name: &ModelName, device: Device) -> u64 {
+        let record = self.record(name);
+        let there = record.filter(|record| record.device() == Some(device) && record.place != Place::Leaving);
+        there.map_or(0, Record::reserved)
+    }
+
     /// Why the smallest way to load a model does not fit, with what stays counted.
     pub(super) fn does_not_fit(&self, name: &ModelName, smallest: &LoadOption) -> Fault {
         let Some(accounts) = self.accounts(smallest.device) else {
             return refusals::no_such_device(smallest.device);
         };
         let pinned = self.pinned_beside(name, smallest.device);
-        let kept: u64 = pinned.iter().map(|name| self.reserved(name)).sum();
+        let kept = pinned
+            .iter()
+            .map(|name| self.reserved(name))
+            .fold(0, u64::saturating_add);
         let without_others = Accounts {
             models_bytes: kept,
             ..accounts
@@ -76,9 +87,9 @@ impl Residency {
     }
 
     fn pinned_beside(&self, name: &ModelName, device: Device) -> Vec<ModelName> {
-        let pinned = self.models.iter().filter(|(other, record)| {
-            record.pinned && record.device() == Some(device) && *other != name
-        });
+        let pinned = self
+            .resident()
+            .filter(|(other, record)| record.pinned && record.device() == Some(device) && *other != name);
         pinned.map(|(other, _)| other.clone()).collect()
     }
 }

@@ -1,9 +1,11 @@
 //! What is known of one model.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::error::Fault;
 use crate::hardware::Device;
+use crate::lifecycle::UnloadReason;
 use crate::time::Moment;
 
 use super::options::{LoadOption, PackageFacts};
@@ -53,15 +55,23 @@ pub(super) struct Record {
     pub(super) rank: u8,
     pub(super) loaded_at: Moment,
     pub(super) idle_since: Moment,
+    /// The last requests, oldest first.
+    uses: VecDeque<Moment>,
     pub(super) trimmed: bool,
     /// Its last load died of memory: everything idle goes before the next.
     pub(super) needs_room: bool,
     retried: bool,
+    /// It goes only to be loaded anew, so it stays pinned.
+    comes_back: bool,
     /// Estimates are multiplied by this, in percent.
     factor_percent: u64,
     answer_time: Option<Duration>,
     load_time: Option<Duration>,
 }
+
+/// More make the choice of what goes better where some models are always asked for more often
+/// than others; fewer make it follow sooner when that changes.
+const REMEMBERED_USES: usize = 8;
 
 /// Most of what is set aside beyond an estimate, percent of it.
 const MAX_FACTOR_PERCENT: u64 = 400;
@@ -76,9 +86,11 @@ impl Record {
             rank,
             loaded_at: Moment::since_start(Duration::ZERO),
             idle_since: Moment::since_start(Duration::ZERO),
+            uses: VecDeque::new(),
             trimmed: false,
             needs_room: false,
             retried: false,
+            comes_back: false,
             factor_percent: 100,
             answer_time: None,
             load_time: None,
@@ -89,7 +101,8 @@ impl Record {
         self.facts = match facts {
             Ok(facts) => {
                 self.load_time = self.load_time.or(facts.load_time);
-                self.factor_percent = facts.factor_percent.clamp(100, MAX_FACTOR_PERCENT);
+                let kept = facts.factor_percent.min(MAX_FACTOR_PERCENT);
+                self.factor_percent = self.factor_percent.max(kept);
                 Facts::Known(facts)
             }
             Err(fault) => Facts::Broken(fault),
@@ -107,7 +120,7 @@ impl Record {
         match place {
             Place::Unloaded | Place::Refusing(_) => {
                 self.holding = None;
-                self.pinned = false;
+                self.pinned &= std::mem::take(&mut self.comes_back);
                 // The files may have changed meanwhile.
                 if matches!(self.facts, Facts::Broken(_)) {
                     self.facts = Facts::Unknown;
@@ -124,6 +137,51 @@ impl Record {
             Place::Loading { .. } | Place::Busy { .. } | Place::Leaving => {}
         }
         self.place = place;
+    }
+
+    /// It was told to go.
+    pub(super) fn leaves(&mut self, reason: &UnloadReason) {
+        self.place = Place::Leaving;
+        self.comes_back = *reason == UnloadReason::Reloaded;
+    }
+
+    /// A request that came then is let in.
+    pub(super) fn admit(&mut self, arrived: Moment) {
+        if self.uses.len() == REMEMBERED_USES {
+            self.uses.pop_front();
+        }
+        self.uses.push_back(arrived);
+        match &mut self.place {
+            Place::Loading { waiting } => *waiting += 1,
+            Place::Busy { active, .. } => *active += 1,
+            Place::Idle => {
+                self.place = Place::Busy {
+                    active: 1,
+                    leaving: false,
+                };
+            }
+            Place::Unloaded | Place::Refusing(_) | Place::Leaving => {}
+        }
+    }
+
+    /// Requests that are in, if another could be let in.
+    pub(super) const fn guests(&self) -> Option<usize> {
+        match self.place {
+            Place::Loading { waiting } => Some(waiting),
+            Place::Idle => Some(0),
+            Place::Busy {
+                active,
+                leaving: false,
+            } => Some(active),
+            Place::Busy { leaving: true, .. } | Place::Unloaded | Place::Refusing(_) | Place::Leaving => None,
+        }
+    }
+
+    /// Time between two requests, as far as is known: over the last ones, up to now.
+    pub(super) fn usual_gap(&self, now: Moment) -> Duration {
+        let since = self.uses.front().map_or(self.idle_since, |first| *first);
+        let uses = u32::try_from(self.uses.len()).unwrap_or(u32::MAX).max(1);
+        now.since(since) / uses
     }
 
     fn settle_in(&mut self, now: Moment) {
@@ -149,7 +207,10 @@ impl Record {
     }
 
     pub(super) fn answered_in(&mut self, took: Duration) {
-        self.answer_time = Some(self.answer_time.map_or(took, |mean| (mean * 7 + took) / 8));
+        self.answer_time = Some(
+            self.answer_time
+                .map_or(took, |mean| mean.saturating_mul(7).saturating_add(took) / 8),
+        );
     }
 
     pub(super) fn ran_out_of_memory(&mut self) -> bool {

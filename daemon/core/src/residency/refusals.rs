@@ -72,6 +72,13 @@ pub(super) fn other_options(name: &ModelName, held: &LoadOption) -> Fault {
     )
 }
 
+pub(super) fn not_installed(name: &ModelName) -> Fault {
+    Fault::new(
+        ErrorKind::ModelNotFound,
+        format!("no model is called {name}: \"airunner models\" lists what is installed"),
+    )
+}
+
 pub(super) fn no_such_device(device: Device) -> Fault {
     Fault::new(
         ErrorKind::NotFound,

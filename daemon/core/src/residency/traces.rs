@@ -1,1 +1,3 @@
+//! Readable traces: who asks for what, and what comes of it.
 
+mod swapping;
