@@ -21,7 +21,9 @@ pub(super) enum Message {
     Profile {
         reply: oneshot::Sender<Result<Profile, Fault>>,
     },
-    Read,
+    Read {
+        reply: Option<oneshot::Sender<()>>,
+    },
     DeviceFailed,
 }
 
@@ -55,6 +57,7 @@ impl Actor {
             askers: Vec::new(),
             reader: Some(self.machine.reader()),
             readings: JoinSet::new(),
+            readers: Vec::new(),
             is_out_of_date: false,
             is_stalled: false,
             interval: None,
@@ -82,6 +85,8 @@ struct Running {
     reader: Option<Box<dyn Reader>>,
     /// One at most.
     readings: JoinSet<Reading>,
+    /// Who waits for figures that are not being read yet.
+    readers: Vec<oneshot::Sender<()>>,
     /// Somebody wants figures newer than those being read.
     is_out_of_date: bool,
     /// Programs wait for memory; to be seen in the light of the next figures.
@@ -99,6 +104,8 @@ struct Reading {
     reader: Box<dyn Reader>,
     readings: Readings,
     has_resumed: bool,
+    /// Who waits for them.
+    readers: Vec<oneshot::Sender<()>>,
 }
 
 impl Running {
@@ -130,7 +137,10 @@ impl Running {
                 self.askers.push(reply);
                 self.profile();
             }
-            Message::Read => self.read(),
+            Message::Read { reply } => {
+                self.readers.extend(reply);
+                self.read();
+            }
             Message::DeviceFailed => {
                 tracing::info!("a device failed: the machine is looked at anew");
                 self.profile();
@@ -196,10 +206,12 @@ impl Running {
         let own = self.workers.borrow().clone();
         let expected = self.interval;
         self.interval = self.timer.is_some().then_some(READ_EVERY);
+        let readers = std::mem::take(&mut self.readers);
         self.readings.spawn_blocking(move || Reading {
             readings: reader.read(&own),
             has_resumed: reader.has_resumed(expected),
             reader,
+            readers,
         });
     }
 
@@ -212,6 +224,11 @@ impl Running {
                     self.profile();
                 }
                 self.tell(reading.readings);
+                for waiting in reading.readers {
+                    if waiting.send(()).is_err() {
+                        tracing::debug!("who asked for figures is gone");
+                    }
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "reading memory failed");
@@ -220,10 +237,6 @@ impl Running {
         }
         if self.is_out_of_date {
             self.read();
-        } else if self.timer.is_none()
-            && let Some(reader) = &mut self.reader
-        {
-            reader.rest();
         }
     }
 

@@ -44,9 +44,17 @@ impl Hardware {
         self.latest.borrow().clone()
     }
 
+    /// Reads memory at once, and returns when the sink has the readings.
+    pub async fn read(&self) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.sender.send(Message::Read { reply: Some(reply) }).await;
+        sent.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())
+    }
+
     /// Reads memory at once; the sink gets the readings.
     pub fn refresh(&self) {
-        self.wish(Message::Read);
+        self.wish(Message::Read { reply: None });
     }
 
     /// A device did not do what it should: it may be gone.

@@ -25,9 +25,6 @@ pub(super) trait Reader: Send {
 
     /// True if the machine slept since the last call, which was `interval` ago if all is normal.
     fn has_resumed(&mut self, interval: Option<Duration>) -> bool;
-
-    /// Nobody will ask for a while.
-    fn rest(&mut self);
 }
 
 pub(super) trait Listener: Send {
@@ -67,10 +64,6 @@ impl Reader for SystemReader {
 
     fn has_resumed(&mut self, interval: Option<Duration>) -> bool {
         self.suspension.has_resumed(interval)
-    }
-
-    fn rest(&mut self) {
-        self.memory.rest();
     }
 }
 

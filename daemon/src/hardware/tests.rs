@@ -22,7 +22,7 @@ struct Script {
     resumed: Mutex<bool>,
     panics: Mutex<bool>,
     profiles: AtomicU32,
-    rests: AtomicU32,
+    reads: AtomicU32,
     listeners: AtomicU32,
     stall: Notify,
 }
@@ -53,6 +53,7 @@ impl Machine for Scripted {
 
 impl Reader for Scripted {
     fn read(&mut self, own_pids: &[u32]) -> Readings {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
         assert!(
             !std::mem::take(&mut *self.0.panics.lock().unwrap()),
             "as the test wants"
@@ -68,10 +69,6 @@ impl Reader for Scripted {
 
     fn has_resumed(&mut self, _interval: Option<Duration>) -> bool {
         std::mem::take(&mut *self.0.resumed.lock().unwrap())
-    }
-
-    fn rest(&mut self) {
-        self.0.rests.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -168,7 +165,6 @@ async fn memory_is_read_at_the_start_and_then_only_while_workers_live() {
     assert_eq!(scene.next().await, Told::Readings(0));
     assert!(scene.is_silent().await);
     assert_eq!(scene.script.listeners.load(Ordering::SeqCst), 1);
-    assert_eq!(scene.script.rests.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,6 +175,23 @@ async fn memory_is_read_at_once_on_request() {
     scene.hardware.refresh();
     assert_eq!(scene.next().await, Told::Readings(0));
     assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_reading_gets_one_made_after_it_asked() {
+    let mut scene = Scene::new();
+    scene.next().await;
+    for available in 1..=5 {
+        *scene.script.available_bytes.lock().unwrap() = Some(available * 10 * GIB);
+        let made = scene.script.reads.load(Ordering::SeqCst);
+        let (one, two) = tokio::join!(scene.hardware.read(), scene.hardware.read());
+        assert!(one.is_ok() && two.is_ok());
+        assert!(scene.script.reads.load(Ordering::SeqCst) > made);
+        assert_eq!(scene.told.try_recv(), Ok(Told::Readings(0)));
+    }
+    scene.actor.abort();
+    assert!(scene.actor.await.is_err());
+    assert!(scene.hardware.read().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,6 +112,20 @@ pub struct ReserveRequest {
     pub category: ReservationCategory,
 }
 
+impl ReserveRequest {
+    /// Undo history is kept in main memory, whatever draws the picture.
+    pub fn check(&self) -> Result<(), Fault> {
+        match (self.category, self.device) {
+            (ReservationCategory::CanvasHistory, Device::Cpu) => Ok(()),
+            (ReservationCategory::CanvasHistory, device @ (Device::Cuda(_) | Device::Rocm(_))) => {
+                Err(Fault::invalid(format!(
+                    "undo history is kept in main memory: reserve it on cpu instead of {device}"
+                )))
+            }
+        }
+    }
+}
+
 /// What is set aside for a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserved {
@@ -138,6 +152,22 @@ mod tests {
             (DeviceClass::parse("cuda:0"), ReservationCategory::parse("")),
             (None, None)
         );
+    }
+
+    #[test]
+    fn undo_history_is_in_main_memory() {
+        for (device, allowed) in [
+            (Device::Cpu, true),
+            (Device::Cuda(0), false),
+            (Device::Rocm(1), false),
+        ] {
+            let request = ReserveRequest {
+                device,
+                bytes: 1,
+                category: ReservationCategory::CanvasHistory,
+            };
+            assert_eq!(request.check().is_ok(), allowed, "{device}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Found {
     pub unified: bool,
 }
 
-/// The drivers, opened when they are asked first.
+/// The drivers, opened when they are asked, and let go when they are not asked for a while.
 #[derive(Debug, Default)]
 pub struct Gpus {
     nvidia: Nvidia,
@@ -41,11 +41,6 @@ impl Gpus {
         let mut readings = self.nvidia.readings(own_pids);
         readings.extend(amd::readings(own_pids));
         readings
-    }
-
-    /// Lets the drivers go until they are asked again.
-    pub fn rest(&mut self) {
-        self.nvidia.rest();
     }
 }
 

@@ -62,11 +62,6 @@ impl Monitor {
     pub fn main(&mut self) -> MainMemory {
         self.main.read()
     }
-
-    /// Lets drivers go until the next reading, so that a GPU nobody uses may sleep.
-    pub fn rest(&mut self) {
-        self.gpus.rest();
-    }
 }
 
 /// All memory once; use a [`Monitor`] to read it again and again.

@@ -16,9 +16,10 @@ mod nvml;
 
 use figures::Figures;
 
-/// How long the first answer may take: a driver nobody uses wakes the GPU first.
-const FIRST_PATIENCE: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer may take: a driver nobody used for a while wakes the GPU first.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// After so long without a question the driver is let go, so that the GPU may sleep.
+const LET_GO: Duration = Duration::from_secs(30);
 /// When to look again after there was no driver or it failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -62,7 +63,6 @@ struct Thread {
     requests: SyncSender<Reply>,
     /// The answer to a request nobody waits for any more.
     late: Option<Receiver<Result<Answer, Refusal>>>,
-    has_answered: bool,
 }
 
 impl Default for Nvidia {
@@ -87,7 +87,7 @@ impl Nvidia {
             Err(Refusal::Absent) => Found::default(),
             Err(Refusal::Hangs) => noted(format!(
                 "the NVIDIA driver did not answer within {} s",
-                FIRST_PATIENCE.as_secs()
+                PATIENCE.as_secs()
             )),
             Err(Refusal::Failed(reason)) => noted(format!("the NVIDIA driver fails: {reason}")),
         }
@@ -99,10 +99,6 @@ impl Nvidia {
         readings
             .filter_map(|(device, figures)| Some((device, figures.reading(own_pids)?)))
             .collect()
-    }
-
-    pub(super) fn rest(&mut self) {
-        self.thread = None;
     }
 
     fn ask(&mut self, now: Instant) -> Result<Answer, Refusal> {
@@ -129,7 +125,8 @@ impl Nvidia {
         if self.thread.is_none() {
             self.thread = Some(Thread::start(self.open)?);
         }
-        self.thread.as_mut().map_or(Err(Refusal::Absent), Thread::ask)
+        let thread = self.thread.as_mut();
+        thread.map_or(Err(Refusal::Absent), |thread| thread.ask(PATIENCE))
     }
 }
 
@@ -141,24 +138,11 @@ impl Thread {
             .name("nvidia".to_owned())
             .spawn(move || serve(open, &asked))
             .map_err(|error| Refusal::Failed(format!("no thread for it: {error}")))?;
-        Ok(Self {
-            requests,
-            late: None,
-            has_answered: false,
-        })
-    }
-
-    fn ask(&mut self) -> Result<Answer, Refusal> {
-        let patience = if self.has_answered {
-            PATIENCE
-        } else {
-            FIRST_PATIENCE
-        };
-        self.ask_within(patience)
+        Ok(Self { requests, late: None })
     }
 
     /// While an earlier request is not answered there is no other.
-    fn ask_within(&mut self, patience: Duration) -> Result<Answer, Refusal> {
+    fn ask(&mut self, patience: Duration) -> Result<Answer, Refusal> {
         if let Some(late) = self.late.take()
             && late.try_recv() == Err(TryRecvError::Empty)
         {
@@ -168,10 +152,7 @@ impl Thread {
         let (reply, answer) = sync_channel(1);
         self.requests.send(reply).map_err(|_| ended())?;
         match answer.recv_timeout(patience) {
-            Ok(answer) => {
-                self.has_answered = true;
-                answer
-            }
+            Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => {
                 self.late = Some(answer);
                 Err(Refusal::Hangs)
@@ -186,10 +167,22 @@ fn ended() -> Refusal {
 }
 
 fn serve(open: Open, asked: &Receiver<Reply>) {
-    let mut driver = open();
-    while let Ok(reply) = asked.recv() {
+    let mut driver = None;
+    loop {
+        let reply = match asked.recv_timeout(LET_GO) {
+            Err(RecvTimeoutError::Timeout) => {
+                driver = None;
+                asked.recv().ok()
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Ok(reply) => Some(reply),
+        };
+        let Some(reply) = reply else {
+            return;
+        };
+        let answer = driver.get_or_insert_with(open).ask();
         // It fails if nobody waits any more, which is fine.
-        drop(reply.send(driver.ask()));
+        drop(reply.send(answer));
     }
 }
 
