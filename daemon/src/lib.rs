@@ -5,6 +5,7 @@
 //! `worker` is the body of such a child. Settings are read in `config` and passed down.
 
 pub mod app;
+pub mod catalog;
 pub mod config;
 pub mod events;
 pub mod hardware;
