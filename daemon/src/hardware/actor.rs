@@ -142,7 +142,6 @@ impl Running {
                 self.read();
             }
             Message::DeviceFailed => {
-                tracing::info!("a device failed: the machine is looked at anew");
                 self.profile();
                 self.read();
             }

@@ -4,6 +4,7 @@
 
 mod connection;
 mod control;
+mod hardware;
 mod llm;
 mod models;
 mod server;
