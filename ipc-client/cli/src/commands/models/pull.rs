@@ -1,4 +1,6 @@
-use airunner_core::download::{Download, PullEvent, PullRequest};
+use std::time::Duration;
+
+use airunner_core::download::{Download, DownloadId, PullEvent, PullRequest};
 use airunner_core::memory::Quantization;
 use airunner_core::model::Model;
 use airunner_core::{ErrorKind, Fault, ModelName};
@@ -56,6 +58,9 @@ enum Outcome {
     Detached(Box<Download>),
 }
 
+/// After Ctrl-C: how long to wait for a download to have a number it can be paused by.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 async fn pull(
     client: &Client,
     request: PullRequest,
@@ -64,14 +69,24 @@ async fn pull(
 ) -> Result<Outcome, Failure> {
     let mut interrupt = context.interrupt.clone();
     let downloads = client.downloads();
+    let progress = Progress::new(&context.output, "asking the hub");
+    let mut begin = Box::pin(downloads.pull(request));
+    let events = tokio::select! {
+        events = &mut begin => events?,
+        () = interrupt.pressed() => match tokio::time::timeout(PATIENCE, begin).await {
+            Ok(events) => events?,
+            Err(_) => return Err(not_waiting()),
+        },
+    };
     let mut pulling = Pulling {
-        progress: Progress::new(&context.output, "asking the hub"),
+        progress,
+        events,
         seen: None,
     };
     let outcome = tokio::select! {
         biased;
         () = interrupt.pressed() => None,
-        outcome = pulling.follow(&downloads, request, detach) => Some(outcome),
+        outcome = pulling.follow(detach) => Some(outcome),
     };
     match outcome {
         Some(outcome) => outcome,
@@ -82,25 +97,20 @@ async fn pull(
 /// A download that is watched.
 struct Pulling {
     progress: Progress,
-    /// As it was said last.
-    seen: Option<Box<Download>>,
+    events: Events<PullEvent>,
+    /// Its number, once it was told.
+    seen: Option<DownloadId>,
 }
 
 impl Pulling {
-    async fn follow(
-        &mut self,
-        downloads: &Downloads,
-        request: PullRequest,
-        detach: bool,
-    ) -> Result<Outcome, Failure> {
-        let mut events: Events<PullEvent> = downloads.pull(request).await?;
-        while let Some(event) = events.next().await {
+    async fn follow(&mut self, detach: bool) -> Result<Outcome, Failure> {
+        while let Some(event) = self.events.next().await {
             match event? {
                 PullEvent::Installed(model) => return Ok(Outcome::Installed(model)),
                 PullEvent::Progress(download) if detach => return Ok(Outcome::Detached(download)),
                 PullEvent::Progress(download) => {
                     self.progress.download(&download);
-                    self.seen = Some(download);
+                    self.seen = Some(download.id);
                 }
             }
         }
@@ -108,17 +118,30 @@ impl Pulling {
     }
 
     /// What Ctrl-C does: what is here is kept.
-    async fn pause(self, downloads: &Downloads) -> Failure {
-        drop(self.progress);
-        let Some(download) = self.seen else {
-            let message = "cancelled; a download that has begun goes on: see airunner downloads";
-            return Fault::new(ErrorKind::Cancelled, message).into();
+    async fn pause(mut self, downloads: &Downloads) -> Failure {
+        let Some(id) = self.number().await else {
+            return not_waiting();
         };
-        match downloads.pause(download.id).await {
+        match downloads.pause(id).await {
             Ok(download) => Fault::new(ErrorKind::Cancelled, paused(&download)).into(),
             Err(fault) => fault.into(),
         }
     }
+
+    async fn number(&mut self) -> Option<DownloadId> {
+        if self.seen.is_some() {
+            return self.seen;
+        }
+        match tokio::time::timeout(PATIENCE, self.events.next()).await {
+            Ok(Some(Ok(PullEvent::Progress(download)))) => Some(download.id),
+            Ok(Some(Ok(PullEvent::Installed(_)) | Err(_)) | None) | Err(_) => None,
+        }
+    }
+}
+
+fn not_waiting() -> Failure {
+    let message = "cancelled; a download that has begun goes on: see airunner downloads";
+    Fault::new(ErrorKind::Cancelled, message).into()
 }
 
 fn paused(download: &Download) -> String {
@@ -154,7 +177,7 @@ fn detached(download: &Download, context: &Context) -> Result<(), Failure> {
 mod tests {
     use std::time::SystemTime;
 
-    use airunner_core::download::{DownloadId, DownloadState};
+    use airunner_core::download::DownloadState;
 
     use super::*;
 
