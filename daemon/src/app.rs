@@ -1,28 +1,42 @@
 //! The composition root: build, run, shut down. The only file that knows everyone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use airunner_core::Fault;
+use crate::models::package::EstimateOptions;
+use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Limits;
-use airunner_core::model::WorkerLoad;
+use airunner_core::memory::DeviceClass;
+use airunner_core::model::{LoadRequest, WorkerLoad};
+use airunner_core::residency::{DeviceFacts, Policy};
+use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::endpoint::Stale;
 use airunner_platform::{ChildLimits, Endpoint, Installation, InstanceLock, Listener, Places, Signals, cpu};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::{Environment, Settings};
+use crate::catalog::{self, Catalog};
+use crate::config::{Environment, ModelsSettings, Settings};
+use crate::events::{self, Hub, Publisher};
+use crate::hardware::{self, Hardware, MemorySink, Readings};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
 use crate::logging;
-use crate::models::{Actor, Models, Store};
+use crate::models::{Actor, Models, Parts, Records, Store};
 use crate::shutdown::Ending;
+use crate::storage::{self, Storage};
+use crate::usage::Usage;
 use crate::workers::{ProcessLauncher, WorkerOptions};
 
 /// How long workers may take to be gone once nobody waits for requests any more, beyond what
 /// they are given to end by themselves.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Models used within this time count as used.
+const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the database may take to close.
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long open connections may take to be closed once everything else has ended.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -56,6 +70,10 @@ struct Daemon {
     signals: Signals,
     models: Models,
     actor: JoinHandle<()>,
+    hardware_actor: JoinHandle<()>,
+    usage: Usage,
+    usage_actor: JoinHandle<()>,
+    storage: Storage,
     server: JoinHandle<Result<(), Fault>>,
 }
 
@@ -75,7 +93,21 @@ impl Daemon {
         let signals = Signals::listen()
             .map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))?;
         clear_sockets(places);
-        let (models, actor) = models(places, settings, &installation, library.clone())?;
+        let storage = Storage::open(&places.data.join(storage::FILE_NAME))?;
+        let (usage, usage_actor) = Usage::new(storage.clone());
+        let catalog = Catalog::new(
+            places.config.join(catalog::FILE_NAME),
+            settings.runtime.context_length,
+        );
+        let (publisher, hub) = events::hub();
+        let (hardware, hardware_actor) = Hardware::new();
+        let (models, actor) = Assembly {
+            places,
+            settings,
+            installation: &installation,
+            library: library.as_deref(),
+        }
+        .models(publisher, hub, storage.clone(), usage.clone(), hardware.clone())?;
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
@@ -86,12 +118,18 @@ impl Daemon {
         };
         let services = Services {
             about,
+            catalog,
+            hardware,
             models: models.clone(),
-            inference: Inference::new(models.clone(), settings.daemon.reader_timeout),
+            inference: Inference::new(models.clone(), usage.clone(), settings.daemon.reader_timeout),
+            usage: usage.clone(),
             ending: ending.clone(),
         };
         let server = tokio::spawn(Server::new(services).await?.serve(listener));
         let actor = tokio::spawn(actor.run());
+        let hardware_actor = tokio::spawn(hardware_actor.run(Arc::new(models.clone())));
+        let usage_actor = tokio::spawn(usage_actor.run());
+        tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         tracing::info!(
             pid = std::process::id(),
             version = env!("CARGO_PKG_VERSION"),
@@ -105,6 +143,10 @@ impl Daemon {
             signals,
             models,
             actor,
+            hardware_actor,
+            usage,
+            usage_actor,
+            storage,
             server,
         })
     }
@@ -121,6 +163,8 @@ impl Daemon {
         };
         self.ending.ask();
         self.end_models(settings).await;
+        self.end_hardware().await;
+        self.end_storage().await;
         match failed {
             Some(failure) => failure,
             None => self.end_connections().await,
@@ -161,6 +205,26 @@ impl Daemon {
         }
     }
 
+    /// It ends with the owner of the models.
+    async fn end_hardware(&mut self) {
+        let ended = tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut self.hardware_actor);
+        if ended.await.is_err() {
+            tracing::warn!("looking at the machine did not end in time");
+        }
+    }
+
+    /// What was counted is written down, and the database is closed.
+    async fn end_storage(&mut self) {
+        let end = async {
+            self.usage.end().await;
+            drop((&mut self.usage_actor).await);
+            self.storage.close().await;
+        };
+        if tokio::time::timeout(STORAGE_TIMEOUT, end).await.is_err() {
+            tracing::warn!("the database did not close in time");
+        }
+    }
+
     async fn end_connections(self) -> Result<(), Fault> {
         let abort = self.server.abort_handle();
         match tokio::time::timeout(CONNECTIONS_TIMEOUT, self.server).await {
@@ -178,23 +242,140 @@ fn joined(served: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(
     served.unwrap_or_else(|error| Err(Fault::internal(format!("the server failed: {error}"))))
 }
 
-fn models(
-    places: &Places,
-    settings: &Settings,
-    installation: &Installation,
-    library: Option<PathBuf>,
-) -> Result<(Models, Actor), Fault> {
-    let builtin = settings.models.builtin_directory.clone();
-    let store = Store::open(
-        places.models(),
-        builtin.unwrap_or_else(|| installation.builtin_models()),
-    )?;
-    let launcher = ProcessLauncher::new(worker_options(places, settings, installation, library));
-    let limits = Limits {
-        keep_alive: settings.models.keep_alive,
-        waiting: settings.models.max_waiting,
+/// Models that are to be there from the start: those named stay, the most used ones as long as
+/// any. Neither makes another one go.
+async fn preload(models: Models, usage: Usage, settings: ModelsSettings) {
+    let background = |name| LoadRequest {
+        priority: Priority::Background,
+        ..LoadRequest::new(name)
     };
-    Ok(Models::new(store, limits, Arc::new(launcher)))
+    let mut wanted: Vec<LoadRequest> = settings
+        .preload
+        .into_iter()
+        .map(|name| LoadRequest {
+            keep_alive: Some(KeepAlive::Forever),
+            ..background(name)
+        })
+        .collect();
+    if settings.preload_most_used > 0 {
+        match usage.most_used(settings.preload_most_used, Some(RECENT)).await {
+            Ok(names) => wanted.extend(names.into_iter().map(background)),
+            Err(fault) => tracing::warn!(%fault, "the most used models are not known"),
+        }
+    }
+    for request in wanted {
+        let model = request.name.clone();
+        if let Err(fault) = models.preload(request).await {
+            tracing::warn!(%model, reason = %fault.kind, "not loaded at the start: {fault}");
+        }
+    }
+}
+
+/// What the models domain is made of.
+struct Assembly<'a> {
+    places: &'a Places,
+    settings: &'a Settings,
+    installation: &'a Installation,
+    library: Option<&'a Path>,
+}
+
+impl Assembly<'_> {
+    fn models(
+        &self,
+        publisher: Publisher,
+        hub: Hub,
+        storage: Storage,
+        usage: Usage,
+        hardware: Hardware,
+    ) -> Result<(Models, Actor), Fault> {
+        let settings = self.settings;
+        let builtin = settings.models.builtin_directory.clone();
+        let store = Arc::new(Store::open(
+            self.places.models(),
+            builtin.unwrap_or_else(|| self.installation.builtin_models()),
+        )?);
+        let options = worker_options(self.places, settings, self.installation, self.library);
+        let estimate = EstimateOptions {
+            parallel_requests: settings.runtime.parallel_requests,
+            prompt_chunk: settings.runtime.prompt_chunk,
+            threads: options.load.threads.map(|threads| threads as usize),
+        };
+        let runtime = identity(&options.onnxruntime_library);
+        let failed = move |device| {
+            tracing::warn!(%device, "a device failed");
+            hardware.device_failed();
+        };
+        let records = Records::new(Arc::clone(&store), storage, usage, estimate, runtime, failed);
+        let parts = Parts {
+            limits: Limits {
+                keep_alive: settings.models.keep_alive,
+            },
+            policy: self.policy(),
+            devices: self.devices(),
+            favourites: settings.models.priority.clone(),
+            launcher: Arc::new(ProcessLauncher::new(options)),
+            knowledge: Arc::new(records),
+            publisher,
+        };
+        Ok(Models::new(store, hub, parts, Some(self.places.config_file())))
+    }
+
+    fn policy(&self) -> Policy {
+        let settings = self.settings;
+        let runtime = &settings.runtime;
+        Policy {
+            queue_length: settings.models.max_waiting,
+            fair_after: settings.models.fair_after,
+            capacity: runtime.parallel_requests + runtime.queue_length,
+            context_length: runtime.context_length,
+        }
+    }
+
+    /// ONNX Runtime as it is shipped computes on the CPU; the memory of GPUs is only watched.
+    fn devices(&self) -> Vec<DeviceFacts> {
+        let memory = &self.settings.memory;
+        let readings = hardware::read_now(&[]);
+        let facts = |(device, reading)| DeviceFacts {
+            device,
+            compute_capability: None,
+            runs_models: device == Device::Cpu,
+            budget: match DeviceClass::from(device) {
+                DeviceClass::Cpu => memory.cpu_budget,
+                DeviceClass::Gpu => memory.gpu_budget,
+            },
+            reading,
+        };
+        readings.into_iter().map(facts).collect()
+    }
+}
+
+impl MemorySink for Models {
+    fn readings(&self, readings: Readings) {
+        Self::readings(self, readings);
+    }
+
+    fn pressure(&self, device: Device, shortage_bytes: u64) {
+        Self::pressure(self, device, shortage_bytes);
+    }
+
+    fn worker_pids(&self) -> watch::Receiver<Vec<u32>> {
+        Self::worker_pids(self)
+    }
+}
+
+/// Tells one library from another without reading it.
+fn identity(library: &Path) -> String {
+    let changed = |metadata: &std::fs::Metadata| {
+        let time = metadata.modified().ok()?;
+        time.duration_since(std::time::UNIX_EPOCH).ok()
+    };
+    match std::fs::metadata(library) {
+        Ok(metadata) => {
+            let seconds = changed(&metadata).unwrap_or_default().as_secs();
+            format!("onnxruntime:{}:{seconds}", metadata.len())
+        }
+        Err(_) => "none".to_owned(),
+    }
 }
 
 /// What workers of a daemon that died left behind.
@@ -229,7 +410,7 @@ fn worker_options(
     places: &Places,
     settings: &Settings,
     installation: &Installation,
-    library: Option<PathBuf>,
+    library: Option<&Path>,
 ) -> WorkerOptions {
     let runtime = &settings.runtime;
     let threads = runtime.threads.unwrap_or_else(cpu::usable_cores);
@@ -245,7 +426,8 @@ fn worker_options(
         load_timeout: settings.worker.load_timeout,
         stop_timeout: settings.worker.stop_timeout,
         // Named even if it is missing, so that the error says where it was expected.
-        onnxruntime_library: library.unwrap_or_else(|| installation.shipped_onnxruntime_library()),
+        onnxruntime_library: library
+            .map_or_else(|| installation.shipped_onnxruntime_library(), Path::to_path_buf),
         load: WorkerLoad {
             directory: String::new(),
             onnxruntime_library: String::new(),
@@ -255,6 +437,8 @@ fn worker_options(
             parallel_requests: count(runtime.parallel_requests),
             queue_length: count(runtime.queue_length),
             prompt_chunk: count(runtime.prompt_chunk),
+            variant: None,
+            prepacked_directory: None,
         },
     }
 }

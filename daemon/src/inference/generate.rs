@@ -9,8 +9,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::Answer;
+use super::counting::Counting;
 use super::timing::{Wait, Waited};
-use crate::models::{Lease, Models, Turn};
+use crate::models::{Access, Lease, Models, Turn};
+use crate::usage::Usage;
 
 /// Events that may wait for the caller.
 const CAPACITY: usize = 64;
@@ -27,14 +29,14 @@ struct Caller {
 /// The caller is gone or does not read: there is nobody to tell anything.
 struct Unheard;
 
-pub(super) fn start(models: Models, request: GenerateRequest, patience: Duration) -> Answer {
+pub(super) fn start(models: Models, usage: Usage, request: GenerateRequest, patience: Duration) -> Answer {
     let (sender, answer) = mpsc::channel(CAPACITY);
     let caller = Caller { sender, patience };
     tokio::spawn(async move {
         let model = request.model.clone();
         // A caller who leaves is noticed at once, not only at the next event.
         let outcome = tokio::select! {
-            outcome = run(&models, request, &caller) => outcome,
+            outcome = run(&models, &usage, request, &caller) => outcome,
             () = caller.sender.closed() => Ok(Err(Unheard)),
         };
         match outcome {
@@ -58,15 +60,16 @@ pub(super) fn start(models: Models, request: GenerateRequest, patience: Duration
 /// The lease lives and dies in here.
 async fn run(
     models: &Models,
+    usage: &Usage,
     request: GenerateRequest,
     caller: &Caller,
 ) -> Result<Result<(), Unheard>, Fault> {
     let mut wait = Wait::start();
-    let mut acquisition = models.acquire(request.model.clone(), request.keep_alive).await?;
+    let mut acquisition = models.acquire(access(&request)).await?;
     let lease = loop {
         let event = match acquisition.turn().await? {
             Turn::Granted(lease) => break lease,
-            Turn::Queued { position } => GenerateEvent::Queued { position },
+            Turn::Queued(queued) => GenerateEvent::Queued(queued),
             Turn::Loading(progress) => {
                 wait.loads();
                 GenerateEvent::Loading(progress)
@@ -78,12 +81,23 @@ async fn run(
     };
     // It has been answered, and must not watch the model any longer.
     drop(acquisition);
-    let Ok(done) = answer(models, lease, request, wait.granted(), caller).await? else {
+    let counting = Counting::new(usage.clone(), request.model.clone());
+    let answered = answer(models, lease, request, wait.granted(), caller).await;
+    let Ok(done) = counting.end(answered)? else {
         return Ok(Err(Unheard));
     };
     // Whoever reads the last event finds the model free again.
     models.settle().await;
     caller.send(done).await
+}
+
+fn access(request: &GenerateRequest) -> Access {
+    Access {
+        model: request.model.clone(),
+        keep_alive: request.keep_alive,
+        priority: request.priority,
+        max_wait: request.max_wait,
+    }
 }
 
 /// Passes on everything but the last event, which comes back.

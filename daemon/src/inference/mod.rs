@@ -5,6 +5,7 @@
 //! does not read any more. Ending it in any of these ways drops the worker's stream, which
 //! cancels it there, and the lease, which frees the model.
 
+mod counting;
 mod generate;
 mod timing;
 
@@ -15,10 +16,11 @@ use std::time::Duration;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
-use airunner_core::{Fault, ModelName};
+use airunner_core::{Fault, ModelName, Priority};
 use tokio::sync::mpsc;
 
-use crate::models::{Lease, Models, Turn};
+use crate::models::{Access, Lease, Models, Turn};
+use crate::usage::Usage;
 
 /// The events of one answer; dropping it cancels the request.
 pub type Answer = mpsc::Receiver<Result<GenerateEvent, Fault>>;
@@ -27,15 +29,17 @@ pub type Answer = mpsc::Receiver<Result<GenerateEvent, Fault>>;
 #[derive(Clone)]
 pub struct Inference {
     models: Models,
+    usage: Usage,
     reader_timeout: Duration,
 }
 
 impl Inference {
     /// An answer that nobody reads for `reader_timeout` is given up.
     #[must_use]
-    pub const fn new(models: Models, reader_timeout: Duration) -> Self {
+    pub const fn new(models: Models, usage: Usage, reader_timeout: Duration) -> Self {
         Self {
             models,
+            usage,
             reader_timeout,
         }
     }
@@ -44,7 +48,12 @@ impl Inference {
     pub fn generate(&self, request: GenerateRequest) -> Result<Answer, Fault> {
         request.validate()?;
         self.models.model(&request.model)?;
-        Ok(generate::start(self.models.clone(), request, self.reader_timeout))
+        Ok(generate::start(
+            self.models.clone(),
+            self.usage.clone(),
+            request,
+            self.reader_timeout,
+        ))
     }
 
     pub async fn tokenize(&self, request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
@@ -68,11 +77,17 @@ impl Inference {
     }
 
     async fn lease(&self, model: &ModelName) -> Result<Lease, Fault> {
-        let mut acquisition = self.models.acquire(model.clone(), None).await?;
+        let access = Access {
+            model: model.clone(),
+            keep_alive: None,
+            priority: Priority::default(),
+            max_wait: None,
+        };
+        let mut acquisition = self.models.acquire(access).await?;
         loop {
             match acquisition.turn().await? {
                 Turn::Granted(lease) => return Ok(lease),
-                Turn::Queued { .. } | Turn::Loading(_) => {}
+                Turn::Queued(_) | Turn::Loading(_) => {}
             }
         }
     }

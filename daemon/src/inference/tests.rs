@@ -6,7 +6,8 @@ use std::time::Duration;
 use airunner_core::generate::{
     Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, Usage,
 };
-use airunner_core::lifecycle::{Limits, StateName};
+use airunner_core::lifecycle::StateName;
+use airunner_core::memory::Budget;
 use airunner_core::model::{Loaded, ModelKind, Source};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName};
@@ -15,7 +16,10 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Notify, mpsc};
 
 use super::Inference;
+use crate::events;
+use crate::models::paper::{Paperwork, parts};
 use crate::models::{Models, Store};
+use crate::storage::Storage;
 use crate::workers::{Answer, Launcher, Llm, News, Order, Reports, WorkerHandle};
 
 /// What a reader may take its time for.
@@ -44,6 +48,8 @@ impl Launcher for Stage {
                 context_length: 64,
                 variant: String::new(),
                 warnings: Vec::new(),
+                level: None,
+                prepacked: false,
             };
             reports.send(News::Loaded { loaded, llm }).await;
             let news = tokio::select! {
@@ -81,6 +87,10 @@ impl Llm for Actor {
     fn detokenize(&self, request: DetokenizeRequest) -> BoxFuture<'static, Result<String, Fault>> {
         async move { Ok(format!("{:?}", request.tokens)) }.boxed()
     }
+
+    fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
+        async { Ok(()) }.boxed()
+    }
 }
 
 struct World {
@@ -104,16 +114,24 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path().join("models"), home.path().join("builtin")).unwrap();
         let (sender, requests) = mpsc::channel(8);
-        let limits = Limits {
-            keep_alive: KeepAlive::Forever,
-            waiting: 8,
-        };
         let crash = Arc::new(Notify::new());
         let stage = Stage {
             requests: sender,
             crash: Arc::clone(&crash),
         };
-        let (models, actor) = Models::new(store, limits, Arc::new(stage));
+        let (publisher, hub) = events::hub();
+        let paperwork = Paperwork::default();
+        let parts = parts(
+            Arc::new(stage),
+            paperwork,
+            publisher,
+            KeepAlive::Forever,
+            Budget::default(),
+        );
+        let (models, actor) = Models::new(Arc::new(store), hub, parts, None);
+        let storage = Storage::open(&home.path().join("airunner.db")).unwrap();
+        let (usage, counting) = crate::usage::Usage::new(storage);
+        tokio::spawn(counting.run());
         tokio::spawn(actor.run());
         let installed = crate::models::Installed {
             name: tiny(),
@@ -125,7 +143,7 @@ impl World {
         models.installed(installed).await.unwrap();
         Self {
             _home: home,
-            inference: Inference::new(models.clone(), PATIENCE),
+            inference: Inference::new(models.clone(), usage, PATIENCE),
             models,
             requests,
             crash,
@@ -183,7 +201,7 @@ fn done() -> GenerateEvent {
 async fn next(answer: &mut super::Answer) -> Option<Result<GenerateEvent, Fault>> {
     loop {
         match answer.recv().await? {
-            Ok(GenerateEvent::Loading(_) | GenerateEvent::Queued { .. }) => {}
+            Ok(GenerateEvent::Loading(_) | GenerateEvent::Queued(_)) => {}
             event => return Some(event),
         }
     }

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::stream::{Events, events};
-use crate::models::{Models, Watch};
+use crate::events::Watch;
+use crate::models::Models;
 use crate::shutdown::Ending;
 
 /// What does not change while the daemon runs.

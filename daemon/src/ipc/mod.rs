@@ -2,6 +2,7 @@
 //!
 //! Owns the server, its limits and its end. Handlers decode, call and encode; they decide nothing.
 
+mod catalog;
 mod connection;
 mod control;
 mod hardware;

@@ -1,6 +1,8 @@
 //! `airunner.v1.Models`.
 
+use airunner_core::memory::{EstimateRequest, PermissionRequest};
 use airunner_core::model::{ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
+use airunner_core::usage::UsageRequest;
 use airunner_core::{Fault, ModelName};
 use airunner_proto::v1;
 use airunner_proto::v1::models_server::Models as Rpc;
@@ -9,15 +11,18 @@ use tonic::{Request, Response, Status};
 
 use super::stream::{Events, events, status};
 use crate::models::{Acquisition, Models, Turn};
+use crate::usage::Usage;
 
 pub(super) struct Service {
     pub(super) models: Models,
+    pub(super) usage: Usage,
 }
 
 #[tonic::async_trait]
 impl Rpc for Service {
     type ImportStream = Events<v1::ImportModelResponse>;
     type LoadStream = Events<v1::LoadModelResponse>;
+    type VerifyStream = Events<v1::VerifyModelResponse>;
 
     async fn list(
         &self,
@@ -78,6 +83,37 @@ impl Rpc for Service {
             .map_err(status)?;
         Ok(Response::new(v1::UnloadModelResponse { was_loaded }))
     }
+
+    async fn estimate(
+        &self,
+        request: Request<v1::EstimateModelRequest>,
+    ) -> Result<Response<v1::EstimateModelResponse>, Status> {
+        let request = EstimateRequest::try_from(request.into_inner()).map_err(status)?;
+        let estimate = self.models.estimate(request).await.map_err(status)?;
+        Ok(Response::new(estimate.into()))
+    }
+
+    async fn can_perform(
+        &self,
+        request: Request<v1::CanPerformRequest>,
+    ) -> Result<Response<v1::CanPerformResponse>, Status> {
+        let request = PermissionRequest::try_from(request.into_inner()).map_err(status)?;
+        let permission = self.models.can_perform(request).await.map_err(status)?;
+        Ok(Response::new(permission.into()))
+    }
+
+    async fn verify(
+        &self,
+        _request: Request<v1::VerifyModelRequest>,
+    ) -> Result<Response<Self::VerifyStream>, Status> {
+        Err(Status::unimplemented("verify"))
+    }
+
+    async fn usage(&self, request: Request<v1::UsageRequest>) -> Result<Response<v1::UsageResponse>, Status> {
+        let request = UsageRequest::from(request.into_inner());
+        let usage = self.usage.summary(request.within).await.map_err(status)?;
+        Ok(Response::new(usage.into()))
+    }
 }
 
 /// A load as a stream: progress, then the model.
@@ -93,7 +129,10 @@ impl Loading {
         let mut acquisition = self.acquisition.take()?;
         loop {
             match acquisition.turn().await {
-                Ok(Turn::Queued { .. }) => {}
+                Ok(Turn::Queued(queued)) => {
+                    self.acquisition = Some(acquisition);
+                    return Some((Ok(LoadEvent::Queued(queued)), self));
+                }
                 Ok(Turn::Loading(progress)) => {
                     self.acquisition = Some(acquisition);
                     return Some((Ok(LoadEvent::Progress(progress)), self));

@@ -5,16 +5,21 @@ use std::time::Duration;
 
 use airunner_core::{Fault, error};
 use airunner_platform::Listener;
+use airunner_proto::v1::catalog_server::CatalogServer;
 use airunner_proto::v1::control_server::ControlServer;
+use airunner_proto::v1::hardware_server::HardwareServer;
 use airunner_proto::v1::llm_server::LlmServer;
 use airunner_proto::v1::models_server::ModelsServer;
 use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
-use super::{connection, control, llm, models};
+use super::{catalog, connection, control, hardware, llm, models};
+use crate::catalog::Catalog;
+use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::models::Models;
 use crate::shutdown::Ending;
+use crate::usage::Usage;
 
 /// Requests one connection may have open.
 const MAX_STREAMS: u32 = 512;
@@ -30,8 +35,11 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the services call.
 pub struct Services {
     pub about: About,
+    pub catalog: Catalog,
+    pub hardware: Hardware,
     pub models: Models,
     pub inference: Inference,
+    pub usage: Usage,
     pub ending: Ending,
 }
 
@@ -45,8 +53,11 @@ impl Server {
     pub async fn new(services: Services) -> Result<Self, Fault> {
         let Services {
             about,
+            catalog,
+            hardware,
             models,
             inference,
+            usage,
             ending,
         } = services;
         let control = control::Service {
@@ -57,7 +68,21 @@ impl Server {
         let control = ControlServer::new(control)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let models = ModelsServer::new(models::Service { models })
+        let hardware = hardware::Service {
+            hardware,
+            models: models.clone(),
+            ending: ending.clone(),
+        };
+        let hardware = HardwareServer::new(hardware)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let catalog = CatalogServer::new(catalog::Service {
+            catalog,
+            models: models.clone(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let models = ModelsServer::new(models::Service { models, usage })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let llm = LlmServer::new(llm::Service { inference })
@@ -66,7 +91,9 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ControlServer<control::Service>>().await;
         health.set_serving::<ModelsServer<models::Service>>().await;
+        health.set_serving::<HardwareServer<hardware::Service>>().await;
         health.set_serving::<LlmServer<llm::Service>>().await;
+        health.set_serving::<CatalogServer<catalog::Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -83,6 +110,8 @@ impl Server {
             .add_service(control)
             .add_service(models)
             .add_service(llm)
+            .add_service(hardware)
+            .add_service(catalog)
             .add_service(health_service)
             .add_service(reflection);
         Ok(Self { router, ending })

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use airunner_core::event::{Event, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::StateName;
-use airunner_core::model::{LoadProgress, Model};
+use airunner_core::model::{LoadProgress, Model, Queued};
 use airunner_core::{ErrorKind, Fault, ModelName};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::hub::Watch;
+use crate::events::Watch;
 use crate::workers::Llm;
 
 /// What the actor hands to a caller whose turn has come.
@@ -41,10 +41,8 @@ impl Lease {
 
 /// What happens to somebody who waits.
 pub enum Turn {
-    /// So many requests are before this one.
-    Queued {
-        position: u32,
-    },
+    /// It is not its turn yet.
+    Queued(Queued),
     Loading(LoadProgress),
     Granted(Lease),
 }
@@ -54,6 +52,10 @@ pub struct Acquisition {
     pub(super) model: ModelName,
     pub(super) changes: Watch,
     pub(super) reply: oneshot::Receiver<Result<Grant, Fault>>,
+    /// Its place in the queue.
+    pub(super) place: watch::Receiver<Queued>,
+    /// Nothing more is said of the place: the request has left the queue.
+    pub(super) let_in: bool,
     /// Moves into the lease.
     pub(super) presence: Option<Presence>,
 }
@@ -65,6 +67,10 @@ impl Acquisition {
             tokio::select! {
                 biased;
                 granted = &mut self.reply => return self.granted(granted.unwrap_or_else(|_| Err(ended()))),
+                moved = self.place.changed(), if !self.let_in => match moved {
+                    Ok(()) => return Ok(Turn::Queued(self.place.borrow_and_update().clone())),
+                    Err(_) => self.let_in = true,
+                },
                 message = self.changes.next() => match message {
                     Some(message) => {
                         if let Some(turn) = self.seen(message) {
@@ -92,7 +98,8 @@ impl Acquisition {
 
     fn seen(&self, message: WatchMessage) -> Option<Turn> {
         match message.payload {
-            WatchPayload::Snapshot(models) => models
+            WatchPayload::Snapshot(snapshot) => snapshot
+                .models
                 .iter()
                 .find(|model| model.name == self.model)
                 .and_then(waiting),
@@ -100,7 +107,11 @@ impl Acquisition {
                 waiting(&model)
             }
             WatchPayload::Event(
-                Event::ModelChanged { .. } | Event::ModelRemoved(_) | Event::ShuttingDown { .. },
+                Event::ModelChanged { .. }
+                | Event::ModelRemoved(_)
+                | Event::MemoryChanged(_)
+                | Event::DownloadChanged(_)
+                | Event::ShuttingDown { .. },
             ) => None,
         }
     }
@@ -111,13 +122,7 @@ fn waiting(model: &Model) -> Option<Turn> {
     let instance = model.instance.as_ref()?;
     match model.state {
         StateName::Loading => Some(Turn::Loading(instance.progress.unwrap_or_default())),
-        StateName::Unloading => Some(Turn::Queued {
-            position: instance.waiting_requests,
-        }),
-        StateName::Busy => Some(Turn::Queued {
-            position: instance.active_requests,
-        }),
-        StateName::Unloaded | StateName::Loaded => None,
+        StateName::Unloaded | StateName::Loaded | StateName::Busy | StateName::Unloading => None,
     }
 }
 

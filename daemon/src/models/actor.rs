@@ -1,114 +1,133 @@
-//! The one owner of every model's life-cycle.
+//! The one owner of every model's life-cycle, and of the memory they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use airunner_core::event::Event as Announcement;
-use airunner_core::lifecycle::{AttemptId, Cause, Effect, Event, Limits, Purpose, RequestId, StateName};
-use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Moment};
+use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName};
+use airunner_core::memory::MemoryBreakdown;
+use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency};
+use airunner_core::{ErrorKind, Fault, ModelName, Moment};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
-use super::acquire::Grant;
-use super::entry::{Entry, Request, Worker};
-use super::hub::{Hub, Publisher, hub};
+use super::caller::{Caller, Waiting, Want};
+use super::entry::Entry;
+use super::knowledge::Knowledge;
+use super::message::{Gone, Message};
 use super::store::Installed;
-use crate::workers::{Launcher, News, Order, Report, Reports};
+use super::waiting::EstimateWaiting;
+use crate::events::Publisher;
+use crate::workers::{Launcher, Report};
 
 /// Messages that may wait for the actor.
 const CAPACITY: usize = 256;
 
-/// What others want of the models.
-pub(super) enum Message {
-    Acquire {
-        name: ModelName,
-        purpose: Purpose,
-        keep_alive: Option<KeepAlive>,
-        reply: oneshot::Sender<Result<Grant, Fault>>,
-        /// Resolves when the caller is gone, at whatever stage.
-        gone: oneshot::Receiver<std::convert::Infallible>,
-    },
-    /// Answers when the worker is gone: true if there was one.
-    Unload {
-        name: ModelName,
-        force: bool,
-        reply: oneshot::Sender<Result<bool, Fault>>,
-    },
-    /// A package was put into the store.
-    Install {
-        installed: Installed,
-        reply: oneshot::Sender<()>,
-    },
-    /// Takes a model that is not in use out of the list, for its deletion.
-    Forget {
-        name: ModelName,
-        reply: oneshot::Sender<Result<Installed, Fault>>,
-    },
-    /// No load from now on; answers when no worker is left.
-    Shutdown {
-        grace: Duration,
-        reply: oneshot::Sender<()>,
-    },
-    /// Answers when everything that happened before has been dealt with.
-    Settle { reply: oneshot::Sender<()> },
-    /// Ends all workers now.
-    Abandon,
-    /// Ends the actor and, with it, every watch.
-    End,
+/// Something the actor waits for beside messages and reports.
+pub(super) enum Happened {
+    /// A caller is gone: it has finished, or has given up.
+    Left(RequestId),
+    /// A client's reservation is over.
+    Released(ReservationId),
+    /// A package was looked at.
+    Facts(ModelName, Result<PackageFacts, Fault>),
+    /// A model has given back what it could.
+    Trimmed(ModelName, Result<(), Fault>),
+}
+
+/// What the actor is made of.
+pub struct Parts {
+    pub limits: Limits,
+    pub policy: Policy,
+    /// In order of preference.
+    pub devices: Vec<DeviceFacts>,
+    /// Models that stay longest when memory is needed.
+    pub favourites: Vec<ModelName>,
+    pub launcher: Arc<dyn Launcher>,
+    pub knowledge: Arc<dyn Knowledge>,
+    pub publisher: Publisher,
 }
 
 /// Runs until it is told to end, or every handle is gone.
 pub struct Actor {
-    entries: BTreeMap<ModelName, Entry>,
+    pub(super) entries: BTreeMap<ModelName, Entry>,
+    pub(super) residency: Residency,
+    pub(super) callers: HashMap<RequestId, Caller>,
     limits: Limits,
-    launcher: Arc<dyn Launcher>,
-    publisher: Publisher,
+    favourites: Vec<ModelName>,
+    pub(super) launcher: Arc<dyn Launcher>,
+    pub(super) knowledge: Arc<dyn Knowledge>,
+    pub(super) publisher: Publisher,
     messages: mpsc::Receiver<Message>,
     reports: mpsc::Receiver<Report>,
-    report_sender: mpsc::Sender<Report>,
-    gone: FuturesUnordered<BoxFuture<'static, (ModelName, RequestId)>>,
+    pub(super) report_sender: mpsc::Sender<Report>,
+    pub(super) happens: FuturesUnordered<BoxFuture<'static, Happened>>,
+    /// Those who wait for an estimate until the files have been looked at.
+    pub(super) estimates: Vec<EstimateWaiting>,
+    /// Processes of all workers.
+    pub(super) pids: watch::Sender<Vec<u32>>,
     started: Instant,
     requests: u64,
+    pub(super) reservations: u64,
+    /// When to decide again although nothing happens.
+    pub(super) decide_at: Option<Moment>,
+    /// When the devices were asked last.
+    pub(super) read_at: Option<Moment>,
+    /// What everybody was told last of the memory.
+    pub(super) told_memory: Vec<MemoryBreakdown>,
     ended: Vec<oneshot::Sender<()>>,
     closed: bool,
+    _end_watches: DropGuard,
 }
 
 impl Actor {
-    /// The actor, and the two ways to it.
+    /// The actor, and the ways to it.
     pub(super) fn new(
         installed: Vec<Installed>,
-        limits: Limits,
-        launcher: Arc<dyn Launcher>,
-    ) -> (Self, mpsc::Sender<Message>, Hub) {
-        let entries: BTreeMap<ModelName, Entry> = installed
-            .into_iter()
-            .map(|installed| (installed.name.clone(), Entry::new(installed, limits)))
-            .collect();
-        let models = entries
-            .iter()
-            .map(|(name, entry)| (name.clone(), entry.model(Moment::default())));
-        let (publisher, hub) = hub(models.collect());
+        parts: Parts,
+    ) -> (Self, mpsc::Sender<Message>, watch::Receiver<Vec<u32>>) {
         let (sender, messages) = mpsc::channel(CAPACITY);
         let (report_sender, reports) = mpsc::channel(CAPACITY);
-        let actor = Self {
-            entries,
-            limits,
-            launcher,
-            publisher,
+        let (pids, known_pids) = watch::channel(Vec::new());
+        let mut residency = Residency::new(parts.policy);
+        for device in parts.devices {
+            residency.set_device(device);
+        }
+        let mut actor = Self {
+            entries: BTreeMap::new(),
+            residency,
+            callers: HashMap::new(),
+            limits: parts.limits,
+            favourites: parts.favourites,
+            launcher: parts.launcher,
+            knowledge: parts.knowledge,
+            _end_watches: parts.publisher.end_guard(),
+            publisher: parts.publisher,
             messages,
             reports,
             report_sender,
-            gone: FuturesUnordered::new(),
+            happens: FuturesUnordered::new(),
+            estimates: Vec::new(),
+            pids,
             started: Instant::now(),
             requests: 0,
+            reservations: 0,
+            decide_at: None,
+            read_at: None,
+            told_memory: Vec::new(),
             ended: Vec::new(),
             closed: false,
         };
-        (actor, sender, hub)
+        for installed in installed {
+            actor.add(installed);
+        }
+        actor.told_memory = actor.residency.breakdown();
+        actor.publisher.refresh_memory(actor.told_memory.clone());
+        (actor, sender, known_pids)
     }
 
     pub async fn run(mut self) {
@@ -117,7 +136,7 @@ impl Actor {
             tokio::select! {
                 // Who has left has left before anything that is asked afterwards.
                 biased;
-                Some((name, request)) = self.gone.next() => self.left(&name, request),
+                Some(happened) = self.happens.next() => self.happened(happened),
                 Some(report) = self.reports.recv() => self.reported(report),
                 message = self.messages.recv() => match message {
                     Some(Message::End) | None => return,
@@ -125,6 +144,7 @@ impl Actor {
                 },
                 () = sleep_until(wake), if wake.is_some() => self.tick(),
             }
+            self.settle();
             self.tell_if_ended();
         }
     }
@@ -132,20 +152,47 @@ impl Actor {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Acquire {
-                name,
-                purpose,
-                keep_alive,
+                want,
                 reply,
+                place,
                 gone,
-            } => {
-                self.acquire(name, purpose, keep_alive, reply, gone);
-            }
+            } => self.acquire(want, reply, place, gone),
             Message::Unload { name, force, reply } => self.unload(&name, force, reply),
             Message::Install { installed, reply } => {
                 self.install(installed);
                 let _ = reply.send(());
             }
             Message::Forget { name, reply } => drop(reply.send(self.forget(&name))),
+            Message::Find { name, reply } => {
+                let entry = self.entries.get(&name).ok_or_else(|| not_found(&name));
+                drop(reply.send(entry.map(|entry| entry.installed.clone())));
+            }
+            Message::Estimate { request, reply } => self.estimate(request, reply),
+            Message::CanPerform { request, reply } => {
+                let permission = self.residency.can_perform(request.kind, request.model.as_ref());
+                drop(reply.send(permission));
+            }
+            Message::Budget { change, reply } => drop(reply.send(self.set_budget(change))),
+            Message::Readings(readings) => self.readings(readings),
+            Message::Pressure {
+                device,
+                shortage_bytes,
+            } => self.pressure(device, shortage_bytes),
+            Message::Free { pinned, reply } => drop(reply.send(self.free(pinned))),
+            Message::Reserve {
+                device,
+                bytes,
+                evict,
+                gone,
+                reply,
+            } => drop(reply.send(self.reserve(device, bytes, evict, gone))),
+            Message::Resize {
+                id,
+                device,
+                bytes,
+                reply,
+            } => drop(reply.send(self.resize(id, device, bytes, true))),
+            Message::Ceilings { reply } => drop(reply.send(self.ceilings())),
             Message::Shutdown { grace, reply } => self.shutdown(grace, reply),
             Message::Settle { reply } => {
                 let _ = reply.send(());
@@ -155,47 +202,86 @@ impl Actor {
         }
     }
 
-    fn acquire(
-        &mut self,
-        name: ModelName,
-        purpose: Purpose,
-        keep_alive: Option<KeepAlive>,
-        reply: oneshot::Sender<Result<Grant, Fault>>,
-        gone: oneshot::Receiver<std::convert::Infallible>,
-    ) {
-        let Some(entry) = self.entries.get_mut(&name) else {
-            drop(reply.send(Err(not_found(&name))));
-            return;
-        };
-        self.requests += 1;
-        let request = RequestId(self.requests);
-        entry.requests.insert(request, Request::Waiting(reply));
-        let caller = name.clone();
-        self.gone.push(Box::pin(async move {
-            drop(gone.await);
-            (caller, request)
-        }));
-        self.step(
-            &name,
-            Event::Acquire {
-                request,
-                purpose,
-                keep_alive,
+    fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Left(request) => self.left(request),
+            Happened::Released(id) => {
+                self.residency.release(id);
+                self.publish_memory();
+            }
+            Happened::Facts(name, facts) => {
+                if let Err(fault) = &facts {
+                    tracing::info!(model = %name, reason = %fault.kind, "the package cannot be loaded");
+                }
+                self.residency.facts(&name, facts);
+                self.answer_estimates(&name);
+            }
+            Happened::Trimmed(name, outcome) => match outcome {
+                Ok(()) => tracing::info!(model = %name, "caches were given back"),
+                Err(fault) => tracing::debug!(model = %name, %fault, "caches could not be given back"),
             },
-        );
-    }
-
-    /// A caller is gone: it has finished, or has given up.
-    fn left(&mut self, name: &ModelName, request: RequestId) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.requests.remove(&request);
-            self.step(name, Event::Release { request });
         }
     }
 
+    fn acquire(
+        &mut self,
+        want: Want,
+        reply: oneshot::Sender<Result<super::acquire::Grant, Fault>>,
+        place: watch::Sender<airunner_core::model::Queued>,
+        gone: Gone,
+    ) {
+        let name = want.name.clone();
+        let now = self.now();
+        let refusal = match self.entries.get(&name) {
+            None => Some(not_found(&name)),
+            Some(entry) => entry.machine.refusal(now),
+        };
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        let demand = want.demand(request, now);
+        let asked = match refusal {
+            Some(fault) => Err(fault),
+            None => self.residency.ask(demand.clone()),
+        };
+        if let Err(fault) = asked {
+            drop(reply.send(Err(fault)));
+            return;
+        }
+        let waiting = Waiting {
+            want,
+            demand,
+            reply,
+            place,
+        };
+        self.callers.insert(request, Caller::Waiting(waiting));
+        self.happens.push(Box::pin(async move {
+            drop(gone.await);
+            Happened::Left(request)
+        }));
+    }
+
+    fn left(&mut self, request: RequestId) {
+        let Some(caller) = self.callers.remove(&request) else {
+            return;
+        };
+        let name = caller.model().clone();
+        if let Caller::Active { since, .. } = caller {
+            let took = self.now().since(since);
+            self.residency.answered_in(&name, took);
+        }
+        self.residency.leave(request);
+        self.step(&name, Event::Release { request });
+    }
+
     fn unload(&mut self, name: &ModelName, force: bool, reply: oneshot::Sender<Result<bool, Fault>>) {
-        let Some(entry) = self.entries.get_mut(name) else {
+        if !self.entries.contains_key(name) {
             drop(reply.send(Err(not_found(name))));
+            return;
+        }
+        for request in self.residency.dismiss(name) {
+            self.refuse(request, unloaded_meanwhile(name));
+        }
+        let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
         if entry.machine.state().name() == StateName::Unloaded {
@@ -206,14 +292,24 @@ impl Actor {
         self.step(name, Event::Unload { force });
     }
 
+    fn add(&mut self, installed: Installed) {
+        let name = installed.name.clone();
+        let rank = u8::from(self.favourites.contains(&name));
+        self.residency.add(name.clone(), rank);
+        self.entries
+            .insert(name.clone(), Entry::new(installed, self.limits));
+        self.refresh(&name);
+    }
+
     fn install(&mut self, installed: Installed) {
         let name = installed.name.clone();
-        let entry = Entry::new(installed, self.limits);
-        let model = Box::new(entry.model(self.now()));
+        self.add(installed);
+        let Some(model) = self.model(&name) else {
+            return;
+        };
         tracing::info!(model = %name, bytes = model.size_bytes, "model installed");
-        self.entries.insert(name, entry);
         let event = Announcement::ModelChanged {
-            model,
+            model: Box::new(model),
             from: StateName::Unloaded,
             cause: Cause::Installed,
             message: String::new(),
@@ -232,18 +328,26 @@ impl Actor {
             let message = format!("{name} is {state}: unload it first with \"airunner unload {name}\"");
             return Err(Fault::new(ErrorKind::Busy, message));
         }
+        for request in self.residency.dismiss(name) {
+            self.refuse(request, not_found(name));
+        }
         let entry = self.entries.remove(name).ok_or_else(|| not_found(name))?;
+        self.residency.remove(name);
+        self.knowledge.removed(name);
         tracing::info!(model = %name, "model removed");
         self.publisher.publish(Announcement::ModelRemoved(name.clone()));
         Ok(entry.installed)
     }
 
-    fn shutdown(&mut self, grace: Duration, reply: oneshot::Sender<()>) {
+    fn shutdown(&mut self, grace: std::time::Duration, reply: oneshot::Sender<()>) {
         self.ended.push(reply);
         if !self.closed {
             self.closed = true;
             self.publisher.publish(Announcement::ShuttingDown { grace });
             self.step_all(&Event::Shutdown);
+            for request in self.residency.close() {
+                self.refuse(request, shutting_down());
+            }
         }
     }
 
@@ -253,63 +357,6 @@ impl Actor {
             for reply in self.ended.drain(..) {
                 let _ = reply.send(());
             }
-        }
-    }
-
-    fn reported(
-        &mut self,
-        Report {
-            model: name,
-            attempt,
-            news,
-        }: Report,
-    ) {
-        let Some(entry) = self.entries.get_mut(&name) else {
-            return;
-        };
-        let Some(worker) = entry.worker(attempt) else {
-            tracing::debug!(model = %name, %attempt, "a report of an earlier worker is dropped");
-            return;
-        };
-        match news {
-            News::Started { pid } => {
-                worker.pid = pid;
-                self.refresh(&name);
-            }
-            News::Memory(bytes) => {
-                worker.memory = bytes;
-                self.refresh(&name);
-            }
-            News::Progress(progress) => self.step(&name, Event::Progress { attempt, progress }),
-            News::Loaded { loaded, llm } => {
-                worker.loaded = Some((loaded, llm));
-                self.step(&name, Event::LoadSucceeded { attempt });
-            }
-            News::LoadFailed { fault, crashed } => {
-                entry.worker = None;
-                self.step(
-                    &name,
-                    Event::LoadFailed {
-                        attempt,
-                        fault,
-                        crashed,
-                    },
-                );
-            }
-            News::Exited(fault) => {
-                entry.worker = None;
-                self.step(&name, Event::WorkerExited { attempt, fault });
-            }
-            News::Stopped => {
-                entry.worker = None;
-                self.step(&name, Event::Stopped { attempt });
-            }
-        }
-    }
-
-    fn refresh(&self, name: &ModelName) {
-        if let Some(entry) = self.entries.get(name) {
-            self.publisher.refresh(entry.model(self.now()));
         }
     }
 
@@ -334,146 +381,23 @@ impl Actor {
         }
     }
 
-    /// Tells a machine what happened and does what it says.
-    fn step(&mut self, name: &ModelName, event: Event) {
-        let now = self.now();
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        match entry.machine.step(event, now) {
-            Ok(effects) => {
-                for effect in effects {
-                    self.perform(name, effect, now);
-                }
-            }
-            Err(error) => tracing::error!(model = %name, %error, "a defect of this program"),
-        }
-    }
-
-    fn perform(&mut self, name: &ModelName, effect: Effect, now: Moment) {
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        match effect {
-            Effect::Announce {
-                from,
-                to,
-                cause,
-                message,
-            } => self.announce(name, from, to, cause, message, now),
-            Effect::StartWorker { attempt } => {
-                let worker = self.start_worker(name, attempt);
-                if let Some(entry) = self.entries.get_mut(name) {
-                    entry.worker = worker;
-                }
-            }
-            Effect::StopWorker { attempt, stop } => {
-                if let Some(handle) = entry.worker(attempt).and_then(|worker| worker.handle.take()) {
-                    handle.stop(stop);
-                }
-            }
-            Effect::Grant { request, attempt } => grant(entry, request, attempt),
-            Effect::Refuse { request, fault } => {
-                if let Some(Request::Waiting(reply)) = entry.requests.remove(&request) {
-                    drop(reply.send(Err(fault)));
-                }
-            }
-            Effect::Cancel { request, fault } => {
-                if let Some(Request::Active(cancel)) = entry.requests.remove(&request) {
-                    drop(cancel.send(fault));
-                }
-            }
-            Effect::WakeAt(moment) => entry.wake = moment,
-        }
-    }
-
-    fn announce(
-        &mut self,
-        name: &ModelName,
-        from: StateName,
-        to: StateName,
-        cause: Cause,
-        message: String,
-        now: Moment,
-    ) {
-        let Some(entry) = self.entries.get_mut(name) else {
-            return;
-        };
-        if let (StateName::Unloaded, Cause::Unload(reason)) = (to, cause) {
-            entry.last_unload = Some(reason);
-            for reply in entry.unloads.drain(..) {
-                drop(reply.send(Ok(true)));
-            }
-        }
-        if from == to {
-            tracing::debug!(model = %name, state = %to, reason = %cause, "model changed");
-        } else {
-            let detail = (!message.is_empty()).then_some(&message);
-            tracing::info!(model = %name, %from, %to, reason = %cause, detail, "model changed state");
-        }
-        // An effect speaks of the moment it was decided; a later one of the same step may have
-        // moved on, and what clients are told must fit together.
-        let mut model = Box::new(entry.model(now));
-        model.state = to;
-        if to == StateName::Unloaded {
-            model.instance = None;
-        }
-        self.publisher.publish(Announcement::ModelChanged {
-            model,
-            from,
-            cause,
-            message,
-        });
-    }
-
-    fn start_worker(&self, name: &ModelName, attempt: AttemptId) -> Option<Worker> {
-        let entry = self.entries.get(name)?;
-        let order = Order {
-            model: name.clone(),
-            attempt,
-            directory: entry.installed.directory.clone(),
-        };
-        let reports = Reports {
-            model: name.clone(),
-            attempt,
-            sender: self.report_sender.clone(),
-        };
-        let handle = self.launcher.launch(order, reports);
-        Some(Worker {
-            attempt,
-            handle: Some(handle),
-            pid: 0,
-            memory: 0,
-            loaded: None,
-        })
-    }
-
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         Moment::since_start(self.started.elapsed())
     }
 
     fn next_wake(&self) -> Option<Instant> {
-        let soonest = self.entries.values().filter_map(|entry| entry.wake).min()?;
+        let wakes = self.entries.values().filter_map(|entry| entry.wake);
+        let soonest = wakes.chain(self.decide_at).min()?;
         Some(self.started + soonest.elapsed_since_start())
     }
-}
 
-fn grant(entry: &mut Entry, request: RequestId, attempt: AttemptId) {
-    let llm = entry
-        .worker(attempt)
-        .and_then(|worker| worker.loaded.as_ref())
-        .map(|(_, llm)| Arc::clone(llm));
-    let Some(Request::Waiting(reply)) = entry.requests.remove(&request) else {
-        return;
-    };
-    let Some(llm) = llm else {
-        drop(reply.send(Err(Fault::internal("a model was granted without a worker"))));
-        return;
-    };
-    let (cancel, cancelled) = oneshot::channel();
-    entry.requests.insert(request, Request::Active(cancel));
-    // A caller that has left meanwhile shows by its presence being gone.
-    drop(reply.send(Ok(Grant { llm, cancelled })));
+    /// What a caller wants a granted model for.
+    pub(super) fn purpose(&self, request: RequestId) -> Option<(Purpose, &Want)> {
+        match self.callers.get(&request)? {
+            Caller::Waiting(waiting) => Some((waiting.want.purpose, &waiting.want)),
+            Caller::Active { .. } => None,
+        }
+    }
 }
 
 async fn sleep_until(wake: Option<Instant>) {
@@ -486,5 +410,19 @@ pub(super) fn not_found(name: &ModelName) -> Fault {
     Fault::new(
         ErrorKind::ModelNotFound,
         format!("no model is called {name}: \"airunner models\" lists what is installed"),
+    )
+}
+
+fn shutting_down() -> Fault {
+    Fault::new(
+        ErrorKind::ShuttingDown,
+        "the daemon is shutting down: try again once it runs",
+    )
+}
+
+fn unloaded_meanwhile(name: &ModelName) -> Fault {
+    Fault::new(
+        ErrorKind::Cancelled,
+        format!("{name} was unloaded on request while this waited for it"),
     )
 }

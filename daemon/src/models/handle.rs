@@ -1,19 +1,28 @@
 //! What the rest of the daemon asks of the models.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airunner_core::lifecycle::{Limits, Purpose};
-use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails};
-use airunner_core::{Fault, KeepAlive, ModelName};
-use tokio::sync::{mpsc, oneshot};
+use airunner_core::hardware::Device;
+use airunner_core::lifecycle::Purpose;
+use airunner_core::memory::{
+    BudgetChange, DeviceClass, Estimate, EstimateRequest, FreeRequest, Freed, MemoryBreakdown, MemoryReading,
+    Permission, PermissionRequest,
+};
+use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails, Queued};
+use airunner_core::residency::{ReservationId, Wishes};
+use airunner_core::{Fault, KeepAlive, ModelName, Priority};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::acquire::{Acquisition, ended};
-use super::actor::{Actor, Message, not_found};
-use super::hub::{Hub, Watch};
+use super::acquire::{Acquisition, Turn, ended};
+use super::actor::{Actor, Parts, not_found};
+use super::caller::Want;
 use super::import::{ImportEvents, import};
+use super::message::Message;
 use super::store::{Installed, Store};
-use crate::workers::Launcher;
+use crate::config;
+use crate::events::{Hub, Watch};
 
 /// The way to the models.
 #[derive(Clone)]
@@ -21,21 +30,24 @@ pub struct Models {
     sender: mpsc::Sender<Message>,
     hub: Hub,
     store: Arc<Store>,
+    pids: watch::Receiver<Vec<u32>>,
+    /// Where a changed budget is kept; `None` keeps it for this life of the daemon only.
+    settings: Option<PathBuf>,
 }
 
 impl Models {
     /// The handle, and the actor to run.
     #[must_use]
-    pub fn new(store: Store, limits: Limits, launcher: Arc<dyn Launcher>) -> (Self, Actor) {
-        let (actor, sender, hub) = Actor::new(store.scan(), limits, launcher);
-        (
-            Self {
-                sender,
-                hub,
-                store: Arc::new(store),
-            },
-            actor,
-        )
+    pub fn new(store: Arc<Store>, hub: Hub, parts: Parts, settings: Option<PathBuf>) -> (Self, Actor) {
+        let (actor, sender, pids) = Actor::new(store.scan(), parts);
+        let models = Self {
+            sender,
+            hub,
+            store,
+            pids,
+            settings,
+        };
+        (models, actor)
     }
 
     /// All models, from the published picture.
@@ -85,35 +97,47 @@ impl Models {
     }
 
     /// Gets into the queue for a model, to use it.
-    pub async fn acquire(
-        &self,
-        name: ModelName,
-        keep_alive: Option<KeepAlive>,
-    ) -> Result<Acquisition, Fault> {
-        self.get_in_line(name, Purpose::Use, keep_alive).await
+    pub async fn acquire(&self, access: Access) -> Result<Acquisition, Fault> {
+        self.get_in_line(Want {
+            name: access.model,
+            purpose: Purpose::Use,
+            keep_alive: access.keep_alive,
+            priority: access.priority,
+            max_wait: access.max_wait,
+            wishes: Wishes::default(),
+            pinned: None,
+            may_evict: true,
+            why: "request",
+        })
+        .await
     }
 
     /// Gets into the queue for a model, to have it loaded.
     pub async fn load(&self, request: LoadRequest) -> Result<Acquisition, Fault> {
-        self.get_in_line(request.name, Purpose::Load, request.keep_alive)
-            .await
+        self.get_in_line(wanted(request, true, "requested")).await
     }
 
-    async fn get_in_line(
-        &self,
-        name: ModelName,
-        purpose: Purpose,
-        keep_alive: Option<KeepAlive>,
-    ) -> Result<Acquisition, Fault> {
+    /// Loads a model if there is room for it without unloading another.
+    pub async fn preload(&self, request: LoadRequest) -> Result<(), Fault> {
+        let mut acquisition = self.get_in_line(wanted(request, false, "preload")).await?;
+        loop {
+            if let Turn::Granted(lease) = acquisition.turn().await? {
+                drop(lease);
+                return Ok(());
+            }
+        }
+    }
+
+    async fn get_in_line(&self, want: Want) -> Result<Acquisition, Fault> {
         let changes = self.watch();
         let (reply, answer) = oneshot::channel();
         let (presence, gone) = oneshot::channel();
-        let model = name.clone();
+        let (place, place_in_line) = watch::channel(Queued::default());
+        let model = want.name.clone();
         self.send(Message::Acquire {
-            name,
-            purpose,
-            keep_alive,
+            want,
             reply,
+            place,
             gone,
         })
         .await?;
@@ -121,8 +145,124 @@ impl Models {
             model,
             changes,
             reply: answer,
+            place: place_in_line,
+            let_in: false,
             presence: Some(presence),
         })
+    }
+
+    /// What loading a model would take, and what would have to go.
+    pub async fn estimate(&self, request: EstimateRequest) -> Result<Estimate, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Estimate { request, reply }, answer).await?
+    }
+
+    /// Whether an operation could start now.
+    pub async fn can_perform(&self, request: PermissionRequest) -> Result<Permission, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::CanPerform { request, reply }, answer).await
+    }
+
+    /// Who has how much memory, from the published picture.
+    #[must_use]
+    pub fn memory(&self) -> Vec<MemoryBreakdown> {
+        self.hub.memory()
+    }
+
+    /// Changes a budget at once, and in the settings file.
+    pub async fn set_budget(&self, change: BudgetChange) -> Result<Vec<MemoryBreakdown>, Fault> {
+        if let Some(file) = self.settings.clone() {
+            let key = match change.device {
+                DeviceClass::Cpu => "cpu_budget",
+                DeviceClass::Gpu => "gpu_budget",
+            };
+            let text = change.budget.to_string();
+            blocking(move || Ok(config::edit::set(&file, "memory", key, text)?)).await?;
+        }
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Budget { change, reply }, answer).await
+    }
+
+    /// Unloads everything idle, and returns when its memory is back.
+    pub async fn free(&self, request: FreeRequest) -> Result<Freed, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let pinned = request.pinned;
+        let mut freed = Freed::default();
+        for going in self.ask(Message::Free { pinned, reply }, answer).await? {
+            if going.gone.await.is_ok_and(|gone| gone.is_ok()) {
+                freed.freed_bytes += going.bytes;
+                freed.unloaded.push(going.name);
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Sets memory aside until the reservation is dropped. Idle models go if need be.
+    pub async fn reserve(&self, device: Device, bytes: u64) -> Result<Reservation, Fault> {
+        self.set_aside(device, bytes, true).await
+    }
+
+    /// Sets memory aside that is free now; nothing goes for it.
+    pub async fn try_reserve(&self, device: Device, bytes: u64) -> Result<Reservation, Fault> {
+        self.set_aside(device, bytes, false).await
+    }
+
+    async fn set_aside(&self, device: Device, bytes: u64, evict: bool) -> Result<Reservation, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let (presence, gone) = oneshot::channel();
+        let message = Message::Reserve {
+            device,
+            bytes,
+            evict,
+            gone,
+            reply,
+        };
+        let id = self.ask(message, answer).await??;
+        Ok(Reservation {
+            id,
+            device,
+            models: self.clone(),
+            _presence: presence,
+        })
+    }
+
+    /// The most one model could have on each device, with nothing else loaded.
+    pub async fn ceilings(&self) -> Result<Vec<(Device, u64)>, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Ceilings { reply }, answer).await
+    }
+
+    /// Tells what the devices say. What comes too fast is dropped: the next replaces it.
+    pub fn readings(&self, readings: Vec<(Device, MemoryReading)>) {
+        drop(self.sender.try_send(Message::Readings(readings)));
+    }
+
+    /// The system runs short of memory.
+    pub fn pressure(&self, device: Device, shortage_bytes: u64) {
+        let message = Message::Pressure {
+            device,
+            shortage_bytes,
+        };
+        drop(self.sender.try_send(message));
+    }
+
+    /// The processes of all workers, as they come and go.
+    #[must_use]
+    pub fn worker_pids(&self) -> watch::Receiver<Vec<u32>> {
+        self.pids.clone()
+    }
+
+    /// Where an installed model is.
+    pub async fn find(&self, name: &ModelName) -> Result<Installed, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let name = name.clone();
+        self.ask(Message::Find { name, reply }, answer).await?
+    }
+
+    /// The packages on disk.
+    #[must_use]
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
     }
 
     /// Returns when the worker is gone: true if there was one.
@@ -178,6 +318,56 @@ impl Models {
 
     async fn send(&self, message: Message) -> Result<(), Fault> {
         self.sender.send(message).await.map_err(|_| ended())
+    }
+}
+
+/// Who wants to use a model, and how.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub model: ModelName,
+    pub keep_alive: Option<KeepAlive>,
+    pub priority: Priority,
+    /// How long it may take until its turn.
+    pub max_wait: Option<Duration>,
+}
+
+/// Memory set aside, until dropped.
+pub struct Reservation {
+    id: ReservationId,
+    device: Device,
+    models: Models,
+    _presence: super::acquire::Presence,
+}
+
+impl Reservation {
+    /// Sets aside another amount instead; what cannot be had is refused and changes nothing.
+    pub async fn resize(&self, bytes: u64) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        let (id, device) = (self.id, self.device);
+        let message = Message::Resize {
+            id,
+            device,
+            bytes,
+            reply,
+        };
+        self.models.ask(message, answer).await?
+    }
+}
+
+fn wanted(request: LoadRequest, may_evict: bool, why: &'static str) -> Want {
+    Want {
+        name: request.name,
+        purpose: Purpose::Load,
+        keep_alive: request.keep_alive,
+        priority: request.priority,
+        max_wait: request.max_wait,
+        wishes: Wishes {
+            level: request.level,
+            context_length: request.context_length,
+        },
+        pinned: request.pinned,
+        may_evict,
+        why,
     }
 }
 

@@ -1,23 +1,37 @@
 //! The models on this machine: what is installed, what is in memory, and who uses it.
 //!
-//! One actor owns the [`Machine`](airunner_core::lifecycle::Machine) of every model and does what
-//! it says. Everybody else has a [`Models`] handle; readers see the published snapshot and never
-//! wait for the actor.
+//! One actor owns the [`Machine`](airunner_core::lifecycle::Machine) of every model and the
+//! [`Residency`](airunner_core::residency::Residency) that divides memory and turns among them,
+//! and does what they say. Everybody else has a [`Models`] handle; readers see the published
+//! picture and never wait for the actor.
 
 mod acquire;
 mod actor;
+mod caller;
 mod entry;
 mod handle;
-mod hub;
 mod import;
+mod knowledge;
+mod memory;
+mod message;
+pub mod package;
+mod records;
+mod reports;
+mod steps;
 mod store;
+mod waiting;
 
+#[cfg(test)]
+pub(crate) mod paper;
+#[cfg(test)]
+mod swaps;
 #[cfg(test)]
 mod tests;
 
 pub use acquire::{Acquisition, Lease, Turn};
-pub use actor::Actor;
-pub use handle::Models;
-pub use hub::Watch;
+pub use actor::{Actor, Parts};
+pub use handle::{Access, Models, Reservation};
 pub use import::ImportEvents;
+pub use knowledge::{Knowledge, Lived};
+pub use records::Records;
 pub use store::{Installed, Store, StoreError};

@@ -6,29 +6,32 @@ use std::time::Duration;
 
 use airunner_core::event::{Event, WatchPayload};
 use airunner_core::generate::GenerateRequest;
-use airunner_core::lifecycle::{Limits, StateName, Stop, UnloadReason};
+use airunner_core::lifecycle::{StateName, Stop, UnloadReason};
+use airunner_core::memory::Budget;
 use airunner_core::model::{LoadProgress, LoadRequest, LoadStage, Loaded, ModelKind, Source};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
-use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName};
+use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::{Acquisition, Installed, Lease, Models, Store, Turn, Watch};
+use super::paper::{Paperwork, parts};
+use super::{Access, Acquisition, Installed, Lease, Models, Store, Turn};
+use crate::events::{self, Watch};
 use crate::workers::{Answer, Launcher, Llm, News, Order, Reports, WorkerHandle};
 
 /// A worker on paper: the test plays its part.
-struct Paper {
+pub(super) struct Paper {
     reports: Reports,
     stop: oneshot::Receiver<Stop>,
 }
 
 impl Paper {
-    async fn reports(&self, news: News) {
+    pub(super) async fn reports(&self, news: News) {
         self.reports.send(news).await;
     }
 
-    async fn loads(&self) {
+    pub(super) async fn loads(&self) {
         self.reports(News::Started { pid: 4711 }).await;
         let progress = LoadProgress {
             stage: LoadStage::Weights,
@@ -40,6 +43,8 @@ impl Paper {
             context_length: 64,
             variant: "x".to_owned(),
             warnings: Vec::new(),
+            level: None,
+            prepacked: false,
         };
         self.reports(News::Loaded {
             loaded,
@@ -54,7 +59,7 @@ impl Paper {
     }
 
     /// Waits until it is told to stop, and does.
-    async fn stops(mut self) -> Stop {
+    pub(super) async fn stops(mut self) -> Stop {
         let stop = (&mut self.stop).await.unwrap();
         self.reports(News::Stopped).await;
         stop
@@ -76,6 +81,10 @@ impl Llm for Silent {
     fn detokenize(&self, _request: DetokenizeRequest) -> BoxFuture<'static, Result<String, Fault>> {
         async { Err(Fault::internal("on paper")) }.boxed()
     }
+
+    fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
+        async { Ok(()) }.boxed()
+    }
 }
 
 /// Hands every worker that is started to the test.
@@ -90,23 +99,29 @@ impl Launcher for Desk {
     }
 }
 
-struct World {
+pub(super) struct World {
     _home: tempfile::TempDir,
-    models: Models,
+    pub(super) models: Models,
     desk: Desk,
+    pub(super) paperwork: Paperwork,
     changes: Watch,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
+        Self::with_budget(Budget::default()).await
+    }
+
+    pub(super) async fn with_budget(budget: Budget) -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path().join("models"), home.path().join("builtin")).unwrap();
         let desk = Desk::default();
-        let limits = Limits {
-            keep_alive: KeepAlive::After(Duration::from_secs(300)),
-            waiting: 20,
-        };
-        let (models, actor) = Models::new(store, limits, Arc::new(desk.clone()));
+        let (publisher, hub) = events::hub();
+        let keep_alive = KeepAlive::After(Duration::from_secs(300));
+        let paperwork = Paperwork::default();
+        let launcher = Arc::new(desk.clone());
+        let parts = parts(launcher, paperwork.clone(), publisher, keep_alive, budget);
+        let (models, actor) = Models::new(Arc::new(store), hub, parts, None);
         tokio::spawn(actor.run());
         for name in ["tiny", "other"] {
             models.installed(installed(&home, name)).await.unwrap();
@@ -116,27 +131,34 @@ impl World {
             _home: home,
             models,
             desk,
+            paperwork,
             changes,
         }
     }
 
-    fn started(&self) -> Option<Paper> {
+    pub(super) fn started(&self) -> Option<Paper> {
         self.desk.0.lock().unwrap().pop_front()
     }
 
     /// Waits for a model to be in a state, as a client sees it.
-    async fn until(&mut self, model: &str, state: StateName) {
+    pub(super) async fn until(&mut self, model: &str, state: StateName) {
         let name = name(model);
         loop {
             let message = self.changes.next().await.unwrap();
             let reached = match message.payload {
-                WatchPayload::Snapshot(models) => models
+                WatchPayload::Snapshot(snapshot) => snapshot
+                    .models
                     .iter()
                     .any(|model| model.name == name && model.state == state),
                 WatchPayload::Event(Event::ModelChanged { model, .. }) => {
                     model.name == name && model.state == state
                 }
-                WatchPayload::Event(Event::ModelRemoved(_) | Event::ShuttingDown { .. }) => false,
+                WatchPayload::Event(
+                    Event::ModelRemoved(_)
+                    | Event::MemoryChanged(_)
+                    | Event::DownloadChanged(_)
+                    | Event::ShuttingDown { .. },
+                ) => false,
             };
             if reached {
                 return;
@@ -144,12 +166,12 @@ impl World {
         }
     }
 
-    async fn wants(&self, model: &str) -> Acquisition {
-        self.models.acquire(name(model), None).await.unwrap()
+    pub(super) async fn wants(&self, model: &str) -> Acquisition {
+        self.models.acquire(access(model)).await.unwrap()
     }
 
     /// Loads a model and holds it.
-    async fn holds(&mut self, model: &str) -> (Paper, Lease) {
+    pub(super) async fn holds(&mut self, model: &str) -> (Paper, Lease) {
         let mut waiting = self.wants(model).await;
         self.until(model, StateName::Loading).await;
         let worker = self.started().unwrap();
@@ -159,7 +181,16 @@ impl World {
     }
 }
 
-fn name(name: &str) -> ModelName {
+pub(super) fn access(model: &str) -> Access {
+    Access {
+        model: name(model),
+        keep_alive: None,
+        priority: Priority::Api,
+        max_wait: None,
+    }
+}
+
+pub(super) fn name(name: &str) -> ModelName {
     ModelName::new(name).unwrap()
 }
 
@@ -173,7 +204,7 @@ fn installed(home: &tempfile::TempDir, model: &str) -> Installed {
     }
 }
 
-async fn granted(waiting: &mut Acquisition) -> Result<Lease, Fault> {
+pub(super) async fn granted(waiting: &mut Acquisition) -> Result<Lease, Fault> {
     loop {
         if let Turn::Granted(lease) = waiting.turn().await? {
             return Ok(lease);
@@ -181,7 +212,7 @@ async fn granted(waiting: &mut Acquisition) -> Result<Lease, Fault> {
     }
 }
 
-fn refusal(outcome: Result<Lease, Fault>) -> ErrorKind {
+pub(super) fn refusal(outcome: Result<Lease, Fault>) -> ErrorKind {
     match outcome {
         Ok(_) => panic!("it was granted"),
         Err(fault) => fault.kind,
@@ -195,8 +226,7 @@ async fn twenty_callers_share_one_load() {
     for _ in 0..20 {
         waiting.push(world.wants("tiny").await);
     }
-    let mut too_many = world.wants("tiny").await;
-    assert_eq!(refusal(granted(&mut too_many).await), ErrorKind::QueueFull);
+    world.until("tiny", StateName::Loading).await;
     let worker = world.started().unwrap();
     assert!(world.started().is_none());
     worker.loads().await;
@@ -225,7 +255,7 @@ async fn who_waits_sees_the_load_go_on() {
     let lease = loop {
         match waiting.turn().await.unwrap() {
             Turn::Loading(progress) => stages.push(progress.stage),
-            Turn::Queued { .. } => panic!("nobody is before it"),
+            Turn::Queued(_) => panic!("nobody is before it"),
             Turn::Granted(lease) => break lease,
         }
     };
@@ -291,8 +321,8 @@ async fn an_idle_model_leaves_after_its_time_and_not_before() {
 async fn a_model_loaded_for_ever_says_so_and_a_load_at_zero_leaves_at_once() {
     let mut world = World::new().await;
     let load = |keep_alive| LoadRequest {
-        name: name("tiny"),
         keep_alive: Some(keep_alive),
+        ..LoadRequest::new(name("tiny"))
     };
     let mut waiting = world.models.load(load(KeepAlive::Forever)).await.unwrap();
     world.until("tiny", StateName::Loading).await;

@@ -100,6 +100,15 @@ impl Worker for Service {
         let text = blocking(move || runtime.detokenize(&request.tokens, request.skip_special_tokens)).await?;
         Ok(Response::new(v1::DetokenizeResponse { text }))
     }
+
+    async fn trim(
+        &self,
+        _request: Request<worker_v1::TrimRequest>,
+    ) -> Result<Response<worker_v1::TrimResponse>, Status> {
+        let runtime = self.runtime()?;
+        blocking(move || runtime.trim()).await?;
+        Ok(Response::new(worker_v1::TrimResponse {}))
+    }
 }
 
 /// Loads on a thread of its own. A daemon that stops listening wants the worker gone.
@@ -152,6 +161,8 @@ fn options(load: &WorkerLoad) -> LoadOptions {
         parallel_requests: load.parallel_requests as usize,
         queue_length: load.queue_length as usize,
         prompt_chunk: load.prompt_chunk as usize,
+        variant: load.variant.clone(),
+        prepacked_directory: load.prepacked_directory.as_ref().map(PathBuf::from),
     }
 }
 
@@ -161,7 +172,7 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(|fault| status_from_fault(&fault)),
         Err(error) => Err(status_from_fault(&Fault::internal(format!(
-            "the tokenizer failed: {error}"
+            "work in the background failed: {error}"
         )))),
     }
 }

@@ -7,7 +7,7 @@ use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_platform::{Connection, Endpoint};
 use airunner_proto::convert::fault_from_status;
 use airunner_proto::worker_v1::worker_client::WorkerClient;
-use airunner_proto::{MAX_MESSAGE_BYTES, v1};
+use airunner_proto::{MAX_MESSAGE_BYTES, v1, worker_v1};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper_util::rt::TokioIo;
@@ -57,10 +57,7 @@ impl Client {
         &mut self,
         load: WorkerLoad,
     ) -> Result<impl Stream<Item = Result<WorkerLoadEvent, Fault>> + use<>, Fault> {
-        let events = self
-            .0
-            .load(airunner_proto::worker_v1::LoadRequest::from(load))
-            .await;
+        let events = self.0.load(worker_v1::LoadRequest::from(load)).await;
         let events = events.map_err(|status| fault_from_status(&status))?.into_inner();
         Ok(events.map(|event| match event {
             Ok(event) => event.try_into(),
@@ -102,6 +99,15 @@ impl Llm for Client {
             answer
                 .map(|answer| answer.into_inner().text)
                 .map_err(|status| fault_from_status(&status))
+        }
+        .boxed()
+    }
+
+    fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
+        let mut client = self.0.clone();
+        async move {
+            let trimmed = client.trim(worker_v1::TrimRequest {}).await;
+            trimmed.map(drop).map_err(|status| fault_from_status(&status))
         }
         .boxed()
     }

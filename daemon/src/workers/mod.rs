@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::hardware::ProcessMemory;
 use airunner_core::lifecycle::{AttemptId, Stop};
 use airunner_core::model::{LoadProgress, Loaded};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
@@ -35,6 +36,10 @@ pub struct Order {
     pub attempt: AttemptId,
     /// The package.
     pub directory: PathBuf,
+    /// Graph file to run, relative to the package; `None`: the best for this machine.
+    pub variant: Option<String>,
+    /// Tokens of one conversation at most; `None`: the configured length.
+    pub context_length: Option<u32>,
 }
 
 /// Ends a worker. Dropping it kills.
@@ -73,8 +78,8 @@ pub enum News {
         loaded: Loaded,
         llm: Arc<dyn Llm>,
     },
-    /// Resident memory, bytes.
-    Memory(u64),
+    /// What the process holds.
+    Memory(ProcessMemory),
     /// The load failed and the process is gone.
     LoadFailed {
         fault: Fault,
@@ -115,4 +120,6 @@ pub trait Llm: Send + Sync {
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'static, Result<Answer, Fault>>;
     fn tokenize(&self, request: TokenizeRequest) -> BoxFuture<'static, Result<Vec<u32>, Fault>>;
     fn detokenize(&self, request: DetokenizeRequest) -> BoxFuture<'static, Result<String, Fault>>;
+    /// Gives back what can be computed again, such as keys and values of earlier conversations.
+    fn trim(&self) -> BoxFuture<'static, Result<(), Fault>>;
 }

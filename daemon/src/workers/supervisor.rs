@@ -8,12 +8,12 @@ use std::time::Duration;
 use airunner_core::lifecycle::Stop;
 use airunner_core::model::{LoadProgress, Loaded, WorkerLoad, WorkerLoadEvent};
 use airunner_core::{ErrorKind, Fault};
-use airunner_platform::{ChildLimits, Endpoint, process::resident_memory};
+use airunner_platform::{ChildLimits, Endpoint, process};
 use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::client::Client;
-use super::process::Process;
+use super::process::Process as WorkerProcess;
 use super::{Launcher, News, Order, Reports, WorkerHandle};
 use crate::config::LogLevel;
 
@@ -93,7 +93,7 @@ struct Worker {
 impl Worker {
     async fn live(self, mut stop: oneshot::Receiver<Stop>) {
         let options = &self.options;
-        let process = Process::start(
+        let process = WorkerProcess::start(
             &options.executable,
             &self.endpoint,
             &options.limits,
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     /// Until the model can be used.
-    async fn load(&self, process: &mut Process, stop: &mut oneshot::Receiver<Stop>) -> Result<(), End> {
+    async fn load(&self, process: &mut WorkerProcess, stop: &mut oneshot::Receiver<Stop>) -> Result<(), End> {
         let deadline = tokio::time::sleep(self.options.load_timeout);
         let outcome = tokio::select! {
             biased;
@@ -153,7 +153,7 @@ impl Worker {
         }
     }
 
-    async fn prepare(&self, process: &mut Process) -> Result<(Loaded, Client), Fault> {
+    async fn prepare(&self, process: &mut WorkerProcess) -> Result<(Loaded, Client), Fault> {
         if !process.is_ready().await {
             return Err(Fault::new(
                 ErrorKind::DaemonNotRunning,
@@ -192,11 +192,13 @@ impl Worker {
         let mut load = self.options.load.clone();
         load.directory = text(&self.order.directory)?;
         load.onnxruntime_library = text(&self.options.onnxruntime_library)?;
+        load.variant.clone_from(&self.order.variant);
+        load.context_length = self.order.context_length.or(load.context_length);
         Ok(load)
     }
 
     /// Until somebody wants it to end, or it dies.
-    async fn serve(&self, process: &mut Process, stop: &mut oneshot::Receiver<Stop>) -> End {
+    async fn serve(&self, process: &mut WorkerProcess, stop: &mut oneshot::Receiver<Stop>) -> End {
         let pid = process.pid;
         let mut memory = tokio::time::interval(MEMORY_PERIOD);
         memory.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -210,7 +212,7 @@ impl Worker {
         }
     }
 
-    async fn end(self, process: Process, end: End) {
+    async fn end(self, process: WorkerProcess, end: End) {
         let pid = process.pid;
         let (how, news) = match end {
             End::Stop(Stop::Graceful) => (process.stop(self.options.stop_timeout).await, News::Stopped),
@@ -235,7 +237,7 @@ impl Worker {
     }
 
     /// The connection broke: usually because the process died.
-    async fn broken(&self, process: &mut Process) -> End {
+    async fn broken(&self, process: &mut WorkerProcess) -> End {
         match tokio::time::timeout(LAST_WORDS, process.ended()).await {
             Ok(fault) => End::Died(fault),
             Err(_) => End::Failed(Fault::internal(
@@ -260,8 +262,8 @@ impl Worker {
     }
 
     async fn report_memory(&self, pid: u32) {
-        if let Some(bytes) = resident_memory(pid) {
-            self.reports.send(News::Memory(bytes)).await;
+        if let Some(memory) = process::memory(pid) {
+            self.reports.send(News::Memory(memory)).await;
         }
     }
 }

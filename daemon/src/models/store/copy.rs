@@ -1,4 +1,4 @@
-//! Copying a file while counting and hashing its bytes.
+//! Copying or reading a file while counting and hashing its bytes.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -37,11 +37,25 @@ pub(super) fn copy(
     create: fn(&Path) -> io::Result<Box<dyn Output>>,
     copied: &mut dyn FnMut(usize) -> Result<(), StoreError>,
 ) -> Result<String, StoreError> {
+    let mut output = create(target).map_err(at("create", target))?;
+    let sha256 = read(source, &mut |bytes| {
+        output.write_all(bytes).map_err(at("write", target))?;
+        copied(bytes.len())
+    })?;
+    output.persist().map_err(at("write", target))?;
+    Ok(sha256)
+}
+
+/// Reads one file, as long as it was found to be, and hands on its bytes; the SHA-256 in
+/// lower-case hex comes back.
+pub(super) fn read(
+    source: &SourceFile,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<String, StoreError> {
     let changed = || StoreError::Changed {
         path: source.real.clone(),
     };
     let mut input = files::open_regular(&source.real).map_err(at("open", &source.real))?;
-    let mut output = create(target).map_err(at("create", target))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut left = source.size;
@@ -54,12 +68,10 @@ pub(super) fn copy(
         };
         left = left.checked_sub(length as u64).ok_or_else(changed)?;
         hash.update(&buffer[..length]);
-        output.write_all(&buffer[..length]).map_err(at("write", target))?;
-        copied(length)?;
+        each(&buffer[..length])?;
     }
     if left > 0 {
         return Err(changed());
     }
-    output.persist().map_err(at("write", target))?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -47,6 +47,13 @@ pub enum StoreError {
     },
     #[error("the manifest {} is of another program: {problem}", path.display())]
     Foreign { path: PathBuf, problem: String },
+    #[error(
+        "{} is in the cache of the hub on another disk, where its files cannot be linked to: import it without linking",
+        path.display()
+    )]
+    OtherDisk { path: PathBuf },
+    #[error("nothing was written down about the files of {name} when it was installed: reinstall it")]
+    NoManifest { name: String },
     #[error("the import was given up")]
     Cancelled,
     #[error(transparent)]
@@ -66,6 +73,7 @@ impl From<StoreError> for Fault {
             StoreError::NotADirectory { .. } => ErrorKind::NotFound,
             StoreError::Exists { .. } => ErrorKind::AlreadyExists,
             StoreError::Reserved => ErrorKind::PermissionDenied,
+            StoreError::OtherDisk { .. } | StoreError::NoManifest { .. } => ErrorKind::InvalidArgument,
             StoreError::NoRoom { .. } => ErrorKind::DiskFull,
             StoreError::LinkOutside { .. }
             | StoreError::Special { .. }

@@ -1,19 +1,18 @@
 //! Bringing a package into the store.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use airunner_core::ModelName;
 use airunner_core::model::{ImportProgress, ImportStage, Source};
-use airunner_platform::{disk, files, private};
-use airunner_runtimes::package::{MANIFEST, inspect};
+use airunner_platform::{disk, private};
+use airunner_runtimes::package::inspect;
 
-use super::copy::copy;
+use super::copy::{copy, read};
 use super::error::{StoreError, at};
 use super::manifest::{Manifest, ManifestFile};
 use super::sources::{self, SourceFile};
-use super::{INCOMING, Installed, Store};
+use super::staging::exists;
+use super::{Installed, Store};
 
 /// Follows an import and may end it.
 pub trait Observer {
@@ -33,12 +32,7 @@ impl Store {
         installed: &[ModelName],
         observer: &dyn Observer,
     ) -> Result<Installed, StoreError> {
-        if name.is_builtin() {
-            return Err(StoreError::Reserved);
-        }
-        if installed.iter().any(|other| other.collides_with(name)) {
-            return Err(exists(name));
-        }
+        check_name(name, installed)?;
         report(observer, ImportStage::Checking, 0, 0)?;
         let found = sources::find(directory)?;
         if !found.iter().any(|file| file.in_hub_cache) {
@@ -46,15 +40,12 @@ impl Store {
             inspect(directory).map_err(StoreError::Package)?;
         }
         self.check_room(&found)?;
-        let staging = Staging(self.hidden(INCOMING));
-        private::create(&staging.0).map_err(at("create", &staging.0))?;
-        let copied = self.copy_all(&found, &staging.0, observer)?;
+        let staging = self.stage()?;
+        let copied = self.copy_all(&found, staging.directory(), observer)?;
         // The copy is what counts: the original may have changed since, and a package of a cache
         // whose files are links can be looked at only now.
-        let summary = inspect(&staging.0).map_err(StoreError::Package)?;
-        for warning in &summary.warnings {
-            tracing::warn!(model = %name, "{warning}");
-        }
+        let summary = inspect(staging.directory()).map_err(StoreError::Package)?;
+        warn(name, &summary.warnings);
         let total = found.iter().map(|file| file.size).sum();
         report(observer, ImportStage::Publishing, total, total)?;
         let origin = directory
@@ -62,7 +53,45 @@ impl Store {
             .map(|name| name.to_string_lossy().into_owned());
         let source = Source::Import(origin.unwrap_or_default());
         let manifest = Manifest::new(name, summary.kind, summary.format, &source, copied);
-        self.publish(staging, name, &manifest, observer)
+        self.publish(staging, name, &manifest, &|| observer.is_cancelled())
+    }
+
+    /// Makes a package a model whose files stay where they are, or leaves nothing behind.
+    pub fn link(
+        &self,
+        directory: &Path,
+        name: &ModelName,
+        installed: &[ModelName],
+        observer: &dyn Observer,
+    ) -> Result<Installed, StoreError> {
+        check_name(name, installed)?;
+        report(observer, ImportStage::Checking, 0, 0)?;
+        let found = sources::find(directory)?;
+        let directory = directory.canonicalize().map_err(at("follow", directory))?;
+        let text = directory.to_str().ok_or_else(|| StoreError::BadName {
+            path: directory.clone(),
+        })?;
+        let staging = self.stage()?;
+        // In the cache of the hub names lead to files elsewhere: a package of such names would
+        // not be read. Second names for these files are as good and take no room either.
+        let in_hub_cache = found.iter().any(|file| file.in_hub_cache);
+        for file in found.iter().filter(|_| in_hub_cache) {
+            staging.link(&file.path, &file.real)?;
+        }
+        let package = if in_hub_cache {
+            staging.directory()
+        } else {
+            &directory
+        };
+        let summary = inspect(package).map_err(StoreError::Package)?;
+        warn(name, &summary.warnings);
+        let files = hash_all(&found, observer)?;
+        let total = found.iter().map(|file| file.size).sum();
+        report(observer, ImportStage::Publishing, total, total)?;
+        let source = Source::Linked(text.to_owned());
+        let mut manifest = Manifest::new(name, summary.kind, summary.format, &source, files);
+        manifest.directory = (!in_hub_cache).then(|| directory.clone());
+        self.publish(staging, name, &manifest, &|| observer.is_cancelled())
     }
 
     fn check_room(&self, found: &[SourceFile]) -> Result<(), StoreError> {
@@ -84,19 +113,7 @@ impl Store {
         observer: &dyn Observer,
     ) -> Result<Vec<ManifestFile>, StoreError> {
         let total = found.iter().map(|file| file.size).sum();
-        let (mut done, mut reported) = (0, 0);
-        let mut copied = |length: usize| {
-            done += length as u64;
-            if done - reported >= REPORT_EVERY || done == total {
-                reported = done;
-                report(observer, ImportStage::Copying, done, total)?;
-            }
-            if observer.is_cancelled() {
-                Err(StoreError::Cancelled)
-            } else {
-                Ok(())
-            }
-        };
+        let mut copied = progress(total, observer);
         let mut files = Vec::with_capacity(found.len());
         for file in found {
             let target = staging.join(&file.path);
@@ -112,54 +129,52 @@ impl Store {
         }
         Ok(files)
     }
+}
 
-    fn publish(
-        &self,
-        staging: Staging,
-        name: &ModelName,
-        manifest: &Manifest,
-        observer: &dyn Observer,
-    ) -> Result<Installed, StoreError> {
-        let manifest_path = staging.0.join(MANIFEST);
-        let mut output = (self.create)(&manifest_path).map_err(at("create", &manifest_path))?;
-        manifest.write(&mut *output, &manifest_path)?;
-        files::sync_directory(&staging.0).map_err(at("write", &staging.0))?;
-        let target = self.place(name);
+fn hash_all(found: &[SourceFile], observer: &dyn Observer) -> Result<Vec<ManifestFile>, StoreError> {
+    let mut hashed = progress(found.iter().map(|file| file.size).sum(), observer);
+    found
+        .iter()
+        .map(|file| {
+            Ok(ManifestFile {
+                path: file.path.clone(),
+                size: file.size,
+                sha256: read(file, &mut |bytes| hashed(bytes.len()))?,
+            })
+        })
+        .collect()
+}
+
+/// Counts bytes and tells of them now and then.
+fn progress(total: u64, observer: &dyn Observer) -> impl FnMut(usize) -> Result<(), StoreError> + use<'_> {
+    let (mut done, mut reported) = (0, 0);
+    move |length| {
+        done += length as u64;
+        if done - reported >= REPORT_EVERY || done == total {
+            reported = done;
+            report(observer, ImportStage::Copying, done, total)?;
+        }
         if observer.is_cancelled() {
-            return Err(StoreError::Cancelled);
+            Err(StoreError::Cancelled)
+        } else {
+            Ok(())
         }
-        match fs::rename(&staging.0, &target) {
-            Ok(()) => {}
-            Err(error) if is_taken(&error) => return Err(exists(name)),
-            Err(error) => return Err(at("publish", &target)(error)),
-        }
-        staging.published();
-        files::sync_directory(&self.directory).map_err(at("write", &self.directory))?;
-        manifest.installed(&target, name.clone())
     }
 }
 
-/// A directory that is removed unless it was published.
-struct Staging(PathBuf);
-
-impl Staging {
-    fn published(mut self) {
-        self.0 = PathBuf::new();
+fn check_name(name: &ModelName, installed: &[ModelName]) -> Result<(), StoreError> {
+    if name.is_builtin() {
+        return Err(StoreError::Reserved);
     }
+    if installed.iter().any(|other| other.collides_with(name)) {
+        return Err(exists(name));
+    }
+    Ok(())
 }
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if self.0.as_os_str().is_empty() {
-            return;
-        }
-        match fs::remove_dir_all(&self.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!(path = %self.0.display(), %error, "an abandoned import stays until the next start");
-            }
-        }
+fn warn(name: &ModelName, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(model = %name, "{warning}");
     }
 }
 
@@ -178,17 +193,4 @@ fn report(
         total_bytes,
     });
     Ok(())
-}
-
-fn exists(name: &ModelName) -> StoreError {
-    StoreError::Exists {
-        name: name.to_string(),
-    }
-}
-
-fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
-    )
 }

@@ -1,14 +1,18 @@
 //! The packages on disk: `models/<name>/`, as they were published, plus one manifest.
 //!
 //! A package appears under its name only when it is complete: it is copied into a hidden
-//! directory beside it and renamed. What cannot be understood is reported and left alone.
+//! directory beside it and renamed. A linked package has its manifest here and its files where
+//! they were. What cannot be understood is reported and left alone.
 
 mod copy;
+mod digest;
 mod error;
 mod import;
 mod manifest;
 mod scan;
 mod sources;
+mod staging;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +28,9 @@ use airunner_core::model::{ModelKind, Source};
 use copy::{Output, create_file};
 pub use error::StoreError;
 pub(super) use import::Observer;
+pub(crate) use manifest::ManifestFile;
+pub(crate) use staging::{Fetched, Staging};
+pub(crate) use verify::Published;
 
 use error::at;
 

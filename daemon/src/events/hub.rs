@@ -1,4 +1,4 @@
-//! The published picture of all models, and the stream of its changes.
+//! The published picture of everything, and the stream of its changes.
 //!
 //! A change is first put into the picture and then sent out with its number, so a reader that
 //! subscribes first and then looks at the picture misses nothing: it skips the events that the
@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use airunner_core::ModelName;
-use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::download::{Download, DownloadId, DownloadState};
+use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
+use airunner_core::memory::MemoryBreakdown;
 use airunner_core::model::Model;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,34 +18,39 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Events kept for readers that are slower than the changes.
 const KEPT_EVENTS: usize = 256;
 
+/// Downloads that are over and still shown.
+const KEPT_DOWNLOADS: usize = 20;
+
 /// Everything as it is, at a number.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Picture {
-    pub(super) sequence: u64,
-    pub(super) models: BTreeMap<ModelName, Model>,
-    pub(super) shutting_down: bool,
+struct Picture {
+    sequence: u64,
+    models: BTreeMap<ModelName, Model>,
+    memory: Vec<MemoryBreakdown>,
+    downloads: BTreeMap<DownloadId, Download>,
+    shutting_down: bool,
 }
 
-/// The writing side. Dropping it ends every watch.
-pub(super) struct Publisher {
+/// The writing side; every domain that changes something has one.
+#[derive(Clone, Debug)]
+pub struct Publisher {
     picture: watch::Sender<Picture>,
     events: broadcast::Sender<Arc<WatchMessage>>,
-    _ended: DropGuard,
+    ended: CancellationToken,
 }
 
 /// The reading side.
 #[derive(Clone, Debug)]
-pub(super) struct Hub {
+pub struct Hub {
     picture: watch::Receiver<Picture>,
     events: broadcast::Sender<Arc<WatchMessage>>,
     ended: CancellationToken,
 }
 
-pub(super) fn hub(models: BTreeMap<ModelName, Model>) -> (Publisher, Hub) {
-    let (picture, reader) = watch::channel(Picture {
-        models,
-        ..Picture::default()
-    });
+/// An empty picture, to be written and to be read.
+#[must_use]
+pub fn hub() -> (Publisher, Hub) {
+    let (picture, reader) = watch::channel(Picture::default());
     let (events, _) = broadcast::channel(KEPT_EVENTS);
     let ended = CancellationToken::new();
     let hub = Hub {
@@ -55,7 +62,7 @@ pub(super) fn hub(models: BTreeMap<ModelName, Model>) -> (Publisher, Hub) {
         Publisher {
             picture,
             events,
-            _ended: ended.drop_guard(),
+            ended,
         },
         hub,
     )
@@ -63,50 +70,96 @@ pub(super) fn hub(models: BTreeMap<ModelName, Model>) -> (Publisher, Hub) {
 
 impl Publisher {
     /// Puts an event into the picture and tells everybody.
-    pub(super) fn publish(&self, event: Event) {
-        let mut sequence = 0;
+    pub fn publish(&self, event: Event) {
         self.picture.send_modify(|picture| {
             picture.sequence += 1;
-            sequence = picture.sequence;
-            match &event {
-                Event::ModelChanged { model, .. } => {
-                    picture.models.insert(model.name.clone(), (**model).clone());
-                }
-                Event::ModelRemoved(name) => {
-                    picture.models.remove(name);
-                }
-                Event::ShuttingDown { .. } => picture.shutting_down = true,
-            }
+            picture.apply(&event);
+            // In here, so that several writers cannot send out of order. It fails if nobody
+            // watches, which is fine.
+            drop(self.events.send(Arc::new(WatchMessage {
+                sequence: picture.sequence,
+                payload: WatchPayload::Event(event),
+            })));
         });
-        // It fails if nobody watches, which is fine.
-        drop(self.events.send(Arc::new(WatchMessage {
-            sequence,
-            payload: WatchPayload::Event(event),
-        })));
     }
 
     /// Corrects a number that is not worth an event, such as memory in use.
-    pub(super) fn refresh(&self, model: Model) {
+    pub fn refresh(&self, model: Model) {
         self.picture.send_modify(|picture| {
             picture.models.insert(model.name.clone(), model);
         });
     }
+
+    /// Corrects the memory figures without an event.
+    pub fn refresh_memory(&self, memory: Vec<MemoryBreakdown>) {
+        self.picture.send_modify(|picture| picture.memory = memory);
+    }
+
+    /// Ends every watch when dropped.
+    #[must_use]
+    pub fn end_guard(&self) -> DropGuard {
+        self.ended.clone().drop_guard()
+    }
+}
+
+impl Picture {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::ModelChanged { model, .. } => {
+                self.models.insert(model.name.clone(), (**model).clone());
+            }
+            Event::ModelRemoved(name) => {
+                self.models.remove(name);
+            }
+            Event::MemoryChanged(memory) => self.memory.clone_from(memory),
+            Event::DownloadChanged(download) => {
+                self.downloads.insert(download.id, (**download).clone());
+                self.forget_old_downloads();
+            }
+            Event::ShuttingDown { .. } => self.shutting_down = true,
+        }
+    }
+
+    fn forget_old_downloads(&mut self) {
+        let over =
+            |download: &Download| matches!(download.state, DownloadState::Done | DownloadState::Cancelled);
+        let old: Vec<DownloadId> = self
+            .downloads
+            .values()
+            .filter(|download| over(download))
+            .map(|download| download.id)
+            .rev()
+            .skip(KEPT_DOWNLOADS)
+            .collect();
+        for id in old {
+            self.downloads.remove(&id);
+        }
+    }
 }
 
 impl Hub {
-    pub(super) fn models(&self) -> Vec<Model> {
+    #[must_use]
+    pub fn models(&self) -> Vec<Model> {
         self.picture.borrow().models.values().cloned().collect()
     }
 
-    pub(super) fn model(&self, name: &ModelName) -> Option<Model> {
+    #[must_use]
+    pub fn model(&self, name: &ModelName) -> Option<Model> {
         self.picture.borrow().models.get(name).cloned()
     }
 
-    pub(super) fn is_shutting_down(&self) -> bool {
+    #[must_use]
+    pub fn memory(&self) -> Vec<MemoryBreakdown> {
+        self.picture.borrow().memory.clone()
+    }
+
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
         self.picture.borrow().shutting_down
     }
 
-    pub(super) fn watch(&self) -> Watch {
+    #[must_use]
+    pub fn watch(&self) -> Watch {
         Watch {
             events: self.events.subscribe(),
             hub: self.clone(),
@@ -155,10 +208,13 @@ impl Watch {
     fn snapshot(&mut self) -> WatchMessage {
         let picture = self.hub.picture.borrow().clone();
         self.seen = Some(picture.sequence);
-        let models = picture.models.into_values().collect();
         WatchMessage {
             sequence: picture.sequence,
-            payload: WatchPayload::Snapshot(models),
+            payload: WatchPayload::Snapshot(Snapshot {
+                models: picture.models.into_values().collect(),
+                memory: picture.memory,
+                downloads: picture.downloads.into_values().collect(),
+            }),
         }
     }
 }
@@ -177,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_snapshot_comes_first_and_then_only_what_it_does_not_contain() {
-        let (publisher, hub) = hub(BTreeMap::new());
+        let (publisher, hub) = hub();
         publisher.publish(event());
         let mut watch = hub.watch();
         publisher.publish(event());
@@ -192,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_falls_behind_gets_a_fresh_snapshot_and_no_gap_after_it() {
-        let (publisher, hub) = hub(BTreeMap::new());
+        let (publisher, hub) = hub();
         let mut watch = hub.watch();
         watch.next().await.unwrap();
         for _ in 0..KEPT_EVENTS + 1 {
@@ -207,11 +263,12 @@ mod tests {
 
     #[tokio::test]
     async fn events_before_the_end_are_delivered_and_then_the_watch_ends() {
-        let (publisher, hub) = hub(BTreeMap::new());
+        let (publisher, hub) = hub();
         let mut watch = hub.watch();
         watch.next().await.unwrap();
+        let guard = publisher.end_guard();
         publisher.publish(event());
-        drop(publisher);
+        drop(guard);
         assert_eq!(watch.next().await.unwrap().sequence, 1);
         assert_eq!(watch.next().await, None);
     }
