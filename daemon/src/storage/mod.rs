@@ -4,6 +4,7 @@
 //! else sends it work. A file per domain holds that domain's statements as functions on
 //! [`Storage`]. What is installed is not here: the manifests beside the models say that.
 
+mod downloads;
 mod error;
 mod measurements;
 mod migrations;
@@ -16,6 +17,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub use downloads::{ContentRecord, DownloadFileRecord, DownloadRecord};
 pub use thread::Storage;
 pub use usage::UsageBatch;
 
