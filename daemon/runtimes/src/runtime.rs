@@ -28,6 +28,10 @@ pub struct LoadOptions {
     pub queue_length: usize,
     /// Prompt tokens computed in one step.
     pub prompt_chunk: usize,
+    /// Graph file to run, relative to the package; `None`: the best for this machine.
+    pub variant: Option<String>,
+    /// Directory of prepacked copies; `None`: none are used.
+    pub prepacked_directory: Option<PathBuf>,
 }
 
 /// A loaded language model. Dropping it ends its thread and gives the memory back.
@@ -51,6 +55,10 @@ pub trait LlmRuntime: Send + Sync {
     fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault>;
 
     fn detokenize(&self, tokens: &[u32], skip_special_tokens: bool) -> Result<String, Fault>;
+
+    /// Gives back memory that can be had again by computing: what earlier conversations left and
+    /// what the allocator keeps. Blocks until that is done; a step in progress is finished first.
+    fn trim(&self) -> Result<(), Fault>;
 }
 
 /// Loads the model package in `options.directory`, saying how far it is.

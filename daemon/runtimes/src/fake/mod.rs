@@ -18,6 +18,11 @@
 //! | `context_length` | default 4096; one word of the prompt counts as one token |
 //! | `architecture`, `warnings`, `chat_template` | as a true package would report them |
 //! | `memory_bytes` | allocated and written to on load |
+//! | `cache_bytes_per_token` | allocated and written to on load, as often as the context has tokens |
+//! | `variants` | array of `{"file", "level", "weights_bytes", "cache_bytes_per_token", "activation_bytes"}`, the best first; what the loaded one says is allocated instead of the two fields above |
+//! | `estimate_bytes` | what the estimate says in all, whatever is really allocated; default: what is allocated and the process |
+//! | `out_of_memory_above` | a load that would have to allocate more bytes fails as `out_of_memory` |
+//! | `kill_on_load_times` | the process kills itself during so many first loads; they are counted in `.fake-loads` beside the file |
 //! | `fail` | `{"load": "message"}`, `{"generate": "message"}` or `{"inspect": "message"}`; a key `kind` beside it names another reason than `model_invalid` |
 //! | `crash_on` | `"load"` or `"generate:N"`: the process aborts then, `N` tokens into the answer |
 //! | `hang_on` | `"load"`, `"generate:N"` or `"unload"`: never goes on from there; a hanging answer can be cancelled |
@@ -34,13 +39,16 @@ mod tests;
 use std::path::Path;
 
 use airunner_core::Fault;
+use airunner_core::memory::{PackageEstimate, VariantEstimate};
 use airunner_core::model::{LoadProgress, ModelKind, PackageFormat};
 
 use crate::package::PackageSummary;
 use crate::{LlmRuntime, LoadOptions};
-use script::{Place, Script};
+use script::{Place, Script, ScriptedVariant};
 
 const FILE: &str = "fake-model.json";
+/// Resident memory of a worker with a fake model that allocates nothing, bytes: measured.
+const OVERHEAD: u64 = 12 << 20;
 
 /// `None` if the package is not fake.
 pub(crate) fn inspect(directory: &Path) -> Result<Option<PackageSummary>, Fault> {
@@ -48,13 +56,15 @@ pub(crate) fn inspect(directory: &Path) -> Result<Option<PackageSummary>, Fault>
         return Ok(None);
     };
     script.fail_at("inspect")?;
+    let variants = script.variants().into_iter();
+    let variants = variants.map(|variant| variant.file).collect();
     let listed = files.list()?;
     Ok(Some(PackageSummary {
         format: PackageFormat::Bare,
         kind: ModelKind::Llm,
         architecture: script.architecture,
         context_length: Some(script.context_length),
-        variants: vec![FILE.to_owned()],
+        variants,
         chat_template: script.chat_template,
         size_bytes: listed.iter().map(|file| file.size_bytes).sum(),
         needed: listed.iter().map(|file| file.path.clone()).collect(),
@@ -68,10 +78,48 @@ pub(crate) fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Option<Box<dyn LlmRuntime>>, Fault> {
-    let Some((_, script)) = Script::read(&options.directory)? else {
+    let Some((files, script)) = Script::read(&options.directory)? else {
         return Ok(None);
     };
-    runtime::load(script, options, progress).map(Some)
+    runtime::load(script, files.root(), options, progress).map(Some)
+}
+
+/// `None` if the package is not fake.
+pub(crate) fn estimate(directory: &Path) -> Result<Option<PackageEstimate>, Fault> {
+    let Some((_, script)) = Script::read(directory)? else {
+        return Ok(None);
+    };
+    script.fail_at("inspect")?;
+    let true_estimate = |variant: ScriptedVariant| VariantEstimate {
+        file: variant.file,
+        level: variant.level,
+        weights_bytes: variant.weights_bytes,
+        cache_bytes_per_token: variant.cache_bytes_per_token,
+        cache_window: None,
+        activation_bytes: variant.activation_bytes,
+        activation_bytes_per_token: 0,
+        loading_bytes: 0,
+        overhead_bytes: OVERHEAD,
+        compute_capability_min: None,
+    };
+    let told = |estimate: VariantEstimate| match script.estimate_bytes {
+        None => estimate,
+        Some(bytes) => VariantEstimate {
+            weights_bytes: bytes,
+            cache_bytes_per_token: 0,
+            activation_bytes: 0,
+            overhead_bytes: 0,
+            ..estimate
+        },
+    };
+    Ok(Some(PackageEstimate {
+        variants: script
+            .variants()
+            .into_iter()
+            .map(|variant| told(true_estimate(variant)))
+            .collect(),
+        context_length: Some(script.context_length),
+    }))
 }
 
 /// Does what the script says of a place, if anything.

@@ -1,5 +1,6 @@
 //! The fake model at work: one thread that waits on timers, a task per request.
 
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,14 +10,14 @@ use std::time::{Duration, Instant};
 use airunner_core::generate::{
     Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, ToolCallDelta, Usage,
 };
-use airunner_core::model::{LoadProgress, LoadStage, Loaded};
+use airunner_core::model::{LoadProgress, LoadStage, Loaded, Queued};
 use airunner_core::{ErrorKind, Fault};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::answer::{Answer, prompt_text};
-use super::script::{Place, Script};
-use super::{FILE, Reached, reach};
+use super::script::{Place, Script, ScriptedVariant};
+use super::{Reached, reach};
 use crate::{LlmRuntime, LoadOptions, TokenizeInput};
 
 const EVENTS: usize = 256;
@@ -37,10 +38,14 @@ pub(super) struct FakeRuntime {
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     _memory: Vec<u8>,
+    /// Given back by a trim, and had again by the next request.
+    cache: Mutex<Vec<u8>>,
+    cache_bytes: usize,
 }
 
 pub(super) fn load(
     script: Script,
+    directory: &Path,
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Box<dyn LlmRuntime>, Fault> {
@@ -52,6 +57,7 @@ pub(super) fn load(
     if reach(&script, Place::Load) == Reached::Hang {
         wait_for_ever();
     }
+    kill_the_first(directory, script.kill_on_load_times)?;
     for (step, &milliseconds) in script.load_ms_steps.iter().enumerate() {
         wait(Duration::from_millis(milliseconds));
         #[expect(clippy::cast_precision_loss, reason = "a handful of steps")]
@@ -71,6 +77,11 @@ pub(super) fn load(
 
 impl FakeRuntime {
     fn start(script: Script, options: &LoadOptions) -> Result<Self, Fault> {
+        let context_length = options
+            .context_length
+            .map_or(script.context_length, |cap| cap.min(script.context_length));
+        let variant = choose(&script, options.variant.as_deref())?;
+        let (memory, cache_bytes) = allocate(&script, &variant, context_length)?;
         let internal =
             |error: std::io::Error| Fault::internal(format!("cannot start the fake model: {error}"));
         let timers = Builder::new_current_thread()
@@ -86,13 +97,15 @@ impl FakeRuntime {
         Ok(Self {
             loaded: Loaded {
                 device: "cpu".to_owned(),
-                context_length: options
-                    .context_length
-                    .map_or(script.context_length, |cap| cap.min(script.context_length)),
-                variant: FILE.to_owned(),
+                context_length,
+                level: Some(variant.level),
+                variant: variant.file,
+                prepacked: false,
                 warnings: script.warnings.clone(),
             },
-            _memory: vec![1; script.memory_bytes],
+            _memory: memory,
+            cache: Mutex::new(vec![1; cache_bytes]),
+            cache_bytes,
             places: Arc::new(Semaphore::new(options.parallel_requests.max(1))),
             present: Arc::new(AtomicUsize::new(0)),
             parallel_requests: options.parallel_requests.max(1),
@@ -135,6 +148,10 @@ impl LlmRuntime for FakeRuntime {
         self.script.fail_at("generate")?;
         let answer = Answer::to(&request, &self.script)?;
         let before = self.enter()?;
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .resize(self.cache_bytes, 1);
         let (events, receiver) = mpsc::channel(EVENTS);
         let (script, places, present) = (
             Arc::clone(&self.script),
@@ -147,7 +164,11 @@ impl LlmRuntime for FakeRuntime {
             let streamed = async {
                 if let Some(position) = waiting {
                     let position = u32::try_from(position).unwrap_or(u32::MAX);
-                    send(&events, &script, GenerateEvent::Queued { position }).await?;
+                    let queued = Queued {
+                        position,
+                        ..Queued::default()
+                    };
+                    send(&events, &script, GenerateEvent::Queued(queued)).await?;
                 }
                 let _place = places.acquire().await;
                 stream(&events, &script, answer, arrived).await
@@ -172,6 +193,12 @@ impl LlmRuntime for FakeRuntime {
         Ok(text.bytes().map(u32::from).collect())
     }
 
+    fn trim(&self) -> Result<(), Fault> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        *cache = Vec::new();
+        Ok(())
+    }
+
     fn detokenize(&self, tokens: &[u32], _skip_special_tokens: bool) -> Result<String, Fault> {
         let bytes: Result<Vec<u8>, _> = tokens.iter().map(|&token| u8::try_from(token)).collect();
         let bytes = bytes.map_err(|_| Fault::invalid("a token of the fake model is at most 255"))?;
@@ -189,6 +216,72 @@ impl Drop for FakeRuntime {
             drop(thread.join());
         }
     }
+}
+
+fn choose(script: &Script, wanted: Option<&str>) -> Result<ScriptedVariant, Fault> {
+    let mut variants = script.variants().into_iter();
+    let found = variants.find(|variant| wanted.is_none_or(|wanted| variant.file == wanted));
+    found.ok_or_else(|| {
+        let wanted = wanted.unwrap_or_default();
+        Fault::invalid(format!("the package has no variant {wanted}"))
+    })
+}
+
+/// What the model holds for good, and the size of its cache.
+fn allocate(
+    script: &Script,
+    variant: &ScriptedVariant,
+    context_length: u32,
+) -> Result<(Vec<u8>, usize), Fault> {
+    let cache = variant
+        .cache_bytes_per_token
+        .saturating_mul(u64::from(context_length));
+    let memory = variant.weights_bytes.saturating_add(variant.activation_bytes);
+    let all = memory.saturating_add(cache);
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let out_of_memory = || Fault::new(ErrorKind::OutOfMemory, format!("no memory for {all} bytes"));
+    if script.out_of_memory_above.is_some_and(|limit| all > limit) {
+        return Err(out_of_memory());
+    }
+    let mut held = Vec::new();
+    held.try_reserve_exact(size(all)).map_err(|_| out_of_memory())?;
+    held = Vec::new();
+    held.resize(size(memory), 1);
+    Ok((held, size(cache)))
+}
+
+/// As the system's killer does it: no destructor runs and nothing is said.
+fn kill_the_first(directory: &Path, times: u32) -> Result<(), Fault> {
+    if times == 0 {
+        return Ok(());
+    }
+    let counter = directory.join(".fake-loads");
+    let count = std::fs::read_to_string(&counter)
+        .ok()
+        .and_then(|text| text.parse::<u32>().ok())
+        .unwrap_or(0);
+    if count >= times {
+        return Ok(());
+    }
+    std::fs::write(&counter, (count + 1).to_string())
+        .map_err(|error| Fault::internal(format!("cannot count the loads: {error}")))?;
+    kill_this_process();
+}
+
+#[cfg(unix)]
+fn kill_this_process() -> ! {
+    const SIGKILL: std::ffi::c_int = 9;
+    #[expect(unsafe_code, reason = "no crate in use offers it")]
+    unsafe extern "C" {
+        safe fn raise(signal: std::ffi::c_int) -> std::ffi::c_int;
+    }
+    raise(SIGKILL);
+    wait_for_ever()
+}
+
+#[cfg(not(unix))]
+fn kill_this_process() -> ! {
+    std::process::abort()
 }
 
 async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Instant) -> Result<(), Fault> {
@@ -329,7 +422,7 @@ fn wait(time: Duration) {
     drop(Condvar::new().wait_timeout_while(guard, time, never));
 }
 
-fn wait_for_ever() {
+fn wait_for_ever() -> ! {
     loop {
         std::thread::park();
     }

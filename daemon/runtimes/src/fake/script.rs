@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use airunner_core::memory::Quantization;
 use airunner_core::{ErrorKind, Fault};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::FILE;
@@ -25,7 +27,12 @@ pub(super) struct Script {
     pub(super) architecture: String,
     pub(super) warnings: Vec<String>,
     pub(super) chat_template: Option<String>,
-    pub(super) memory_bytes: usize,
+    pub(super) memory_bytes: u64,
+    pub(super) cache_bytes_per_token: u64,
+    pub(super) variants: Vec<ScriptedVariant>,
+    pub(super) estimate_bytes: Option<u64>,
+    pub(super) out_of_memory_above: Option<u64>,
+    pub(super) kill_on_load_times: u32,
     pub(super) fail: Map<String, Value>,
     pub(super) crash_on: Option<Place>,
     pub(super) hang_on: Option<Place>,
@@ -48,6 +55,11 @@ impl Default for Script {
             warnings: Vec::new(),
             chat_template: None,
             memory_bytes: 0,
+            cache_bytes_per_token: 0,
+            variants: Vec::new(),
+            estimate_bytes: None,
+            out_of_memory_above: None,
+            kill_on_load_times: 0,
             fail: Map::new(),
             crash_on: None,
             hang_on: None,
@@ -55,6 +67,25 @@ impl Default for Script {
             stall_ms: 60_000,
         }
     }
+}
+
+/// One of several precisions the fake package pretends to have.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScriptedVariant {
+    pub(super) file: String,
+    #[serde(deserialize_with = "level")]
+    pub(super) level: Quantization,
+    pub(super) weights_bytes: u64,
+    #[serde(default)]
+    pub(super) cache_bytes_per_token: u64,
+    #[serde(default)]
+    pub(super) activation_bytes: u64,
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantization, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Quantization::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no level")))
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -111,5 +142,19 @@ impl Script {
             .and_then(Value::as_str)
             .and_then(ErrorKind::from_reason);
         Err(Fault::new(kind.unwrap_or(ErrorKind::ModelInvalid), message))
+    }
+
+    /// What the package pretends to have, the best first: never empty.
+    pub(super) fn variants(&self) -> Vec<ScriptedVariant> {
+        if !self.variants.is_empty() {
+            return self.variants.clone();
+        }
+        vec![ScriptedVariant {
+            file: FILE.to_owned(),
+            level: Quantization::None,
+            weights_bytes: self.memory_bytes,
+            cache_bytes_per_token: self.cache_bytes_per_token,
+            activation_bytes: 0,
+        }]
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Instant;
 
 use airunner_core::generate::{FinishReason, GenerateEvent, GenerateRequest, Input};
-use airunner_core::model::{LoadProgress, LoadStage};
+use airunner_core::model::{LoadProgress, LoadStage, Queued};
 use airunner_core::{ErrorKind, Fault, ModelName};
 
 use crate::{LlmRuntime, LoadOptions};
@@ -23,6 +23,8 @@ fn options(directory: &std::path::Path) -> LoadOptions {
         parallel_requests: 1,
         queue_length: 1,
         prompt_chunk: 256,
+        variant: None,
+        prepacked_directory: None,
     }
 }
 
@@ -87,7 +89,7 @@ fn a_full_queue_refuses_and_a_dropped_reader_makes_room() {
     let mut second = model.generate(request(), Instant::now()).unwrap();
     assert_eq!(
         second.blocking_recv().unwrap().unwrap(),
-        GenerateEvent::Queued { position: 0 }
+        GenerateEvent::Queued(Queued::default())
     );
     let refused = model.generate(request(), Instant::now()).unwrap_err();
     assert_eq!(

@@ -9,6 +9,7 @@ use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
 use tokio::sync::mpsc;
 
+use super::allocator;
 use super::engine::{Engine, EngineOptions, Work};
 use super::kv::{self, Cache};
 use super::sampling::Sampler;
@@ -16,7 +17,7 @@ use super::session::Model;
 use super::text::TextModel;
 use super::{ComputeError, threads};
 use crate::onnx::{Attention, Operator};
-use crate::package::Package;
+use crate::package::{Package, level_of};
 use crate::{LlmRuntime, LoadOptions, TokenizeInput};
 
 /// Unless a setting says otherwise: longer contexts take memory that most conversations never use.
@@ -36,15 +37,16 @@ pub(crate) fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Box<dyn LlmRuntime>, Fault> {
+    allocator::keep_little();
     let mut report = |stage, fraction| progress(LoadProgress { stage, fraction });
     report(LoadStage::Checking, 0.0);
-    let package = Package::open(&options.directory)?;
+    let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
     report(LoadStage::Tokenizer, 0.05);
     let text = TextModel::load(package.files().root(), &package.config().end_tokens)?;
     report(LoadStage::Weights, 0.2);
     let mut model = Model::open(&package, options)?;
     report(LoadStage::WarmingUp, 0.9);
-    let mut loaded = describe(&package, options);
+    let mut loaded = describe(&package, options)?;
     let slots = options.parallel_requests.max(1);
     let mut cache = open_cache(&model, &package, slots, loaded.context_length as usize);
     warm_up(&mut model, &mut *cache)?;
@@ -75,7 +77,7 @@ pub(crate) fn load(
     }))
 }
 
-fn describe(package: &Package, options: &LoadOptions) -> Loaded {
+fn describe(package: &Package, options: &LoadOptions) -> Result<Loaded, Fault> {
     let config = package.config();
     let mut warnings = config.warnings.clone();
     if config.context_length.is_none() && options.context_length.is_none() {
@@ -83,12 +85,14 @@ fn describe(package: &Package, options: &LoadOptions) -> Loaded {
             "the package does not declare a context length: {UNDECLARED_CONTEXT} tokens are assumed"
         ));
     }
-    Loaded {
+    Ok(Loaded {
         device: "cpu".to_owned(),
         context_length: context_length(config.context_length, options.context_length),
         variant: package.variant().to_owned(),
+        level: Some(level_of(package.files(), package.variant())?),
+        prepacked: false,
         warnings,
-    }
+    })
 }
 
 fn context_length(declared: Option<u32>, wanted: Option<u32>) -> u32 {
@@ -165,6 +169,12 @@ impl LlmRuntime for LanguageModel {
                 self.text.tokenize(&rendered, false)
             }
         }
+    }
+
+    fn trim(&self) -> Result<(), Fault> {
+        self.engine.trim()?;
+        allocator::give_back();
+        Ok(())
     }
 
     fn detokenize(&self, tokens: &[u32], skip_special_tokens: bool) -> Result<String, Fault> {

@@ -4,6 +4,7 @@
 //! opened and driven: `session` and `interface` know ONNX Runtime, `kv` keeps what was
 //! computed, `engine` runs many requests at once.
 
+mod allocator;
 mod engine;
 mod error;
 mod interface;

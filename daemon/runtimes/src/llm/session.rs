@@ -80,14 +80,24 @@ impl Model {
             run_options: Arc::new(RunOptions::new()?),
         })
     }
+
+    /// Options of a run after which ONNX Runtime gives back what its pool does not use.
+    pub(crate) fn shrinking() -> Result<Arc<RunOptions>, ComputeError> {
+        let mut options = RunOptions::new()?;
+        options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+        Ok(Arc::new(options))
+    }
 }
 
-/// The memory pattern is off: it is planned per shape, and every step has another one.
+/// The memory pattern is off: it is planned per shape, and every step has another one. Weights
+/// stay out of the pool of intermediate results, which grows in powers of two and keeps what it
+/// once had.
 fn builder(environment: &Environment, threads: usize, allow_spinning: bool) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
         .with_intra_op_spinning(allow_spinning)?
-        .with_memory_pattern(false)?)
+        .with_memory_pattern(false)?
+        .with_device_allocated_initializers()?)
 }

@@ -1,9 +1,9 @@
 //! Memory that ONNX Runtime reads and writes in place.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use half::{bf16, f16};
+use memmap2::MmapMut;
 use ort::memory::{Allocator, MemoryInfo};
 use ort::value::{DynValue, TensorElementType};
 use ort::{AsPointer, sys};
@@ -45,17 +45,15 @@ impl Float {
     }
 }
 
-/// Kernels like their data on cache lines.
-const ALIGNMENT: usize = 64;
-/// What every allocator gives; a larger one would make it touch every page of zeroed memory,
-/// and a cache is allocated long before it is filled.
-const ALLOCATED_ALIGNMENT: usize = 16;
-
-/// Zeroed memory on a cache line; its pages take no space until they are written.
+/// Zeroed memory of its own pages: they take no space until they are written, and are given back
+/// at once. An allocator would zero pages it reuses, and with them those of sequences that never
+/// come.
 #[derive(Debug)]
 pub(crate) struct Block {
-    allocated: NonNull<u8>,
-    layout: Layout,
+    /// Held to be given back; used through `start`.
+    _pages: MmapMut,
+    /// Where they are; never changes.
+    start: NonNull<u8>,
     bytes: usize,
 }
 
@@ -66,21 +64,20 @@ unsafe impl Send for Block {}
 impl Block {
     pub(crate) fn zeroed(bytes: usize) -> Result<Self, ComputeError> {
         let out_of_memory = || ComputeError::OutOfMemory { bytes };
-        let size = bytes.checked_add(ALIGNMENT).ok_or_else(out_of_memory)?;
-        let layout = Layout::from_size_align(size, ALLOCATED_ALIGNMENT).map_err(|_| out_of_memory())?;
-        #[expect(unsafe_code, reason = "std has no safe form that reports exhaustion")]
-        // SAFETY: the layout's size is not zero.
-        let allocated = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(out_of_memory)?;
+        if isize::try_from(bytes).is_err() {
+            return Err(out_of_memory());
+        }
+        let mut pages = MmapMut::map_anon(bytes.max(1)).map_err(|_| out_of_memory())?;
+        let start = NonNull::new(pages.as_mut_ptr()).ok_or_else(out_of_memory)?;
         Ok(Self {
-            allocated,
-            layout,
+            _pages: pages,
+            start,
             bytes,
         })
     }
 
     pub(crate) fn pointer(&self) -> *mut u8 {
-        let pointer = self.allocated.as_ptr();
-        pointer.wrapping_add(pointer.align_offset(ALIGNMENT))
+        self.start.as_ptr()
     }
 
     /// Copies within the block. The two ranges must not overlap.
@@ -136,7 +133,7 @@ impl Block {
     pub(crate) fn read(&self, from: usize, bytes: usize) -> &[u8] {
         assert!(from + bytes <= self.bytes, "read inside the block");
         #[expect(unsafe_code, reason = "the memory is shared with ONNX Runtime")]
-        // SAFETY: inside the block, as just checked; initialised by `alloc_zeroed`; not written
+        // SAFETY: inside the block, as just checked; the system gives zeroed pages; not written
         // while the borrow lasts, since writes need the block mutably.
         unsafe {
             std::slice::from_raw_parts(self.pointer().add(from), bytes)
@@ -174,16 +171,6 @@ impl Block {
             ort::Error::result_from_status(status)?;
             let value = NonNull::new(value).ok_or_else(|| ort::Error::new("no tensor was made"))?;
             Ok(DynValue::from_ptr(value, Some(&Allocator::default())))
-        }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        #[expect(unsafe_code, reason = "the counterpart of alloc_zeroed")]
-        // SAFETY: allocated with this layout and freed once.
-        unsafe {
-            dealloc(self.allocated.as_ptr(), self.layout);
         }
     }
 }

@@ -1,5 +1,16 @@
 //! Element types by their numbers in the ONNX standard (`TensorProto.DataType`).
 
+pub(crate) const FLOAT: i64 = 1;
+pub(crate) const UINT8: i64 = 2;
+pub(crate) const INT8: i64 = 3;
+pub(crate) const STRING: i64 = 8;
+pub(crate) const FLOAT16: i64 = 10;
+pub(crate) const BFLOAT16: i64 = 16;
+pub(crate) const UINT4: i64 = 21;
+pub(crate) const INT4: i64 = 22;
+pub(crate) const UINT2: i64 = 25;
+pub(crate) const INT2: i64 = 26;
+
 /// Bytes that so many elements of a type take; `None` for unknown types and overflow.
 /// Types below a byte are packed.
 pub(crate) fn bytes(dtype: i64, elements: u64) -> Option<u64> {

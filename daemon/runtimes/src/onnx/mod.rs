@@ -4,7 +4,8 @@
 //! package; and the description of what the graph contains. Does not know what a language
 //! model is.
 
-mod dtype;
+pub(crate) mod dtype;
+pub(crate) mod parts;
 mod scan;
 mod wire;
 
@@ -22,6 +23,7 @@ use memmap2::Mmap;
 
 use crate::package::{Files, PackageError};
 
+pub(crate) use parts::Parts;
 pub use wire::WireError;
 
 /// What a graph file contains.
@@ -187,6 +189,29 @@ impl ScanError {
 
 /// Checks one graph file of a package and the weights it refers to.
 pub fn inspect(files: &Files, file: &str) -> Result<Graph, PackageError> {
+    read(files, file, scan::scan)
+}
+
+/// The same, and looks at what the graph's memory can be told from.
+pub(crate) fn inspect_parts<T>(
+    files: &Files,
+    file: &str,
+    look: impl FnOnce(&Graph, &Parts<'_>) -> T,
+) -> Result<T, PackageError> {
+    let mut seen = None;
+    read(files, file, |model, limits| {
+        let (graph, parts) = scan::scan_parts(model, limits)?;
+        seen = Some(look(&graph, &parts));
+        Ok(graph)
+    })?;
+    seen.ok_or_else(|| ScanError::NoGraph.into())
+}
+
+fn read(
+    files: &Files,
+    file: &str,
+    scan: impl FnOnce(&[u8], &Limits) -> Result<Graph, ScanError>,
+) -> Result<Graph, PackageError> {
     let (path, size) = files.locate(file)?;
     let limits = Limits::default();
     if size > limits.bytes {
@@ -214,7 +239,7 @@ pub fn inspect(files: &Files, file: &str) -> Result<Graph, PackageError> {
         path: path.clone(),
         source,
     })?;
-    let graph = scan::scan(&map, &limits).map_err(named)?;
+    let graph = scan(&map, &limits).map_err(named)?;
     check_external(files, &resolved(files, file, &path), &graph).map_err(named)?;
     Ok(graph)
 }

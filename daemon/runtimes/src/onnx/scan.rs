@@ -3,34 +3,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::parts::{Initializer, Node, Parts};
 use super::wire::{Fields, Packed, Payload};
 use super::{ExternalData, Graph, Limits, Operator, ScanError, TensorShape, dtype};
 
 /// Reads a whole model file.
 pub(crate) fn scan(model: &[u8], limits: &Limits) -> Result<Graph, ScanError> {
+    scan_with(model, limits, None).map(|(graph, _)| graph)
+}
+
+/// Reads a whole model file, with what its memory can be told from.
+pub(crate) fn scan_parts<'m>(model: &'m [u8], limits: &Limits) -> Result<(Graph, Parts<'m>), ScanError> {
+    scan_with(model, limits, Some(Parts::default())).map(|(graph, parts)| (graph, parts.unwrap_or_default()))
+}
+
+fn scan_with<'m>(
+    model: &'m [u8],
+    limits: &Limits,
+    parts: Option<Parts<'m>>,
+) -> Result<(Graph, Option<Parts<'m>>), ScanError> {
     let mut scan = Scan {
         limits,
         graph: Graph::default(),
+        parts,
         functions: BTreeSet::new(),
         nodes: 0,
         tensors: 0,
     };
     scan.model(model)?;
     scan.check_operators()?;
-    Ok(scan.graph)
+    Ok((scan.graph, scan.parts))
 }
 
-struct Scan<'l> {
+struct Scan<'l, 'm> {
     limits: &'l Limits,
     graph: Graph,
+    /// If they are asked for.
+    parts: Option<Parts<'m>>,
     /// Domain and name of what the model file defines itself.
     functions: BTreeSet<Operator>,
     nodes: usize,
     tensors: usize,
 }
 
-impl Scan<'_> {
-    fn model(&mut self, message: &[u8]) -> Result<(), ScanError> {
+impl<'m> Scan<'_, 'm> {
+    fn model(&mut self, message: &'m [u8]) -> Result<(), ScanError> {
         let mut has_graph = false;
         for field in Fields::of(message) {
             match field? {
@@ -49,7 +66,7 @@ impl Scan<'_> {
         }
     }
 
-    fn graph_message(&mut self, message: &[u8], depth: usize) -> Result<(), ScanError> {
+    fn graph_message(&mut self, message: &'m [u8], depth: usize) -> Result<(), ScanError> {
         if depth > self.limits.depth {
             return Err(ScanError::TooDeep {
                 limit: self.limits.depth,
@@ -74,7 +91,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn function(&mut self, message: &[u8]) -> Result<(), ScanError> {
+    fn function(&mut self, message: &'m [u8]) -> Result<(), ScanError> {
         let mut function = Operator::default();
         for field in Fields::of(message) {
             match field? {
@@ -88,7 +105,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn node(&mut self, message: &[u8], depth: usize) -> Result<(), ScanError> {
+    fn node(&mut self, message: &'m [u8], depth: usize) -> Result<(), ScanError> {
         self.nodes += 1;
         if self.nodes > self.limits.nodes {
             return Err(ScanError::TooManyNodes {
@@ -96,19 +113,31 @@ impl Scan<'_> {
             });
         }
         let mut operator = Operator::default();
+        let mut node = Node::default();
         for field in Fields::of(message) {
             match field? {
+                (1, payload) if self.parts.is_some() => node.input(payload.text()?),
+                (2, payload) if self.parts.is_some() => node.output(payload.text()?),
                 (4, payload) => operator.name = payload.text()?.to_owned(),
                 (7, payload) => operator.domain = payload.text()?.to_owned(),
-                (5, payload) => self.attribute(payload.bytes()?, depth)?,
+                (5, payload) => {
+                    let attribute = payload.bytes()?;
+                    if self.parts.is_some() {
+                        node.attribute(attribute)?;
+                    }
+                    self.attribute(attribute, depth)?;
+                }
                 _ => {}
             }
+        }
+        if let Some(parts) = &mut self.parts {
+            parts.add_node(&operator, node);
         }
         *self.graph.operators.entry(operator).or_default() += 1;
         Ok(())
     }
 
-    fn attribute(&mut self, message: &[u8], depth: usize) -> Result<(), ScanError> {
+    fn attribute(&mut self, message: &'m [u8], depth: usize) -> Result<(), ScanError> {
         for field in Fields::of(message) {
             match field? {
                 (5 | 10, payload @ Payload::Bytes(_)) => self.tensor(payload.bytes()?)?,
@@ -120,7 +149,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn sparse_tensor(&mut self, message: &[u8]) -> Result<(), ScanError> {
+    fn sparse_tensor(&mut self, message: &'m [u8]) -> Result<(), ScanError> {
         for field in Fields::of(message) {
             if let (1 | 2, payload) = field? {
                 self.tensor(payload.bytes()?)?;
@@ -129,7 +158,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn tensor(&mut self, message: &[u8]) -> Result<(), ScanError> {
+    fn tensor(&mut self, message: &'m [u8]) -> Result<(), ScanError> {
         self.tensors += 1;
         if self.tensors > self.limits.tensors {
             return Err(ScanError::TooManyTensors {
@@ -137,6 +166,7 @@ impl Scan<'_> {
             });
         }
         let mut tensor = TensorHeader::default();
+        let mut name: &'m str = "";
         for field in Fields::of(message) {
             match field? {
                 (1, Payload::Number(dimension)) => tensor.dimension(dimension)?,
@@ -147,7 +177,10 @@ impl Scan<'_> {
                     }
                 }
                 (2, payload) => tensor.dtype = payload.signed()?,
-                (8, payload) => payload.text()?.clone_into(&mut tensor.name),
+                (8, payload) => {
+                    name = payload.text()?;
+                    name.clone_into(&mut tensor.name);
+                }
                 (13, payload) => {
                     let (key, value) = string_entry(payload.bytes()?)?;
                     tensor.external.insert(key.to_owned(), value.to_owned());
@@ -155,6 +188,9 @@ impl Scan<'_> {
                 (14, payload) => tensor.is_external = payload.number()? == 1,
                 _ => {}
             }
+        }
+        if let Some(parts) = &mut self.parts {
+            parts.add_initializer(name, tensor.initializer()?);
         }
         if tensor.is_external {
             self.graph.external.push(tensor.into_external()?);
@@ -194,6 +230,8 @@ struct TensorHeader {
     dtype: i64,
     elements: u64,
     has_dimensions: bool,
+    /// The last two dimensions; 0 where there are fewer.
+    last_two: [u64; 2],
     is_external: bool,
     external: BTreeMap<String, String>,
 }
@@ -202,6 +240,7 @@ impl TensorHeader {
     fn dimension(&mut self, dimension: u64) -> Result<(), ScanError> {
         let elements = if self.has_dimensions { self.elements } else { 1 };
         self.has_dimensions = true;
+        self.last_two = [self.last_two[1], dimension];
         self.elements = i64::try_from(dimension)
             .ok()
             .and_then(|dimension| elements.checked_mul(dimension.unsigned_abs()))
@@ -209,6 +248,25 @@ impl TensorHeader {
                 tensor: self.name.clone(),
             })?;
         Ok(())
+    }
+
+    fn initializer(&self) -> Result<Initializer, ScanError> {
+        let elements = if self.has_dimensions { self.elements } else { 1 };
+        // Texts have no fixed size, and no weight of a language model.
+        let bytes = if self.dtype == dtype::STRING || self.dtype == 0 {
+            0
+        } else {
+            dtype::bytes(self.dtype, elements).ok_or_else(|| ScanError::TensorSize {
+                tensor: self.name.clone(),
+            })?
+        };
+        Ok(Initializer {
+            dtype: self.dtype,
+            elements,
+            last_two: self.last_two,
+            bytes,
+            is_external: self.is_external,
+        })
     }
 
     fn into_external(self) -> Result<ExternalData, ScanError> {

@@ -22,8 +22,8 @@ pub(crate) enum Payload<'a> {
     Number(u64),
     /// Text, a nested message or packed numbers.
     Bytes(&'a [u8]),
-    /// 32 or 64 fixed bits; no field read here has them.
-    Fixed,
+    /// 32 or 64 fixed bits, the lowest first.
+    Fixed(&'a [u8]),
 }
 
 impl<'a> Payload<'a> {
@@ -31,7 +31,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
             Self::Number(_) => Err(WireError::WireType(0)),
-            Self::Fixed => Err(WireError::WireType(5)),
+            Self::Fixed(_) => Err(WireError::WireType(5)),
         }
     }
 
@@ -43,7 +43,7 @@ impl<'a> Payload<'a> {
         match self {
             Self::Number(number) => Ok(number),
             Self::Bytes(_) => Err(WireError::WireType(2)),
-            Self::Fixed => Err(WireError::WireType(5)),
+            Self::Fixed(_) => Err(WireError::WireType(5)),
         }
     }
 
@@ -76,12 +76,12 @@ impl<'a> Fields<'a> {
         }
         let payload = match (key & 7) as u8 {
             0 => Payload::Number(self.varint()?),
-            1 => self.take(8).map(|_| Payload::Fixed)?,
+            1 => self.take(8).map(Payload::Fixed)?,
             2 => {
                 let length = self.varint()?;
                 Payload::Bytes(self.take(length)?)
             }
-            5 => self.take(4).map(|_| Payload::Fixed)?,
+            5 => self.take(4).map(Payload::Fixed)?,
             other => return Err(WireError::WireType(other)),
         };
         Ok((number, payload))
@@ -159,7 +159,7 @@ mod tests {
             [
                 (1, Payload::Number(150)),
                 (2, Payload::Bytes(b"hi")),
-                (3, Payload::Fixed)
+                (3, Payload::Fixed(&[1, 2, 3, 4]))
             ]
         );
     }

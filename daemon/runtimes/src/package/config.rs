@@ -22,6 +22,7 @@ pub struct ModelConfig {
     pub key_value_heads: Option<u32>,
     /// For graphs whose cache inputs do not tell.
     pub head_size: Option<u32>,
+    pub attention_heads: Option<u32>,
     /// Tokens that end an answer, of all settings files.
     pub end_tokens: Vec<u32>,
     /// The package's own defaults.
@@ -75,6 +76,7 @@ impl ModelConfig {
             key_value_heads: count(&["num_key_value_heads", "num_kv_heads", "n_head_kv"])?
                 .or(attention_heads),
             head_size,
+            attention_heads,
             end_tokens: end_tokens(document, &format!("{part}eos_token_id"))?,
             ..Self::default()
         })
@@ -90,6 +92,7 @@ impl ModelConfig {
                 "model.decoder.num_attention_heads",
             ])?,
             head_size: document.count("model.decoder.head_size")?,
+            attention_heads: document.count("model.decoder.num_attention_heads")?,
             end_tokens: end_tokens(document, "model.eos_token_id")?,
             sampling: sampling(document, "search.")?,
             warnings: Vec::new(),

@@ -41,6 +41,8 @@ pub enum PackageError {
         expected: &'static str,
         found: String,
     },
+    #[error("the package has no variant {variant}, only {known}")]
+    UnknownVariant { variant: String, known: String },
     #[error("this program cannot run the package: {0}")]
     Incompatible(String),
     #[error(transparent)]
@@ -54,6 +56,7 @@ impl PackageError {
         match self {
             Self::Incompatible(_) | Self::NotAPackage { .. } => ErrorKind::ModelIncompatible,
             Self::NotADirectory { .. } => ErrorKind::NotFound,
+            Self::UnknownVariant { .. } => ErrorKind::InvalidArgument,
             Self::Graph(error) => error.kind(),
             Self::Read { .. }
             | Self::Missing { .. }

@@ -6,9 +6,11 @@
 
 mod config;
 mod error;
+mod estimate;
 mod files;
 mod json;
 mod variant;
+mod weights;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ use airunner_core::model::{ModelKind, PackageFile, PackageFormat};
 
 pub use config::ModelConfig;
 pub use error::PackageError;
+pub(crate) use estimate::level_of;
+pub use estimate::{ESTIMATOR_VERSION, EstimateOptions, estimate};
 pub use files::Files;
 pub use json::Document;
 
@@ -65,18 +69,28 @@ pub fn inspect(directory: &Path) -> Result<PackageSummary, Fault> {
     Ok(Package::open(directory)?.summary()?)
 }
 
-/// An opened package whose best variant has been checked.
+/// An opened package, one of whose variants has been checked.
 #[derive(Clone, Debug)]
 pub struct Package {
     files: Files,
     format: PackageFormat,
     config: ModelConfig,
     variants: Vec<String>,
+    chosen: String,
     graph: Graph,
 }
 
-impl Package {
-    pub fn open(directory: &Path) -> Result<Self, PackageError> {
+/// A package directory whose layout and settings are understood.
+struct Layout {
+    files: Files,
+    format: PackageFormat,
+    config: ModelConfig,
+    /// The best for this machine first; never empty.
+    variants: Vec<String>,
+}
+
+impl Layout {
+    fn read(directory: &Path) -> Result<Self, PackageError> {
         let files = Files::open(directory)?;
         let (format, config, variants) = if files.has(config::GENAI_CONFIG) {
             let (config, variants) = open_genai(&files)?;
@@ -86,13 +100,46 @@ impl Package {
             (format, ModelConfig::read_hugging_face(&files)?, variants)
         };
         files.locate_within(TOKENIZER, MAX_TOKENIZER_BYTES)?;
-        let chosen = variants.first().ok_or_else(|| not_a_package(&files))?;
-        let graph = onnx::inspect(&files, chosen)?;
         Ok(Self {
             files,
             format,
             config,
             variants,
+        })
+    }
+}
+
+impl Package {
+    /// With the variant that is best for this machine.
+    pub fn open(directory: &Path) -> Result<Self, PackageError> {
+        Self::open_variant(directory, None)
+    }
+
+    /// With one of the package's own variants.
+    pub fn open_variant(directory: &Path, variant: Option<&str>) -> Result<Self, PackageError> {
+        let Layout {
+            files,
+            format,
+            config,
+            variants,
+        } = Layout::read(directory)?;
+        let chosen = match variant {
+            None => variants.first().ok_or_else(|| not_a_package(&files))?,
+            Some(wanted) => variants.iter().find(|known| *known == wanted).ok_or_else(|| {
+                PackageError::UnknownVariant {
+                    variant: wanted.to_owned(),
+                    known: variants.join(", "),
+                }
+            })?,
+        }
+        .clone();
+        let graph = onnx::inspect(&files, &chosen)?;
+        Ok(Self {
+            files,
+            format,
+            config,
+            variants,
+            chosen,
             graph,
         })
     }
@@ -110,7 +157,7 @@ impl Package {
     /// The graph file to run, relative to the package.
     #[must_use]
     pub fn variant(&self) -> &str {
-        self.variants.first().map_or("", String::as_str)
+        &self.chosen
     }
 
     /// Where that file is.

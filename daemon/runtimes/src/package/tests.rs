@@ -107,3 +107,52 @@ fn refuses_what_is_no_package_or_not_whole() {
     ]);
     assert_eq!(kind_of(whisper.path()), ErrorKind::ModelIncompatible);
 }
+
+mod estimates {
+    use super::*;
+    use airunner_core::memory::Quantization;
+
+    fn parity(package: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/testdata/parity")
+            .join(package)
+    }
+
+    #[test]
+    fn variants_differ_in_level_and_weights() {
+        let estimate = estimate(&parity("llama-hf-multi"), &EstimateOptions::default()).unwrap();
+        let level = |file: &str| {
+            let found = estimate.variants.iter().find(|variant| variant.file == file);
+            found.map(|variant| variant.level)
+        };
+        assert_eq!(level("onnx/model.onnx"), Some(Quantization::None));
+        assert_eq!(level("onnx/model_fp16.onnx"), Some(Quantization::Float16));
+        assert_eq!(level("onnx/model_q4.onnx"), Some(Quantization::Int4));
+    }
+
+    #[test]
+    fn the_cache_is_what_the_graph_declares() {
+        let of = |package: &str| {
+            let estimate = estimate(&parity(package), &EstimateOptions::default()).unwrap();
+            estimate.variants[0].clone()
+        };
+        // Past and present live at once where attention is made of standard operators.
+        assert_eq!(
+            of("llama-hf").cache_bytes_per_token,
+            2 * of("llama-gqa").cache_bytes_per_token
+        );
+        assert_eq!(of("llama-hf-nocache").cache_bytes_per_token, 0);
+        assert!(of("llama-hf-nocache").activation_bytes_per_token > 0);
+        assert!(of("llama-hf-fp16").cache_bytes_per_token < of("llama-hf").cache_bytes_per_token);
+    }
+
+    #[test]
+    fn a_damaged_graph_is_refused_with_its_name() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("model.onnx"), "no graph").unwrap();
+        fs::write(home.path().join("tokenizer.json"), "{}").unwrap();
+        let fault = estimate(home.path(), &EstimateOptions::default()).unwrap_err();
+        assert_eq!(fault.kind, airunner_core::ErrorKind::ModelInvalid);
+        assert!(fault.message.contains("model.onnx"), "{fault}");
+    }
+}

@@ -40,6 +40,8 @@ pub(crate) fn options(directory: &Path) -> LoadOptions {
         parallel_requests: 8,
         queue_length: 64,
         prompt_chunk: 256,
+        variant: None,
+        prepacked_directory: None,
     }
 }
 
@@ -88,7 +90,7 @@ pub(crate) fn read(mut receiver: Receiver<Result<GenerateEvent, Fault>>) -> Resu
         match &event {
             GenerateEvent::Text(delta) | GenerateEvent::Reasoning(delta) => answer.add(delta),
             GenerateEvent::Done(done) => answer.done = Some(done.clone()),
-            GenerateEvent::Queued { .. }
+            GenerateEvent::Queued(_)
             | GenerateEvent::Loading(_)
             | GenerateEvent::Prompt { .. }
             | GenerateEvent::ToolCall(_) => {}

@@ -72,7 +72,7 @@ pub(crate) struct Work {
 
 /// The handle. Dropping it stops the computation, ends the thread and frees the model.
 pub(crate) struct Engine {
-    requests: Option<SyncSender<Box<Request>>>,
+    commands: Option<SyncSender<Command>>,
     /// Requests that wait or are at work.
     taken: Arc<AtomicUsize>,
     options: EngineOptions,
@@ -80,6 +80,13 @@ pub(crate) struct Engine {
     channel: usize,
     interrupt: Interrupt,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the engine's thread is told.
+enum Command {
+    Compute(Box<Request>),
+    /// Give memory back, then say so.
+    Trim(SyncSender<()>),
 }
 
 /// A place in the queue, taken before the prompt is tokenized.
@@ -99,7 +106,8 @@ impl Engine {
         let internal = |error: std::io::Error| Fault::internal(format!("cannot start a thread: {error}"));
         let courier = Arc::new(Courier::start(patience.time).map_err(internal)?);
         let interrupt = Interrupt::new(Arc::clone(&model.run_options));
-        let (sender, requests) = sync_channel(options.parallel_requests + options.queue_length);
+        // One place more than requests can take, so that there is always one to trim with.
+        let (sender, commands) = sync_channel(options.parallel_requests + options.queue_length + 1);
         let prompt_chunk = if cache.keeps() {
             options.prompt_chunk.max(1)
         } else {
@@ -110,7 +118,7 @@ impl Engine {
             cache,
             slots: (0..options.parallel_requests).map(|_| Slot::Free).collect(),
             waiting: VecDeque::new(),
-            requests,
+            commands,
             courier,
             interrupt: interrupt.clone(),
             prompt_chunk,
@@ -123,7 +131,7 @@ impl Engine {
             .spawn(move || run(worker))
             .map_err(internal)?;
         Ok(Self {
-            requests: Some(sender),
+            commands: Some(sender),
             taken: Arc::default(),
             options,
             channel: patience.events,
@@ -163,10 +171,23 @@ impl Engine {
             place: ticket.0,
             position: None,
         });
-        let sent = self.requests.as_ref().map(|requests| requests.try_send(request));
+        let send = |commands: &SyncSender<Command>| commands.try_send(Command::Compute(request));
+        let sent = self.commands.as_ref().map(send);
         match sent {
             Some(Ok(())) => Ok(receiver),
             Some(Err(TrySendError::Full(_))) => Err(Fault::internal("the engine does not take requests")),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(died()),
+        }
+    }
+
+    /// Drops what nobody is at work on. Returns when that is done.
+    pub(crate) fn trim(&self) -> Result<(), Fault> {
+        let (done, trimmed) = sync_channel(1);
+        let send = |commands: &SyncSender<Command>| commands.try_send(Command::Trim(done));
+        match self.commands.as_ref().map(send) {
+            Some(Ok(())) => trimmed.recv().map_err(|_| died()),
+            // So many requests wait that nothing is idle.
+            Some(Err(TrySendError::Full(_))) => Ok(()),
             Some(Err(TrySendError::Disconnected(_))) | None => Err(died()),
         }
     }
@@ -175,7 +196,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.interrupt.stop();
-        self.requests = None;
+        self.commands = None;
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }

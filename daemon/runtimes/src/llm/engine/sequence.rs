@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use airunner_core::generate::{Done, FinishReason, GenerateEvent, Timings, Usage};
+use airunner_core::model::Queued;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::courier::{Event, Events, Watch};
@@ -54,7 +55,11 @@ impl Request {
         let position = u32::try_from(position).unwrap_or(u32::MAX);
         if self.position != Some(position) && self.events.capacity() > self.events.max_capacity() / 2 {
             self.position = Some(position);
-            drop(self.events.try_send(Ok(GenerateEvent::Queued { position })));
+            let queued = Queued {
+                position,
+                ..Queued::default()
+            };
+            drop(self.events.try_send(Ok(GenerateEvent::Queued(queued))));
         }
     }
 }

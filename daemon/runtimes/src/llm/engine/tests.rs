@@ -63,6 +63,8 @@ fn open(package: &str) -> (Package, Model, TextModel) {
         parallel_requests: 2,
         queue_length: 2,
         prompt_chunk: 256,
+        variant: None,
+        prepacked_directory: None,
     };
     let package = Package::open(&options.directory).unwrap();
     let model = Model::open(&package, &options).unwrap();
@@ -203,7 +205,7 @@ fn more_than_the_queue_holds_is_refused() {
     let positions: Vec<_> = held
         .iter_mut()
         .map(|receiver| match receiver.blocking_recv() {
-            Some(Ok(GenerateEvent::Queued { position })) => Some(position),
+            Some(Ok(GenerateEvent::Queued(queued))) => Some(queued.position),
             Some(_) | None => None,
         })
         .collect();
@@ -252,6 +254,8 @@ impl Cache for Panics {
     fn truncate(&mut self, _: usize, _: usize) -> Result<(), ComputeError> {
         Ok(())
     }
+
+    fn release(&mut self) {}
 
     fn copy(&mut self, _: usize, _: usize, _: usize) -> Result<(), ComputeError> {
         Ok(())

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::Command;
 use super::courier::{Courier, Event, Events};
 use super::interrupt::Interrupt;
 use super::placement::{Occupant, Placement, place};
@@ -27,7 +28,7 @@ pub(super) struct Worker {
     pub(super) cache: Box<dyn Cache>,
     pub(super) slots: Vec<Slot>,
     pub(super) waiting: VecDeque<Box<Request>>,
-    pub(super) requests: Receiver<Box<Request>>,
+    pub(super) commands: Receiver<Command>,
     pub(super) courier: Arc<Courier>,
     pub(super) interrupt: Interrupt,
     pub(super) prompt_chunk: usize,
@@ -57,28 +58,57 @@ impl Worker {
         self.fail_all(&Fault::new(ErrorKind::Cancelled, "the model is being unloaded"));
     }
 
-    /// Takes new requests, waiting for them if there is nothing else to do. False at the end.
+    /// Takes new commands, waiting for them if there is nothing else to do. False at the end.
     fn receive(&mut self) -> bool {
         let is_idle = self.waiting.is_empty() && self.active().next().is_none();
         if is_idle {
-            match self.requests.recv() {
-                Ok(request) => self.waiting.push_back(request),
+            match self.commands.recv() {
+                Ok(command) => self.obey(command),
                 Err(_) => return false,
             }
         } else if self.is_stuck() {
-            match self.requests.recv_timeout(PARKED_POLL) {
-                Ok(request) => self.waiting.push_back(request),
+            match self.commands.recv_timeout(PARKED_POLL) {
+                Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         loop {
-            match self.requests.try_recv() {
-                Ok(request) => self.waiting.push_back(request),
+            match self.commands.try_recv() {
+                Ok(command) => self.obey(command),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Compute(request) => self.waiting.push_back(request),
+            Command::Trim(done) => {
+                self.trim();
+                // Whoever asked may have left.
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    /// Drops what finished conversations left. While others are at work, their storage stays.
+    fn trim(&mut self) {
+        for slot in 0..self.slots.len() {
+            if matches!(self.slots[slot], Slot::Idle { .. }) {
+                self.forget(slot);
+            }
+        }
+        if self.active().next().is_some() {
+            return;
+        }
+        self.interrupt.begin(None);
+        if let Err(error) = shrink(&mut self.model, &mut *self.cache) {
+            tracing::warn!(%error, "ONNX Runtime did not give its memory back");
+        }
+        self.interrupt.end();
+        self.cache.release();
     }
 
     /// Every reader rests, and nobody who waits can be admitted.
@@ -352,9 +382,22 @@ impl Worker {
             self.fail(slot, fault.clone());
         }
         let waiting: Vec<_> = self.waiting.drain(..).collect();
-        let later = std::iter::from_fn(|| self.requests.try_recv().ok());
+        let later = std::iter::from_fn(|| self.commands.try_recv().ok());
+        let later = later.filter_map(|command| match command {
+            Command::Compute(request) => Some(request),
+            Command::Trim(_) => None,
+        });
         for request in waiting.into_iter().chain(later) {
             self.part(request.events, VecDeque::from([Err(fault.clone())]));
         }
     }
+}
+
+/// ONNX Runtime gives its own pool back only at the end of a run that asks for it.
+fn shrink(model: &mut Model, cache: &mut dyn Cache) -> Result<(), ComputeError> {
+    let shrinking = Model::shrinking()?;
+    let usual = std::mem::replace(&mut model.run_options, shrinking);
+    let run = cache.extend(model, 0, &[0]).map(drop);
+    model.run_options = usual;
+    run
 }

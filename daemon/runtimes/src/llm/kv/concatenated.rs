@@ -220,6 +220,11 @@ impl Cache for Concatenated {
         self.copy(slot, slot, length)
     }
 
+    fn release(&mut self) {
+        self.batch = None;
+        self.alone.fill_with(|| None);
+    }
+
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
         if self.is_in_batch(from) || self.is_in_batch(to) {
             self.dissolve()?;

@@ -38,6 +38,9 @@ pub(crate) trait Cache: Send {
     /// Keeps only the first `length` tokens of a slot.
     fn truncate(&mut self, slot: usize, length: usize) -> Result<(), ComputeError>;
 
+    /// Gives back the memory of all slots; they are empty afterwards.
+    fn release(&mut self);
+
     /// Makes `to` hold what `from` holds of its first `length` tokens.
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError>;
 }

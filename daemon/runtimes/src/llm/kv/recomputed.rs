@@ -52,6 +52,10 @@ impl Cache for Recomputed {
         Ok(())
     }
 
+    fn release(&mut self) {
+        self.tokens.fill_with(Vec::new);
+    }
+
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
         let length = length.min(self.tokens[from].len());
         self.tokens[to] = self.tokens[from][..length].to_vec();

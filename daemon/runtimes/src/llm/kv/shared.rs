@@ -216,6 +216,14 @@ impl Cache for Shared {
         Ok(())
     }
 
+    fn release(&mut self) {
+        // The bindings refer to the memory: they go first.
+        self.bindings.clear();
+        self.layers.iter_mut().for_each(|layer| layer.block = None);
+        self.lengths.fill(0);
+        self.capacity = 0;
+    }
+
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
         let length = length.min(self.lengths[from]);
         for layer in &mut self.layers {
