@@ -115,19 +115,16 @@ impl CatalogEntry {
     /// modality.
     #[must_use]
     pub fn matches(&self, query: &str) -> bool {
-        let mut text = format!(
-            "{} {} {} {}",
-            self.name, self.description, self.repository, self.modality
-        );
-        for alias in &self.aliases {
-            text.push(' ');
-            text.push_str(alias);
-        }
-        let text = text.to_lowercase();
-        let bare = normalized(&text);
+        let aliases = self.aliases.iter().map(String::as_str);
+        let names: Vec<&str> = [self.name.as_str(), &self.repository]
+            .into_iter()
+            .chain(aliases)
+            .collect();
+        let text = format!("{} {} {}", names.join(" "), self.description, self.modality).to_lowercase();
         query.to_lowercase().split_whitespace().all(|word| {
-            let normalized = normalized(word);
-            text.contains(word) || (!normalized.is_empty() && bare.contains(&normalized))
+            let bare = normalized(word);
+            let spelt_otherwise = || names.iter().any(|name| normalized(name).contains(&bare));
+            text.contains(word) || (!bare.is_empty() && spelt_otherwise())
         })
     }
 
@@ -270,7 +267,7 @@ mod tests {
         ] {
             assert!(entry.matches(query), "{query}");
         }
-        for query in ["qwen", "llama image", "llama 7b", "é", "+"] {
+        for query in ["qwen", "llama image", "llama 7b", "1bl", "é", "+"] {
             assert!(!entry.matches(query), "{query}");
         }
     }
