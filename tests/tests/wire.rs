@@ -156,6 +156,7 @@ async fn nonsense_on_the_wire_is_an_answer_and_not_an_end() {
     let nowhere = v1::ImportModelRequest {
         directory: "relative/path".to_owned(),
         name: "x".to_owned(),
+        link: false,
     };
     let import = ModelsClient::new(channel.clone()).import(nowhere).await;
     assert_eq!(import.unwrap_err().code(), Code::InvalidArgument);
