@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::Outcome;
 use crate::workspace::Workspace;
-use crate::{process, say};
+use crate::{process, say, setup};
 
 /// Crates with code of their own for some operating system, and what stands on them.
 const WITH_SYSTEM_CODE: [&str; 4] = [
@@ -22,12 +22,10 @@ const SHIPPED: [&str; 6] = [
     "airunner-cli",
     "xtask",
 ];
+const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// Platforms that are type-checked wherever the checks run. What macOS shares with Linux is
 /// checked there, so its own part is enough.
-const PLATFORMS: [(&str, &[&str]); 2] = [
-    ("x86_64-pc-windows-gnu", &SHIPPED),
-    ("aarch64-apple-darwin", &WITH_SYSTEM_CODE),
-];
+const PLATFORMS: [(&str, &[&str]); 2] = [(WINDOWS, &SHIPPED), ("aarch64-apple-darwin", &WITH_SYSTEM_CODE)];
 
 /// In a build of the whole workspace a crate may use a feature that only another crate asks
 /// for; alone it may not.
@@ -39,12 +37,12 @@ pub(super) fn alone(workspace: &Workspace) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Type-checks for the other operating systems, as far as their standard libraries are
-/// installed or can be fetched.
+/// Type-checks for the other operating systems, as far as their standard libraries, and what
+/// compiles C for them, are installed or can be fetched.
 pub(super) fn other_platforms(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let mut missing = Vec::new();
     for (platform, packages) in PLATFORMS {
-        if let Err(error) = process::output(Command::new("rustup").args(["target", "add", platform])) {
+        if let Err(error) = prepare(platform) {
             missing.push(platform);
             say::note(&format!("{platform}: {error:#}"));
             continue;
@@ -57,7 +55,15 @@ pub(super) fn other_platforms(workspace: &Workspace) -> anyhow::Result<Outcome> 
         return Ok(Outcome::Passed);
     }
     Ok(Outcome::Skipped(format!(
-        "the standard library could not be fetched: {}",
+        "the standard library or the C compiler could not be fetched: {}",
         missing.join(", ")
     )))
+}
+
+fn prepare(platform: &str) -> anyhow::Result<()> {
+    process::output(Command::new("rustup").args(["target", "add", platform]))?;
+    if platform == WINDOWS {
+        setup::require_windows_compiler()?;
+    }
+    Ok(())
 }

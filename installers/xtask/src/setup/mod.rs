@@ -4,7 +4,7 @@ mod models;
 mod onnxruntime;
 mod system;
 
-pub(crate) use system::python_with_pip;
+pub(crate) use system::{python_with_pip, require_windows_compiler};
 
 use crate::say;
 use crate::workspace::Workspace;

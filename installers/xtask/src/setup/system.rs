@@ -18,6 +18,23 @@ pub(super) fn require_compiler() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// SQLite and ring are written in C, also where only types are checked. Where the checks run as
+/// root the compiler is installed; elsewhere the error says what to do.
+pub(crate) fn require_windows_compiler() -> anyhow::Result<()> {
+    const COMPILER: [&str; 1] = ["x86_64-w64-mingw32-gcc"];
+    if cfg!(windows) || process::find_program(&COMPILER).is_some() {
+        return Ok(());
+    }
+    install("a C compiler for Windows", &["gcc-mingw-w64-x86-64-win32"])?;
+    if process::find_program(&COMPILER).is_none() {
+        bail!(
+            "{} is not on the search path although its package is installed",
+            COMPILER[0]
+        );
+    }
+    Ok(())
+}
+
 /// A Python whose pip works: the one way to fetch wheels.
 pub(crate) fn python_with_pip() -> anyhow::Result<String> {
     if let Some(python) = find_python_with_pip() {
