@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::models::package::EstimateOptions;
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Limits;
 use airunner_core::memory::DeviceClass;
@@ -13,12 +12,14 @@ use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::endpoint::Stale;
 use airunner_platform::{ChildLimits, Endpoint, Installation, InstanceLock, Listener, Places, Signals, cpu};
+use airunner_runtimes::package::EstimateOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::catalog::{self, Catalog};
-use crate::config::{Environment, ModelsSettings, Settings};
+use crate::config::{DEFAULT_HUB, Environment, ModelsSettings, Settings};
+use crate::downloads::{DownloadOptions, Downloads, HubOptions};
 use crate::events::{self, Hub, Publisher};
 use crate::hardware::{self, Hardware, MemorySink, Readings};
 use crate::inference::Inference;
@@ -70,6 +71,7 @@ struct Daemon {
     signals: Signals,
     models: Models,
     actor: JoinHandle<()>,
+    downloads: Downloads,
     hardware_actor: JoinHandle<()>,
     usage: Usage,
     usage_actor: JoinHandle<()>,
@@ -100,6 +102,7 @@ impl Daemon {
             settings.runtime.context_length,
         );
         let (publisher, hub) = events::hub();
+        let downloads_publisher = publisher.clone();
         let (hardware, hardware_actor) = Hardware::new();
         let (models, actor) = Assembly {
             places,
@@ -108,6 +111,15 @@ impl Daemon {
             library: library.as_deref(),
         }
         .models(publisher, hub, storage.clone(), usage.clone(), hardware.clone())?;
+        let options = download_options(places, settings, environment);
+        let (downloads, downloads_actor) = Downloads::open(
+            options,
+            storage.clone(),
+            Arc::new(models.clone()),
+            Arc::new(catalog.clone()),
+            downloads_publisher,
+        )
+        .await?;
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
@@ -119,6 +131,7 @@ impl Daemon {
         let services = Services {
             about,
             catalog,
+            downloads: downloads.clone(),
             hardware,
             models: models.clone(),
             inference: Inference::new(models.clone(), usage.clone(), settings.daemon.reader_timeout),
@@ -129,6 +142,7 @@ impl Daemon {
         let actor = tokio::spawn(actor.run());
         let hardware_actor = tokio::spawn(hardware_actor.run(Arc::new(models.clone())));
         let usage_actor = tokio::spawn(usage_actor.run());
+        tokio::spawn(downloads_actor.run());
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         tracing::info!(
             pid = std::process::id(),
@@ -143,6 +157,7 @@ impl Daemon {
             signals,
             models,
             actor,
+            downloads,
             hardware_actor,
             usage,
             usage_actor,
@@ -162,12 +177,23 @@ impl Daemon {
             _ = &mut self.actor => Some(Err(Fault::internal("the owner of the models failed"))),
         };
         self.ending.ask();
+        self.end_downloads().await;
         self.end_models(settings).await;
         self.end_hardware().await;
         self.end_storage().await;
         match failed {
             Some(failure) => failure,
             None => self.end_connections().await,
+        }
+    }
+
+    /// They stop where they are and go on at the next start.
+    async fn end_downloads(&self) {
+        if tokio::time::timeout(STORAGE_TIMEOUT, self.downloads.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the downloads did not stop in time");
         }
     }
 
@@ -404,6 +430,30 @@ fn onnxruntime_library(
         None => tracing::warn!("no ONNX Runtime library was found: models cannot be loaded"),
     }
     library
+}
+
+fn download_options(places: &Places, settings: &Settings, environment: &Environment) -> DownloadOptions {
+    let (settings, hub) = (&settings.downloads, environment.hub());
+    let written = |path: &PathBuf| std::fs::read_to_string(path).ok();
+    let token = hub.token.or_else(|| hub.token_file.as_ref().and_then(written));
+    DownloadOptions {
+        hub: HubOptions {
+            endpoint: settings
+                .hub
+                .clone()
+                .or(hub.endpoint)
+                .unwrap_or_else(|| DEFAULT_HUB.to_owned()),
+            token: token
+                .map(|token| token.trim().to_owned())
+                .filter(|token| !token.is_empty()),
+            allow_private_addresses: settings.allow_private_addresses,
+            offline: settings.offline || hub.offline,
+        },
+        directory: places.data.join("downloads"),
+        hub_cache: hub.cache,
+        connections: settings.connections,
+        bandwidth: settings.bandwidth,
+    }
 }
 
 fn worker_options(

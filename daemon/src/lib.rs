@@ -7,6 +7,7 @@
 pub mod app;
 pub mod catalog;
 pub mod config;
+pub mod downloads;
 pub mod events;
 pub mod hardware;
 pub mod inference;

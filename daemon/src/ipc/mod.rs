@@ -5,6 +5,7 @@
 mod catalog;
 mod connection;
 mod control;
+mod downloads;
 mod hardware;
 mod llm;
 mod models;

@@ -9,11 +9,14 @@ use airunner_proto::v1::models_server::Models as Rpc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::downloads;
 use super::stream::{Events, events, status};
+use crate::downloads::Downloads;
 use crate::models::{Acquisition, Models, Turn};
 use crate::usage::Usage;
 
 pub(super) struct Service {
+    pub(super) downloads: Downloads,
     pub(super) models: Models,
     pub(super) usage: Usage,
 }
@@ -104,9 +107,9 @@ impl Rpc for Service {
 
     async fn verify(
         &self,
-        _request: Request<v1::VerifyModelRequest>,
+        request: Request<v1::VerifyModelRequest>,
     ) -> Result<Response<Self::VerifyStream>, Status> {
-        Err(Status::unimplemented("verify"))
+        downloads::verify(&self.downloads, request.into_inner())
     }
 
     async fn usage(&self, request: Request<v1::UsageRequest>) -> Result<Response<v1::UsageResponse>, Status> {

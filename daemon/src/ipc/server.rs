@@ -7,14 +7,16 @@ use airunner_core::{Fault, error};
 use airunner_platform::Listener;
 use airunner_proto::v1::catalog_server::CatalogServer;
 use airunner_proto::v1::control_server::ControlServer;
+use airunner_proto::v1::downloads_server::DownloadsServer;
 use airunner_proto::v1::hardware_server::HardwareServer;
 use airunner_proto::v1::llm_server::LlmServer;
 use airunner_proto::v1::models_server::ModelsServer;
 use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
-use super::{catalog, connection, control, hardware, llm, models};
+use super::{catalog, connection, control, downloads, hardware, llm, models};
 use crate::catalog::Catalog;
+use crate::downloads::Downloads;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::models::Models;
@@ -36,6 +38,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Services {
     pub about: About,
     pub catalog: Catalog,
+    pub downloads: Downloads,
     pub hardware: Hardware,
     pub models: Models,
     pub inference: Inference,
@@ -54,6 +57,7 @@ impl Server {
         let Services {
             about,
             catalog,
+            downloads,
             hardware,
             models,
             inference,
@@ -82,10 +86,17 @@ impl Server {
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let models = ModelsServer::new(models::Service { models, usage })
+        let models = ModelsServer::new(models::Service {
+            downloads: downloads.clone(),
+            models,
+            usage,
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let llm = LlmServer::new(llm::Service { inference })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        let llm = LlmServer::new(llm::Service { inference })
+        let downloads = DownloadsServer::new(downloads::Service { downloads })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -94,6 +105,7 @@ impl Server {
         health.set_serving::<HardwareServer<hardware::Service>>().await;
         health.set_serving::<LlmServer<llm::Service>>().await;
         health.set_serving::<CatalogServer<catalog::Service>>().await;
+        health.set_serving::<DownloadsServer<downloads::Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -112,6 +124,7 @@ impl Server {
             .add_service(llm)
             .add_service(hardware)
             .add_service(catalog)
+            .add_service(downloads)
             .add_service(health_service)
             .add_service(reflection);
         Ok(Self { router, ending })

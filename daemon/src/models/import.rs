@@ -39,8 +39,15 @@ async fn run(
         sender,
         models: models.clone(),
     };
-    let work =
-        move || Ok(store.import(&PathBuf::from(request.directory), &request.name, &listed, &caller)?);
+    let work = move || {
+        let directory = PathBuf::from(request.directory);
+        let installed = if request.link {
+            store.link(&directory, &request.name, &listed, &caller)
+        } else {
+            store.import(&directory, &request.name, &listed, &caller)
+        };
+        Ok(installed?)
+    };
     models.installed(blocking(work).await?).await?;
     Ok(ImportEvent::Installed(Box::new(models.model(&name)?)))
 }

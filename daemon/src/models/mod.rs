@@ -14,11 +14,10 @@ mod import;
 mod knowledge;
 mod memory;
 mod message;
-pub mod package;
 mod records;
 mod reports;
 mod steps;
-mod store;
+pub(crate) mod store;
 mod waiting;
 
 #[cfg(test)]
