@@ -1,5 +1,6 @@
 //! What goes when memory is needed: the least that suffices, and of that what costs least.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::hardware::Device;
@@ -24,28 +25,46 @@ pub(super) struct Candidate {
     /// It is in use, so it can go only later.
     busy: bool,
     /// How long it takes until it is asked for again, over the time to load it again: the
-    /// higher, the better to lose. Of those in use: how old it is, so that the one that somebody
-    /// waits for does not change from look to look.
+    /// higher, the better to lose.
     dispensable: f64,
+    loaded_at: Moment,
 }
 
 impl Candidate {
     pub(super) fn new(model: &ModelName, record: &Record, wanted: bool, now: Moment) -> Self {
         let idle = record.place == Place::Idle;
         let load = record.load_time().unwrap_or(USUAL_LOAD_TIME).as_secs_f64();
-        let dispensable = if idle {
-            record.usual_gap(now).as_secs_f64() / load.max(0.001)
-        } else {
-            now.since(record.loaded_at).as_secs_f64()
-        };
         Self {
             model: model.clone(),
             bytes: record.reserved(),
             rank: record.rank,
             wanted: wanted && idle,
             busy: !idle,
-            dispensable,
+            dispensable: record.usual_gap(now).as_secs_f64() / load.max(0.001),
+            loaded_at: record.loaded_at,
         }
+    }
+
+    /// Greater if it is needed less than the other one, whatever they are doing.
+    pub(super) fn is_needed_less(&self, other: &Self) -> Ordering {
+        let by_rank = other.rank.cmp(&self.rank);
+        by_rank.then_with(|| self.dispensable.total_cmp(&other.dispensable))
+    }
+
+    /// What goes first comes first. Of those in use: the oldest, so that the one somebody waits
+    /// for does not change from look to look.
+    fn goes_before(&self, other: &Self) -> Ordering {
+        let by_state = (self.busy, self.rank, self.wanted).cmp(&(other.busy, other.rank, other.wanted));
+        let by_need = || {
+            if self.busy {
+                self.loaded_at.cmp(&other.loaded_at)
+            } else {
+                other.dispensable.total_cmp(&self.dispensable)
+            }
+        };
+        by_state
+            .then_with(by_need)
+            .then_with(|| self.model.cmp(&other.model))
     }
 }
 
@@ -54,12 +73,7 @@ impl Candidate {
 /// Of lower rank first, then those nobody waits for, then the most dispensable. None of the
 /// result can be left out.
 pub(super) fn least(mut candidates: Vec<Candidate>, needed: u64) -> Option<Vec<ModelName>> {
-    candidates.sort_by(|a, b| {
-        (a.busy, a.rank, a.wanted)
-            .cmp(&(b.busy, b.rank, b.wanted))
-            .then_with(|| b.dispensable.total_cmp(&a.dispensable))
-            .then_with(|| a.model.cmp(&b.model))
-    });
+    candidates.sort_by(Candidate::goes_before);
     let mut freed = 0_u64;
     let mut taken = Vec::new();
     for candidate in candidates {
@@ -161,6 +175,7 @@ mod tests {
             wanted,
             busy: false,
             dispensable,
+            loaded_at: Moment::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::hardware::Device;
 use crate::lifecycle::UnloadReason;
 use crate::memory::DeviceClass;
 use crate::name::ModelName;
+use crate::priority::Priority;
 use crate::time::Moment;
 
 use super::decide::{Found, Pass};
@@ -45,6 +46,8 @@ struct Room {
     claimed: u64,
     /// Had by models that can ever be asked to go.
     reclaimable: u64,
+    /// A model is being loaded there.
+    loading: bool,
     /// Models that may go now.
     ready: Vec<Candidate>,
     /// Models that may go later.
@@ -165,6 +168,11 @@ impl Pass<'_> {
         if !seeker.may_evict {
             return Found::OnlyByEvicting;
         }
+        if let Some(moment) = self.holds_back(seeker, room) {
+            self.wake_at(moment);
+            self.wait(seeker, best, room);
+            return Found::Settled;
+        }
         for (option, room) in ways {
             if let Some(plan) = least(room.ready.clone(), room.missing(option.bytes)) {
                 self.evict_for(seeker, plan);
@@ -174,6 +182,29 @@ impl Pass<'_> {
         }
         self.wait(seeker, best, room);
         Found::Settled
+    }
+
+    /// Until when nobody is asked to go although somebody could.
+    ///
+    /// While another model is loaded on the same device, a further load would slow down both; and
+    /// while one is in use that is needed less than those which are idle, it is the better one to
+    /// lose. Whoever waits that long often shares the load with others who want the same. Never
+    /// longer than the load itself takes, and not while a person waits.
+    fn holds_back(&self, seeker: &Seeker<'_>, room: &Room) -> Option<Moment> {
+        if seeker.standing.aged || seeker.standing.priority == Priority::Interactive {
+            return None;
+        }
+        let load = self.residency.record(seeker.model)?.load_time()?;
+        let patience = load.min(self.residency.policy.fair_after / 2);
+        let until = seeker.standing.arrived.plus(patience);
+        let better_later = || {
+            let idle = room.ready.iter().max_by(|a, b| a.is_needed_less(b));
+            idle.is_some_and(|idle| {
+                let mut later = room.later.iter();
+                later.any(|candidate| candidate.is_needed_less(idle).is_gt())
+            })
+        };
+        (until > self.now && (room.loading || room.coming > 0 || better_later())).then_some(until)
     }
 
     /// After a load that died of memory: everything idle goes, and nobody takes its place.
@@ -237,6 +268,7 @@ impl Pass<'_> {
             if record.device() != Some(device) {
                 continue;
             }
+            room.loading |= matches!(record.place, Place::Loading { .. });
             if record.place == Place::Leaving {
                 room.coming = room.coming.saturating_add(record.reserved());
             } else if !record.pinned && name != seeker.model {

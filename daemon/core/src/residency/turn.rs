@@ -12,7 +12,7 @@ use super::demand::Demand;
 pub(super) struct Standing {
     /// It has waited for so long that its class does not matter any more.
     pub(super) aged: bool,
-    priority: Priority,
+    pub(super) priority: Priority,
     pub(super) arrived: Moment,
     request: RequestId,
 }

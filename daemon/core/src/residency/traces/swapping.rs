@@ -269,7 +269,7 @@ fn a_model_that_turns_busy_between_plan_and_eviction_stays_and_the_plan_is_redon
     let demand = crate::residency::Demand {
         request: crate::lifecycle::RequestId(50),
         model: name("c"),
-        priority: Priority::Api,
+        priority: Priority::Interactive,
         arrived: world.now,
         deadline: None,
         wishes: Wishes::default(),
