@@ -83,7 +83,7 @@ pub fn fault_from_status(status: &Status) -> Fault {
     let kind = ours
         .and_then(|info| ErrorKind::from_reason(&info.reason))
         .unwrap_or_else(|| kind_of(status));
-    let mut fault = Fault::new(kind, status.message());
+    let mut fault = Fault::new(kind, message(status));
     fault.figures = ours
         .map(|info| figures_from_wire(info.metadata.clone()))
         .unwrap_or_default();
@@ -138,6 +138,17 @@ fn kind_of(status: &Status) -> ErrorKind {
     }
 }
 
+/// A status without words still gets a sentence.
+fn message(status: &Status) -> String {
+    match (status.message(), status.code()) {
+        ("", Code::Unimplemented) => {
+            "the other side does not know this call: use a client and a daemon of the same version".to_owned()
+        }
+        ("", code) => code.description().to_owned(),
+        (message, _) => message.to_owned(),
+    }
+}
+
 fn shortened(message: &str) -> String {
     if message.len() <= MAX_MESSAGE_BYTES {
         return message.to_owned();
@@ -176,13 +187,15 @@ mod tests {
                 Status::out_of_range("message too large"),
                 ErrorKind::InvalidArgument,
             ),
-            (Status::unknown("?"), ErrorKind::Internal),
+            (Status::unimplemented(""), ErrorKind::ProtocolMismatch),
+            (Status::unknown(""), ErrorKind::Internal),
             (
                 Status::from_error("connection reset".into()),
                 ErrorKind::DaemonNotRunning,
             ),
         ] {
             assert_eq!(fault_from_status(&status).kind, kind, "{status}");
+            assert!(!fault_from_status(&status).message.is_empty(), "{status}");
         }
     }
 

@@ -27,7 +27,11 @@ impl Free {
             return context.output.value(&FreedView::from(&freed));
         }
         if freed.unloaded.is_empty() {
-            return context.output.line("Nothing is idle in memory.");
+            return context.output.line(if self.pinned {
+                "Nothing is idle in memory."
+            } else {
+                "Nothing is idle in memory that is not pinned. With --pinned, pinned models go too."
+            });
         }
         let names: Vec<String> = freed.unloaded.iter().map(ToString::to_string).collect();
         context.output.line(&format!(

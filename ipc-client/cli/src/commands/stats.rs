@@ -25,7 +25,10 @@ impl Stats {
         }
         let table = usage_table(&usage, SystemTime::now());
         if table.is_empty() {
-            return context.output.line("No model was used in that time.");
+            return context.output.line(match self.since {
+                Some(_) => "No model was used in that time.",
+                None => "No model was used yet.",
+            });
         }
         context.output.table(&table)
     }

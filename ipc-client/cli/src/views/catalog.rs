@@ -103,11 +103,11 @@ pub(crate) fn catalog_table(entries: &[CatalogEntry]) -> Table {
     table
 }
 
-/// Such as `22M`, `0.5B`, `70B`.
+/// Such as `22M`, `1.5B`, `70B`.
 fn parameters(billions: f64) -> String {
     if billions <= 0.0 {
         "-".to_owned()
-    } else if billions < 0.1 {
+    } else if billions < 1.0 {
         format!("{:.0}M", billions * 1e3)
     } else if billions < 10.0 {
         format!("{billions:.1}B")
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "qwen2.5-0.5b  chat                  0.5B  4bit        500 MiB  800 MiB  Apache-2.0",
+                "qwen2.5-0.5b  chat                  494M  4bit        500 MiB  800 MiB  Apache-2.0",
                 "large         speech to text         71B  no                -        -  Apache-2.0  installed as mine, not tried",
             ]
         );

@@ -120,7 +120,7 @@ pub(crate) fn hardware_lines(hardware: &Hardware, memory: &[MemoryBreakdown]) ->
         ("processor", cpu.name.clone()),
         (
             "cores",
-            format!("{}, {} usable threads", cpu.physical_cores, cpu.usable_threads),
+            format!("{} ({} usable threads)", cpu.physical_cores, cpu.usable_threads),
         ),
         ("features", cpu.features.join(", ")),
         ("memory", units::size(main.installed_bytes)),
@@ -253,7 +253,7 @@ mod tests {
             [
                 "system: linux, x86_64",
                 "processor: A Processor",
-                "cores: 8, 16 usable threads",
+                "cores: 8 (16 usable threads)",
                 "features: avx2, fma",
                 "memory: 64.0 GiB",
                 "available: 6.0 GiB",

@@ -56,12 +56,10 @@ pub(crate) fn usage_rows(usage: &[Usage]) -> Vec<UsageRow<'_>> {
 pub(crate) fn usage_table(usage: &[Usage], now: SystemTime) -> Table {
     let mut table = Table::new(&[
         ("MODEL", Align::Left),
-        ("LOADS", Align::Right),
-        ("FAILED", Align::Right),
+        ("LOADS", Align::Left),
         ("LAST LOAD", Align::Right),
         ("MOST MEMORY", Align::Right),
-        ("REQUESTS", Align::Right),
-        ("FAILED", Align::Right),
+        ("REQUESTS", Align::Left),
         ("READ", Align::Right),
         ("WRITTEN", Align::Right),
         ("BUSY", Align::Right),
@@ -76,15 +74,13 @@ pub(crate) fn usage_table(usage: &[Usage], now: SystemTime) -> Table {
             .map(|(reason, count)| format!("{reason} {count}"));
         table.row([
             usage.model.to_string(),
-            usage.loads.to_string(),
-            usage.failed_loads.to_string(),
+            with_failed(usage.loads, usage.failed_loads),
             usage.last_load_time.map_or_else(dash, units::short_time),
             match usage.peak_memory_bytes {
                 0 => dash(),
                 bytes => units::size(bytes),
             },
-            usage.requests.to_string(),
-            usage.failed_requests.to_string(),
+            with_failed(usage.requests, usage.failed_requests),
             usage.prompt_tokens.to_string(),
             usage.completion_tokens.to_string(),
             units::short_time(usage.busy_time),
@@ -95,6 +91,13 @@ pub(crate) fn usage_table(usage: &[Usage], now: SystemTime) -> Table {
         ]);
     }
     table
+}
+
+fn with_failed(count: u64, failed: u64) -> String {
+    match failed {
+        0 => count.to_string(),
+        failed => format!("{count}, {failed} failed"),
+    }
 }
 
 #[cfg(test)]
@@ -143,12 +146,12 @@ mod tests {
         let (head, rows) = usage_table(&[usage()], now).lines();
         assert_eq!(
             head,
-            "MODEL  LOADS  FAILED  LAST LOAD  MOST MEMORY  REQUESTS  FAILED  READ  WRITTEN   BUSY  LAST USED  UNLOADED FOR"
+            "MODEL  LOADS        LAST LOAD  MOST MEMORY  REQUESTS      READ  WRITTEN   BUSY  LAST USED  UNLOADED FOR"
         );
         assert_eq!(
             rows,
             [
-                "tiny       3       1      1.2 s      700 MiB        40       2  9000     1234  1 min  2 h ago    idle_timeout 2, evicted_for 1"
+                "tiny   3, 1 failed      1.2 s      700 MiB  40, 2 failed  9000     1234  1 min  2 h ago    idle_timeout 2, evicted_for 1"
             ]
         );
     }
