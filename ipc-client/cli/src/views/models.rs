@@ -14,6 +14,8 @@ pub(crate) struct ModelRow {
     state: &'static str,
     size_bytes: u64,
     source: String,
+    waiting_requests: u32,
+    last_unload_reason: Option<String>,
 }
 
 impl From<&Model> for ModelRow {
@@ -24,6 +26,8 @@ impl From<&Model> for ModelRow {
             state: model.state.as_str(),
             size_bytes: model.size_bytes,
             source: model.source.to_string(),
+            waiting_requests: model.waiting_requests,
+            last_unload_reason: model.last_unload_reason.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -64,7 +68,6 @@ pub(crate) struct DetailsView<'a> {
     directory: &'a str,
     files: Vec<FileRow<'a>>,
     chat_template: Option<&'a str>,
-    last_unload_reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,7 +93,6 @@ impl<'a> From<&'a ModelDetails> for DetailsView<'a> {
             directory: &details.directory,
             files: files.collect(),
             chat_template: details.chat_template.as_deref(),
-            last_unload_reason: details.model.last_unload_reason.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -107,7 +109,8 @@ mod tests {
     fn models_have_the_fields_of_the_contract() {
         let rows = value(&model_rows(&[model(StateName::Unloaded, None)]));
         let row = json!({
-            "name": "tiny", "kind": "llm", "state": "UNLOADED", "size_bytes": 1 << 20, "source": "import:tiny"
+            "name": "tiny", "kind": "llm", "state": "UNLOADED", "size_bytes": 1 << 20, "source": "import:tiny",
+            "waiting_requests": 0, "last_unload_reason": null
         });
         assert_eq!(rows, json!([row]));
     }
