@@ -155,6 +155,18 @@ fn an_entry_says_what_it_says_and_the_rest_is_computed() {
 }
 
 #[test]
+fn the_example_of_the_documentation_is_one() {
+    let page = include_str!("../../../docs/configuration.md");
+    let mut blocks = page
+        .split("```toml\n")
+        .filter_map(|block| block.split("```").next());
+    let example = blocks.find(|block| block.contains("[[models]]")).unwrap();
+    let listing = reading(example);
+    assert_eq!(problems(&listing), Vec::<String>::new());
+    assert_eq!(names(&listing.entries), ["helper"]);
+}
+
+#[test]
 fn a_bad_entry_is_named_by_its_line_and_the_others_are_used() {
     for (more, expected) in [
         (

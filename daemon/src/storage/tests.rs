@@ -261,6 +261,7 @@ async fn what_is_not_there_any_more_is_forgotten() {
             cache_window: Some(3),
             activation_bytes: 4,
             activation_bytes_per_token: 5,
+            loading_bytes: 6,
             overhead_bytes: 6,
             compute_capability_min: Some((8, 0)),
         }],
