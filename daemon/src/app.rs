@@ -26,6 +26,7 @@ use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
+use crate::prepack::{self, PrepackOptions, Prepacker};
 use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
 use crate::usage::Usage;
@@ -126,7 +127,7 @@ impl Daemon {
         let about = About {
             started,
             socket: socket.clone(),
-            onnxruntime_library: library.map(|library| library.display().to_string()),
+            onnxruntime_library: library.as_ref().map(|library| library.display().to_string()),
         };
         let services = Services {
             about,
@@ -143,6 +144,8 @@ impl Daemon {
         let hardware_actor = tokio::spawn(hardware_actor.run(Arc::new(models.clone())));
         let usage_actor = tokio::spawn(usage_actor.run());
         tokio::spawn(downloads_actor.run());
+        let worker_options = worker_options(places, settings, &installation, library.as_deref());
+        keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         tracing::info!(
             pid = std::process::id(),
@@ -404,6 +407,31 @@ fn identity(library: &Path) -> String {
     }
 }
 
+/// Copies of models that load faster are made and thrown away in the background.
+fn keep_packed_copies(
+    places: &Places,
+    settings: &Settings,
+    worker: WorkerOptions,
+    models: Models,
+    ending: Ending,
+) {
+    let cache = places.prepacked();
+    let Some(limit) = settings.models.prepacked_cache else {
+        tokio::task::spawn_blocking(move || prepack::clear(&cache));
+        return;
+    };
+    let options = PrepackOptions {
+        executable: worker.executable,
+        cache,
+        limit,
+        onnxruntime_library: worker.onnxruntime_library,
+        threads: worker.load.threads.map_or(1, |threads| threads as usize),
+        limits: worker.limits,
+        log_level: worker.log_level,
+    };
+    tokio::spawn(Prepacker::new(models, options).run(ending));
+}
+
 /// What workers of a daemon that died left behind.
 fn clear_sockets(places: &Places) {
     let Ok(entries) = std::fs::read_dir(places.workers()) else {
@@ -488,7 +516,10 @@ fn worker_options(
             queue_length: count(runtime.queue_length),
             prompt_chunk: count(runtime.prompt_chunk),
             variant: None,
-            prepacked_directory: None,
+            prepacked_directory: settings
+                .models
+                .prepacked_cache
+                .and_then(|_| places.prepacked().to_str().map(str::to_owned)),
         },
     }
 }

@@ -14,6 +14,7 @@ pub mod inference;
 pub mod ipc;
 pub mod logging;
 pub mod models;
+pub mod prepack;
 pub mod shutdown;
 pub mod storage;
 pub mod usage;

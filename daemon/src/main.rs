@@ -1,4 +1,4 @@
-//! `airunnerd`: the daemon, or with `worker` one of its workers.
+//! `airunnerd`: the daemon, or one of its helpers: `worker`, `prepack`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use airunner_core::Fault;
+use airunner_daemon::prepack::{PREPACK, PrepackArguments};
 use airunner_daemon::worker::{WORKER, WorkerArguments};
-use airunner_daemon::{app, worker};
+use airunner_daemon::{app, prepack, worker};
 
 const HELP: &str = "\
 The AI Runner daemon: one per user, used through `airunner` and other clients.
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         .as_deref()
     {
         Some(WORKER) => WorkerArguments::parse(arguments).and_then(worker::run),
+        Some(PREPACK) => PrepackArguments::parse(arguments).and_then(prepack::run),
         None => daemon(false),
         Some("--foreground") => daemon(true),
         Some("--version" | "-V") => return print(&format!("airunnerd {}\n", env!("CARGO_PKG_VERSION"))),

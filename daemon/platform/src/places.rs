@@ -24,6 +24,8 @@ pub struct Places {
     pub data: PathBuf,
     /// Holds the logs.
     pub state: PathBuf,
+    /// Holds what can be made again.
+    pub cache: PathBuf,
     /// Holds the sockets, the lock and the pid file; private to the user.
     pub runtime: PathBuf,
 }
@@ -82,6 +84,7 @@ impl Places {
             config: home.join("config"),
             data: home.join("data"),
             state: home.join("state"),
+            cache: home.join("cache"),
             runtime: short_enough(home.join("run")),
         }
     }
@@ -100,13 +103,14 @@ impl Places {
             config: user.config_dir().to_path_buf(),
             data: user.data_dir().to_path_buf(),
             state,
+            cache: user.cache_dir().to_path_buf(),
             runtime: short_enough(runtime),
         })
     }
 
     /// Makes the directories that do not exist. The runtime directory must be this user's alone.
     pub fn create(&self) -> Result<(), PlacesError> {
-        for path in [&self.config, &self.data, &self.state] {
+        for path in [&self.config, &self.data, &self.state, &self.cache] {
             private::create(path).map_err(|source| PlacesError::Create {
                 path: path.clone(),
                 source,
@@ -131,6 +135,12 @@ impl Places {
     #[must_use]
     pub fn models(&self) -> PathBuf {
         self.data.join("models")
+    }
+
+    /// Copies of models with packed weights.
+    #[must_use]
+    pub fn prepacked(&self) -> PathBuf {
+        self.cache.join("prepacked")
     }
 
     /// The current log; older ones beside it as `airunner.log.1` and so on.
@@ -195,6 +205,7 @@ mod tests {
             places.config_file(),
             places.models(),
             places.log_file(),
+            places.prepacked(),
             places.socket(),
         ] {
             assert!(path.starts_with(&home), "{}", path.display());
@@ -220,7 +231,13 @@ mod tests {
         let places = Places::under(&directory.path().join("home"));
         places.create().unwrap();
         places.create().unwrap();
-        for path in [&places.config, &places.data, &places.state, &places.runtime] {
+        for path in [
+            &places.config,
+            &places.data,
+            &places.state,
+            &places.cache,
+            &places.runtime,
+        ] {
             let mode = std::fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700, "{}", path.display());
         }

@@ -107,7 +107,7 @@ fn died(status: ExitStatus) -> Fault {
 }
 
 /// Puts a worker's log lines into the daemon's log.
-async fn forward_log(stderr: impl AsyncRead + Unpin, model: ModelName, pid: u32) {
+pub(crate) async fn forward_log(stderr: impl AsyncRead + Unpin, model: ModelName, pid: u32) {
     let mut lines = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {

@@ -22,6 +22,11 @@ pub fn volunteer_when_memory_runs_out() {
     os::volunteer_when_memory_runs_out();
 }
 
+/// Lets every other process go first, for work that nobody waits for.
+pub fn yield_to_others() {
+    os::yield_to_others();
+}
+
 /// Ends this process without running anything: for when orderly ways have failed.
 pub fn end_at_once() -> ! {
     os::end_at_once()

@@ -14,6 +14,14 @@ pub(super) fn volunteer_when_memory_runs_out() {
     }
 }
 
+pub(super) fn yield_to_others() {
+    /// The least of all.
+    const NICENESS: i32 = 19;
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
+}
+
 /// `exit` would run the destructors of native libraries while their threads still use them.
 pub(super) fn end_at_once() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

@@ -9,6 +9,8 @@ pub(super) fn shield_from_terminal(command: &mut Command) {
 
 pub(super) const fn volunteer_when_memory_runs_out() {}
 
+pub(super) const fn yield_to_others() {}
+
 pub(super) fn end_at_once() -> ! {
     std::process::abort()
 }

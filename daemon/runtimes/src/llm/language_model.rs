@@ -50,6 +50,7 @@ pub(crate) fn load(
     let slots = options.parallel_requests.max(1);
     let mut cache = open_cache(&model, &package, slots, loaded.context_length as usize);
     warm_up(&mut model, &mut *cache)?;
+    loaded.prepacked = model.is_prepacked;
     if !cache.keeps() {
         loaded.warnings.push(
             "the graph has no key/value cache: every token computes the whole conversation again".to_owned(),

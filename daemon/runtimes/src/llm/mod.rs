@@ -10,6 +10,7 @@ mod error;
 mod interface;
 mod kv;
 mod language_model;
+pub mod prepack;
 pub mod sampling;
 mod session;
 mod tensor;

@@ -9,6 +9,7 @@ use ort::session::{RunOptions, Session};
 
 use super::ComputeError;
 use super::interface::Interface;
+use super::prepack;
 use super::threads;
 use crate::LoadOptions;
 use crate::package::Package;
@@ -45,6 +46,11 @@ fn environment(library: &Path) -> Result<Environment, ComputeError> {
     Ok(environment)
 }
 
+/// Loads ONNX Runtime, if that has not been done.
+pub(crate) fn ready(library: &Path) -> Result<(), ComputeError> {
+    environment(library).map(drop)
+}
+
 /// ONNX Runtime's own lines are for developers: what matters to a user comes back as an error.
 fn log(_level: ort::logging::LogLevel, _category: &str, _id: &str, place: &str, message: &str) {
     tracing::debug!(target: "onnxruntime", place, "{message}");
@@ -54,6 +60,8 @@ fn log(_level: ort::logging::LogLevel, _category: &str, _id: &str, place: &str, 
 pub(crate) struct Model {
     pub(crate) session: Session,
     pub(crate) interface: Interface,
+    /// From a copy with packed weights.
+    pub(crate) is_prepacked: bool,
     /// Ends a running computation from another thread.
     pub(crate) run_options: Arc<RunOptions>,
 }
@@ -66,19 +74,64 @@ impl Model {
             file: file.to_owned(),
             source,
         };
-        let path = package
-            .graph_path()
-            .map_err(|error| ComputeError::Interface(error.to_string()))?;
         let threads = options.threads.unwrap_or_else(threads::default_count);
-        let session = builder(&environment, threads, options.allow_spinning)
-            .and_then(|mut builder| builder.commit_from_file(&path))
-            .map_err(failed)?;
+        let builder = || builder(&environment, threads, options.allow_spinning);
+        let copied = options
+            .prepacked_directory
+            .as_deref()
+            .and_then(|cache| prepack::existing(package, cache))
+            .and_then(|copy| {
+                let opened = builder()
+                    .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::Disable)?))
+                    .and_then(|mut builder| builder.commit_from_file(copy.graph()));
+                copy.judge(opened)
+            });
+        let is_prepacked = copied.is_some();
+        let session = match copied {
+            Some(session) => session,
+            None => {
+                let path = graph_path(package)?;
+                builder()
+                    .and_then(|mut builder| builder.commit_from_file(&path))
+                    .map_err(failed)?
+            }
+        };
         let interface = Interface::read(&session, package)?;
         Ok(Self {
             session,
             interface,
+            is_prepacked,
             run_options: Arc::new(RunOptions::new()?),
         })
+    }
+
+    /// Opens the graph only to write a copy of it as it is after optimizing and packing.
+    pub(crate) fn write_copy(
+        package: &Package,
+        options: &LoadOptions,
+        graph: &Path,
+        weights: &str,
+    ) -> Result<(), ComputeError> {
+        let environment = environment(&options.onnxruntime_library)?;
+        let threads = options.threads.unwrap_or_else(threads::default_count);
+        let path = graph_path(package)?;
+        let write = || {
+            builder(&environment, threads, false)?
+                .with_optimized_model_path(graph)?
+                .with_config_entry("session.save_external_prepacked_constant_initializers", "1")?
+                .with_config_entry("session.optimized_model_external_initializers_file_name", weights)?
+                .with_config_entry(
+                    "session.optimized_model_external_initializers_min_size_in_bytes",
+                    "1024",
+                )?
+                .commit_from_file(&path)
+        };
+        write()
+            .map(drop)
+            .map_err(|source: ort::Error| ComputeError::Open {
+                file: package.variant().to_owned(),
+                source,
+            })
     }
 
     /// Options of a run after which ONNX Runtime gives back what its pool does not use.
@@ -87,6 +140,12 @@ impl Model {
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
         Ok(Arc::new(options))
     }
+}
+
+fn graph_path(package: &Package) -> Result<PathBuf, ComputeError> {
+    package
+        .graph_path()
+        .map_err(|error| ComputeError::Interface(error.to_string()))
 }
 
 /// The memory pattern is off: it is planned per shape, and every step has another one. Weights

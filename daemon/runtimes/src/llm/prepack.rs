@@ -1,0 +1,303 @@
+//! Copies of graphs as ONNX Runtime has them after optimizing and packing: a load maps such a
+//! copy instead of packing again, so it is fast and its weights are pages of a file.
+//!
+//! A copy fits one version of ONNX Runtime, one kind of processor and one state of the files it
+//! was made from; its name in the cache directory is a digest of all that. Who makes copies and
+//! when they go is decided elsewhere.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use airunner_core::{ErrorKind, Fault};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::session::Model;
+use crate::LoadOptions;
+use crate::onnx;
+use crate::package::{MANIFEST, Package, PackageError};
+
+/// Raised when copies are written in another way than before.
+const FORM: u32 = 1;
+const GRAPH: &str = "model.onnx";
+const WEIGHTS: &str = "model.onnx.data";
+const ENTRY: &str = "entry.json";
+/// Its time is that of the last use.
+const USED: &str = "used";
+/// How copies that are not finished begin.
+pub const UNFINISHED: &str = ".incoming-";
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// What a finished copy says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What the model is called.
+    pub model: String,
+    /// The package it was made from.
+    pub directory: PathBuf,
+    pub variant: String,
+}
+
+/// A copy in the cache directory.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    pub path: PathBuf,
+    pub entry: Entry,
+    pub bytes: u64,
+    pub used: SystemTime,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepackError {
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error("cannot {action} {path}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{0}")]
+    Compute(String, ErrorKind),
+}
+
+impl From<PrepackError> for Fault {
+    fn from(error: PrepackError) -> Self {
+        let kind = match &error {
+            PrepackError::Package(error) => error.kind(),
+            PrepackError::Compute(_, kind) => *kind,
+            PrepackError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                ErrorKind::DiskFull
+            }
+            PrepackError::File { .. } => ErrorKind::Internal,
+        };
+        Self::new(kind, airunner_core::error::chain(&error))
+    }
+}
+
+fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepackError {
+    let path = path.to_owned();
+    move |source| PrepackError::File { action, path, source }
+}
+
+/// Whether the package in a directory is one that can be copied.
+#[must_use]
+pub fn is_possible(directory: &Path) -> bool {
+    #[cfg(feature = "fake-runtime")]
+    if matches!(crate::fake::inspect(directory), Ok(Some(_)) | Err(_)) {
+        return false;
+    }
+    directory.is_dir()
+}
+
+/// Makes the copy of a model's variant, if there is none, and returns where it is; copies of an
+/// earlier state of the same variant go. Takes the memory of a load and the packed weights once
+/// more, and up to three times the weights on disk; blocks for seconds to minutes.
+pub fn prepack(options: &LoadOptions, model: &str, cache: &Path) -> Result<PathBuf, Fault> {
+    super::allocator::keep_little();
+    let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
+    // The key holds the version of ONNX Runtime, which is known once it is loaded.
+    super::session::ready(&options.onnxruntime_library)?;
+    let finished = cache.join(key_of(&package)?);
+    if finished.join(ENTRY).is_file() {
+        return Ok(finished);
+    }
+    let building = cache.join(format!("{UNFINISHED}{}", std::process::id()));
+    let entry = Entry {
+        model: model.to_owned(),
+        directory: package.files().root().to_owned(),
+        variant: package.variant().to_owned(),
+    };
+    let built = build(&package, options, &entry, &building, &finished);
+    if built.is_err() {
+        drop(fs::remove_dir_all(&building));
+    }
+    built?;
+    for stale in copies(cache) {
+        if stale.entry == entry && stale.path != finished {
+            drop(fs::remove_dir_all(&stale.path));
+        }
+    }
+    Ok(finished)
+}
+
+fn build(
+    package: &Package,
+    options: &LoadOptions,
+    entry: &Entry,
+    building: &Path,
+    finished: &Path,
+) -> Result<(), PrepackError> {
+    drop(fs::remove_dir_all(building));
+    fs::create_dir_all(building).map_err(at("create", building))?;
+    Model::write_copy(package, options, &building.join(GRAPH), WEIGHTS)
+        .map_err(|error| PrepackError::Compute(error.to_string(), error.kind()))?;
+    let text = serde_json::to_vec_pretty(entry).map_err(io::Error::other);
+    let described = building.join(ENTRY);
+    text.and_then(|text| fs::write(&described, text))
+        .map_err(at("write", &described))?;
+    persist(building)?;
+    fs::rename(building, finished).map_err(at("publish", finished))?;
+    let parent = finished.parent().unwrap_or(building);
+    sync(parent)
+}
+
+/// Everything in a directory is on the disk afterwards.
+fn persist(directory: &Path) -> Result<(), PrepackError> {
+    for entry in fs::read_dir(directory).map_err(at("read", directory))? {
+        sync(&entry.map_err(at("read", directory))?.path())?;
+    }
+    sync(directory)
+}
+
+fn sync(path: &Path) -> Result<(), PrepackError> {
+    File::open(path)
+        .and_then(|opened| opened.sync_all())
+        .map_err(at("write", path))
+}
+
+/// All finished copies in a cache directory.
+#[must_use]
+pub fn copies(cache: &Path) -> Vec<Copied> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    entries.filter_map(|entry| described(&entry.path())).collect()
+}
+
+fn described(path: &Path) -> Option<Copied> {
+    let entry = serde_json::from_slice(&fs::read(path.join(ENTRY)).ok()?).ok()?;
+    let is_unfinished = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED));
+    if is_unfinished {
+        return None;
+    }
+    let mut bytes = 0_u64;
+    for file in fs::read_dir(path).ok()?.flatten() {
+        bytes = bytes.saturating_add(file.metadata().map_or(0, |metadata| metadata.len()));
+    }
+    let time = |name: &str| fs::metadata(path.join(name)).and_then(|metadata| metadata.modified());
+    Some(Copied {
+        path: path.to_owned(),
+        entry,
+        bytes,
+        used: time(USED)
+            .or_else(|_| time(ENTRY))
+            .unwrap_or(SystemTime::UNIX_EPOCH),
+    })
+}
+
+/// A copy that fits, before it has been opened.
+pub(crate) struct Fitting(PathBuf);
+
+pub(crate) fn existing(package: &Package, cache: &Path) -> Option<Fitting> {
+    match key_of(package) {
+        Ok(key) => Some(cache.join(key))
+            .filter(|path| path.join(ENTRY).is_file())
+            .map(Fitting),
+        Err(error) => {
+            tracing::debug!(%error, "whether there is a packed copy cannot be told");
+            None
+        }
+    }
+}
+
+impl Fitting {
+    pub(crate) fn graph(&self) -> PathBuf {
+        self.0.join(GRAPH)
+    }
+
+    /// What to make of the attempt to open it: a copy that does not open is deleted.
+    pub(crate) fn judge<T>(self, opened: ort::Result<T>) -> Option<T> {
+        match opened {
+            Ok(opened) => {
+                if let Err(error) = fs::write(self.0.join(USED), []) {
+                    tracing::debug!(%error, "the use of a packed copy is not noted");
+                }
+                Some(opened)
+            }
+            Err(error) => {
+                tracing::warn!(copy = %self.0.display(), %error, "a packed copy does not open and is deleted");
+                if let Err(error) = fs::remove_dir_all(&self.0) {
+                    tracing::warn!(copy = %self.0.display(), %error, "it cannot be deleted");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn key_of(package: &Package) -> Result<String, PrepackError> {
+    let mut digest = Sha256::new();
+    let mut add = |text: &str| {
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text.as_bytes());
+    };
+    add(&FORM.to_string());
+    add(ort::info());
+    add(&processor());
+    add(package.variant());
+    let manifest = Manifest::of(package);
+    let mut files = vec![package.variant().to_owned()];
+    files.extend(onnx::external_files(package.variant(), package.graph()));
+    for file in files {
+        let (path, size) = package.files().locate(&file)?;
+        let changed = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let changed = changed.map_err(at("read", &path))?;
+        let since = changed
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
+        // Without a digest of the content, only this very file can be meant.
+        let content = manifest
+            .digest(&file)
+            .unwrap_or_else(|| path.display().to_string());
+        for part in [&file, &size.to_string(), &since.to_string(), &content] {
+            add(part);
+        }
+    }
+    let digest = digest.finalize();
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What the store wrote beside the files, as far as it matters here.
+#[derive(Default, Deserialize)]
+struct Manifest {
+    files: Vec<ManifestFile>,
+}
+
+#[derive(Deserialize)]
+struct ManifestFile {
+    path: String,
+    sha256: String,
+}
+
+impl Manifest {
+    fn of(package: &Package) -> Self {
+        let text = package.files().read(MANIFEST, MAX_MANIFEST_BYTES).ok();
+        text.and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
+    }
+
+    fn digest(&self, path: &str) -> Option<String> {
+        let found = self.files.iter().find(|file| file.path == path);
+        found.map(|file| file.sha256.clone())
+    }
+}
+
+/// What decides how weights are packed on this processor.
+fn processor() -> String {
+    let mut features = vec![std::env::consts::ARCH];
+    macro_rules! detect {
+        ($detected:ident: $($feature:tt),*) => {
+            $(if std::arch::$detected!($feature) { features.push($feature); })*
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    detect!(is_x86_feature_detected: "sse4.1", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq",
+        "avx512vl", "avx512vnni", "avx512bf16", "avxvnni", "avxvnniint8");
+    #[cfg(target_arch = "aarch64")]
+    detect!(is_aarch64_feature_detected: "neon", "dotprod", "fp16", "i8mm", "bf16", "sve", "sve2", "sme");
+    features.join(" ")
+}
