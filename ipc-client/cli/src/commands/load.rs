@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use airunner_core::lifecycle::StateName;
 use airunner_core::memory::Quantization;
 use airunner_core::model::{LoadEvent, LoadRequest, Model};
 use airunner_core::{Fault, KeepAlive};
@@ -58,13 +59,21 @@ impl Load {
         if context.output.is_json() {
             return context.output.value(&ProcessRow::from(&model));
         }
-        let instance = model.instance.unwrap_or_default();
-        let memory = units::size(instance.memory_bytes);
-        let (device, length) = (instance.device, instance.context_length);
-        context.output.line(&format!(
-            "{} is loaded ({device}, {memory}, context {length})",
-            model.name
-        ))
+        context.output.line(&outcome(&model))
+    }
+}
+
+fn outcome(model: &Model) -> String {
+    let name = &model.name;
+    match (model.state, &model.instance) {
+        (StateName::Loaded | StateName::Busy | StateName::Loading, Some(instance)) => {
+            let memory = units::size(instance.memory_bytes);
+            let (device, length) = (&instance.device, instance.context_length);
+            format!("{name} is loaded ({device}, {memory}, context {length})")
+        }
+        (StateName::Unloading | StateName::Unloaded, _) | (_, None) => {
+            format!("{name} was loaded, and is leaving memory again: see airunner ps for who needs it")
+        }
     }
 }
 
@@ -79,4 +88,36 @@ async fn load(client: &Client, request: LoadRequest, context: &Context) -> Resul
         }
     }
     Err(Fault::internal("the load has no end").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use airunner_core::ModelName;
+    use airunner_core::model::{Instance, ModelKind, Source};
+
+    use super::*;
+
+    #[test]
+    fn a_model_that_had_to_go_at_once_is_not_called_loaded() {
+        let mut model = Model {
+            name: ModelName::new("tiny").unwrap(),
+            kind: ModelKind::Llm,
+            state: StateName::Loaded,
+            size_bytes: 1,
+            source: Source::Builtin,
+            instance: Some(Instance {
+                device: "cpu".into(),
+                memory_bytes: 5 << 20,
+                context_length: 2048,
+                ..Instance::default()
+            }),
+            last_unload_reason: None,
+            waiting_requests: 0,
+        };
+        assert_eq!(outcome(&model), "tiny is loaded (cpu, 5.0 MiB, context 2048)");
+        for state in [StateName::Unloading, StateName::Unloaded] {
+            model.state = state;
+            assert!(outcome(&model).contains("leaving memory"), "{state}");
+        }
+    }
 }
