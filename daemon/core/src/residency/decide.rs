@@ -332,7 +332,10 @@ impl<'a> Pass<'a> {
     }
 
     pub(super) fn wake_at(&mut self, moment: Moment) {
-        self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
+        // At the end of time nothing comes later.
+        if moment > self.now {
+            self.wake = Some(self.wake.map_or(moment, |wake| wake.min(moment)));
+        }
     }
 
     /// Who has aged may change whose turn it is without anything else happening.

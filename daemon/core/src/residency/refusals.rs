@@ -124,13 +124,13 @@ pub(super) fn does_not_fit(
     if !pinned.is_empty() {
         why.push(format!("pinned: {}", list(pinned)));
     }
-    Fault::new(
+    let fault = Fault::new(
         ErrorKind::OutOfMemory,
         format!(
             "{name} needs {} ({}, context of {} tokens) and at most {} can be had: {}. Close other programs, \
              raise the budget with \"airunner memory budget\", or load it with a shorter --context",
             display_bytes(smallest.bytes),
-            smallest.level,
+            smallest.level.description(),
             smallest.context_length,
             display_bytes(available),
             why.join(", ")
@@ -140,8 +140,11 @@ pub(super) fn does_not_fit(
     .figure("available_bytes", available)
     .figure("budget_bytes", parts.budget_bytes)
     .figure("total_bytes", parts.total_bytes)
-    .figure("external_apps_bytes", parts.external_apps_bytes)
-    .figure("pinned_models", list(pinned))
+    .figure("external_apps_bytes", parts.external_apps_bytes);
+    if pinned.is_empty() {
+        return fault;
+    }
+    fault.figure("pinned_models", list(pinned))
 }
 
 pub(super) fn no_room(name: &ModelName) -> Fault {

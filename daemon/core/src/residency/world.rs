@@ -293,7 +293,9 @@ impl World {
 
     pub(super) fn settle(&mut self) {
         for _ in 0..MOST_ROUNDS {
+            let again = self.residency.clone().decide(self.now);
             let decisions = self.residency.decide(self.now);
+            assert_eq!(decisions, again, "the same input, another answer");
             self.wake = None;
             let mut quiet = true;
             for decision in decisions {
@@ -397,9 +399,10 @@ impl World {
                     self.note(format!("{} waits again", request.0));
                     self.residency.ask_again(demand);
                 }
-                Effect::Refuse { request, fault } | Effect::Cancel { request, fault } => {
-                    self.granted.remove(&request);
-                    self.refuse(request, fault);
+                Effect::Refuse { request, fault } => self.refuse(request, fault),
+                Effect::Cancel { request, fault } => {
+                    assert!(self.granted.remove(&request).is_some(), "cancelled twice");
+                    self.refused.insert(request, fault);
                 }
                 Effect::StopWorker { .. } | Effect::Announce { .. } | Effect::WakeAt(_) => {}
             }
