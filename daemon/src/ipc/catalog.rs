@@ -1,5 +1,6 @@
 //! `airunner.v1.Catalog`.
 
+use airunner_core::hardware::Device;
 use airunner_core::memory::Ceiling;
 use airunner_proto::v1;
 use airunner_proto::v1::catalog_server::Catalog as Rpc;
@@ -22,7 +23,9 @@ impl Rpc for Service {
     ) -> Result<Response<v1::ListCatalogResponse>, Status> {
         let query = String::try_from(request.into_inner()).map_err(status)?;
         let ceilings = self.models.ceilings().await.map_err(status)?;
-        let ceilings = ceilings.into_iter().map(|(device, bytes)| Ceiling {
+        // Models run on the CPU; what the other devices hold counts once they run there too.
+        let cpu = ceilings.into_iter().filter(|(device, _)| *device == Device::Cpu);
+        let ceilings = cpu.map(|(device, bytes)| Ceiling {
             device,
             compute_capability: None,
             bytes,
