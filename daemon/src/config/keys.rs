@@ -196,8 +196,8 @@ pub const KEYS: &[Key] = &[
     Key {
         section: "runtime",
         name: "queue_length",
-        default: "64",
-        help: "requests that may wait for their turn in a loaded model",
+        default: "2",
+        help: "requests a loaded model is given ahead of their turn; the others wait in the daemon, by priority",
         set: |settings, raw| whole(raw, 1, 100_000).map(|n| settings.runtime.queue_length = n as usize),
     },
     Key {

@@ -176,7 +176,7 @@ impl Default for RuntimeSettings {
             allow_spinning: false,
             context_length: USUAL_CONTEXT,
             parallel_requests: 8,
-            queue_length: 64,
+            queue_length: 2,
             prompt_chunk: 256,
         }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::package::{self, EstimateOptions};
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::UnloadReason;
 use airunner_core::memory::{MemoryReading, PackageEstimate};
@@ -12,6 +11,7 @@ use airunner_core::residency::{LoadOption, PackageFacts};
 use airunner_core::usage::{Measurement, MeasurementKey, UsageEvent};
 use airunner_core::{Fault, ModelName};
 use airunner_platform::memory::Monitor;
+use airunner_runtimes::package::{self, EstimateOptions};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 

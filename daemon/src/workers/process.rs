@@ -100,10 +100,14 @@ impl Process {
 
 fn died(status: ExitStatus) -> Fault {
     let how = exit::describe(status);
-    Fault::new(
+    let fault = Fault::new(
         ErrorKind::WorkerCrashed,
         format!("the model's worker process {how}; \"airunner logs\" shows what it said"),
-    )
+    );
+    match exit::signal(status) {
+        Some(signal) => fault.figure("signal", signal),
+        None => fault,
+    }
 }
 
 /// Puts a worker's log lines into the daemon's log.

@@ -214,6 +214,8 @@ impl Worker {
 
     async fn end(self, process: WorkerProcess, end: End) {
         let pid = process.pid;
+        // The most it ever held is known only while it lives.
+        self.report_memory(pid).await;
         let (how, news) = match end {
             End::Stop(Stop::Graceful) => (process.stop(self.options.stop_timeout).await, News::Stopped),
             End::Stop(Stop::Kill) => {

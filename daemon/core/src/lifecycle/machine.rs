@@ -379,7 +379,8 @@ impl Machine {
         let State::Loaded { attempt, .. } = self.state else {
             return Vec::new();
         };
-        self.leave(attempt, reason, Stop::Graceful)
+        // Somebody waits for the memory, and an idle worker has nothing to finish.
+        self.leave(attempt, reason, Stop::Kill)
     }
 
     fn shutdown(&mut self) -> Vec<Effect> {

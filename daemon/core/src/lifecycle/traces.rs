@@ -246,7 +246,7 @@ fn what_is_in_use_is_not_evicted_and_what_is_idle_is() {
             "BUSY -> LOADED (request_ended)",
             "wake at 300 s",
             "LOADED -> UNLOADING (evicted_for:other)",
-            "stop worker 1",
+            "kill worker 1",
             "UNLOADING -> UNLOADED (evicted_for:other)",
         ]);
 }

@@ -16,3 +16,9 @@ use windows as os;
 pub fn describe(status: ExitStatus) -> String {
     os::describe(status)
 }
+
+/// Number of the signal that ended it; `None` if none did, or the system knows no signals.
+#[must_use]
+pub fn signal(status: ExitStatus) -> Option<i32> {
+    os::signal(status)
+}

@@ -29,6 +29,10 @@ const SIGNALS: [(rustix::process::Signal, &str); 9] = [
     (rustix::process::Signal::HUP, "SIGHUP"),
 ];
 
+pub(super) fn signal(status: ExitStatus) -> Option<i32> {
+    status.signal()
+}
+
 pub(super) fn describe(status: ExitStatus) -> String {
     if let Some(number) = status.signal() {
         let known = SIGNALS.iter().find(|(signal, _)| signal.as_raw() == number);

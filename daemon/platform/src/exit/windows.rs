@@ -1,5 +1,9 @@
 use std::process::ExitStatus;
 
+pub(super) const fn signal(_status: ExitStatus) -> Option<i32> {
+    None
+}
+
 pub(super) fn describe(status: ExitStatus) -> String {
     match status.code() {
         // Exception codes of the system have the top bits set and are written in hexadecimal.
