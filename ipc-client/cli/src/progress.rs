@@ -84,11 +84,11 @@ impl Progress {
             DownloadState::Done => "done",
         };
         let mut rest = String::new();
-        if download.bytes_per_second > 0 {
-            rest += &format!(", {}", units::speed(download.bytes_per_second));
+        if let Some(speed) = units::download_speed(download) {
+            rest += &format!(", {speed}");
         }
-        if let Some(time) = download.remaining() {
-            rest += &format!(", {} to go", units::duration(time));
+        if let Some(time) = units::download_remaining(download) {
+            rest += &format!(", {time} to go");
         }
         if let (DownloadState::Waiting, Some(fault)) = (download.state, &download.fault) {
             rest += &format!(": {}", fault.message);
@@ -101,8 +101,8 @@ impl Progress {
             return self.show(&format!("{what}{rest}"), 0.0);
         }
         let (done_text, total_text) = (units::size(done), units::size(total));
-        let what = format!("{what} ({done_text} of {total_text}{rest})");
-        self.show(&what, done as f64 / total as f64);
+        let what = format!("{what} {done_text} of {total_text}{rest}");
+        self.show_in(wide_bar_style(), &what, done as f64 / total as f64);
     }
 
     /// What happens before the first piece of an answer.
@@ -126,7 +126,11 @@ impl Progress {
     }
 
     fn show(&self, what: &str, fraction: f64) {
-        self.bar.set_style(bar_style());
+        self.show_in(bar_style(), what, fraction);
+    }
+
+    fn show_in(&self, style: ProgressStyle, what: &str, fraction: f64) {
+        self.bar.set_style(style);
         self.say(what);
         self.bar
             .set_position((fraction.clamp(0.0, 1.0) * STEPS as f64) as u64);
@@ -140,6 +144,13 @@ impl Progress {
 
 fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg} [{bar:30}] {percent:>3}%")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// Beside long texts, with what is left of the line.
+fn wide_bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} [{wide_bar}] {percent:>3}%")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use airunner_core::Fault;
+use airunner_core::download::{Download, DownloadState};
 use airunner_core::model::Queued;
 use jiff::Timestamp;
 
@@ -52,6 +53,19 @@ pub(crate) fn short_time(time: Duration) -> String {
 /// Such as `5.2 MiB/s`.
 pub(crate) fn speed(bytes_per_second: u64) -> String {
     format!("{}/s", size(bytes_per_second))
+}
+
+/// How fast a download is, if it runs.
+pub(crate) fn download_speed(download: &Download) -> Option<String> {
+    let runs = download.state == DownloadState::Running && download.bytes_per_second > 0;
+    runs.then(|| speed(download.bytes_per_second))
+}
+
+/// How long a download will take, if that can be said: not of its first bytes.
+pub(crate) fn download_remaining(download: &Download) -> Option<String> {
+    const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+    let time = download.remaining().filter(|time| *time <= LONGEST)?;
+    (download.state == DownloadState::Running).then(|| duration(time))
 }
 
 /// Such as `4 min ago`; `now` if it is to come.

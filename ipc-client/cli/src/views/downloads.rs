@@ -62,25 +62,22 @@ pub(crate) fn downloads_table(downloads: &[Download]) -> Table {
         ("NOTE", Align::Left),
     ]);
     for download in downloads {
-        let speed = download.bytes_per_second;
         table.row([
             download.id.0.to_string(),
             download.name.to_string(),
             download.state.as_str().to_owned(),
             done(download),
             known_size(download.total_bytes),
-            if speed == 0 {
-                "-".to_owned()
-            } else {
-                units::speed(speed)
-            },
-            download
-                .remaining()
-                .map_or_else(|| "-".to_owned(), units::duration),
+            or_dash(units::download_speed(download)),
+            or_dash(units::download_remaining(download)),
             note(download),
         ]);
     }
     table
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 fn known_size(bytes: u64) -> String {
@@ -225,6 +222,28 @@ mod tests {
                 " 3  qwen   failed      -        -          -  -      no answer",
             ]
         );
+    }
+
+    #[test]
+    fn speed_and_time_are_told_while_it_runs_and_when_they_make_sense() {
+        let told = |download: &Download| {
+            (
+                units::download_speed(download),
+                units::download_remaining(download),
+            )
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(told(&download()), (some("5.0 MiB/s"), some("15 s")));
+        let first_bytes = Download {
+            bytes_per_second: 3,
+            ..download()
+        };
+        assert_eq!(told(&first_bytes), (some("3 B/s"), None));
+        let checking = Download {
+            state: DownloadState::Verifying,
+            ..download()
+        };
+        assert_eq!(told(&checking), (None, None));
     }
 
     #[test]
