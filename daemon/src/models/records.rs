@@ -114,14 +114,19 @@ impl Knowledge for Records {
     }
 }
 
+/// What an estimate depends on besides the package.
+fn made_by(options: &EstimateOptions) -> String {
+    format!("{} {options:?}", package::ESTIMATOR_VERSION)
+}
+
 impl Shelf {
     async fn facts(&self, installed: Installed) -> Result<PackageFacts, Fault> {
         let digest = self.digest(&installed).await?;
         let estimate = self.estimate(&installed, &digest).await?;
-        let known = self.storage.measurements().await?;
+        let known = self.storage.measurements(digest).await?;
         let known = known
             .into_iter()
-            .filter(|measured| measured.key.digest == digest && measured.key.runtime == self.runtime);
+            .filter(|measured| measured.key.runtime == self.runtime);
         let mut facts = PackageFacts {
             estimate,
             learned: BTreeMap::new(),
@@ -141,14 +146,15 @@ impl Shelf {
 
     /// Of an earlier look, or of the files.
     async fn estimate(&self, installed: &Installed, digest: &str) -> Result<PackageEstimate, Fault> {
-        let version = package::ESTIMATOR_VERSION;
-        if let Some(known) = self.storage.package_estimate(digest.to_owned(), version).await? {
+        let made_by = made_by(&self.options);
+        let known = self.storage.package_estimate(digest.to_owned(), made_by.clone());
+        if let Some(known) = known.await? {
             return Ok(known);
         }
-        let (directory, options) = (installed.directory.clone(), self.options.clone());
+        let (directory, options) = (installed.directory.clone(), self.options);
         let estimate = blocking(move || package::estimate(&directory, &options)).await?;
         self.storage
-            .put_package_estimate(digest.to_owned(), version, &estimate)
+            .put_package_estimate(digest.to_owned(), made_by, &estimate)
             .await?;
         Ok(estimate)
     }

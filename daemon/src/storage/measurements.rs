@@ -1,7 +1,6 @@
 //! What loads really took.
 
-use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use airunner_core::Fault;
 use airunner_core::hardware::Device;
@@ -11,25 +10,27 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::numbers::{duration, milliseconds, moment, signed, time, unsigned};
 use super::thread::Storage;
 
-/// Measurements of packages that are not installed any more are kept for so long: they may be
-/// fetched again.
-const KEPT: Duration = Duration::from_secs(180 * 24 * 60 * 60);
+/// Measurements are kept for so long, whether the package is installed or not: it may be fetched
+/// again.
+const KEPT: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
 
 const COLUMNS: &str = "digest, variant, context_length, device, runtime, base_bytes, peak_bytes, load_ms, \
                        factor, updated_at_ms";
 
 impl Storage {
-    /// All, to be asked for once.
-    pub async fn measurements(&self) -> Result<Vec<Measurement>, Fault> {
-        self.call(|connection| {
-            let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM measurements"))?;
-            let rows = statement.query_map([], read)?;
+    /// Of one package, however it was loaded.
+    pub async fn measurements(&self, digest: String) -> Result<Vec<Measurement>, Fault> {
+        self.call(move |connection| {
+            let mut statement =
+                connection.prepare(&format!("SELECT {COLUMNS} FROM measurements WHERE digest = ?1"))?;
+            let rows = statement.query_map([digest], read)?;
             rows.filter_map(Result::transpose).collect()
         })
         .await
     }
 
-    /// Takes up what a load took, and answers what is known with it.
+    /// Takes up what a load took, and answers what is known with it. What nobody has loaded for
+    /// years is forgotten.
     pub async fn record_measurement(&self, measurement: Measurement) -> Result<Measurement, Fault> {
         self.call(move |connection| {
             let transaction = connection.transaction()?;
@@ -39,31 +40,13 @@ impl Storage {
                 None => measurement.merged(&measurement),
             };
             write(&transaction, &merged)?;
+            let forgotten = moment(merged.updated_at).saturating_sub(milliseconds(KEPT));
+            transaction.execute("DELETE FROM measurements WHERE updated_at_ms < ?1", [forgotten])?;
             transaction.commit()?;
             Ok(merged)
         })
         .await
     }
-}
-
-pub(super) fn prune(
-    connection: &Connection,
-    known: &HashSet<String>,
-    now: SystemTime,
-) -> rusqlite::Result<()> {
-    let before = moment(now).saturating_sub(milliseconds(KEPT));
-    let mut statement =
-        connection.prepare("SELECT DISTINCT digest FROM measurements WHERE updated_at_ms < ?1")?;
-    let old: Vec<String> = statement
-        .query_map([before], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for digest in old.iter().filter(|digest| !known.contains(*digest)) {
-        connection.execute(
-            "DELETE FROM measurements WHERE digest = ?1 AND updated_at_ms < ?2",
-            params![digest, before],
-        )?;
-    }
-    Ok(())
 }
 
 fn find(connection: &Connection, key: &MeasurementKey) -> rusqlite::Result<Option<Measurement>> {

@@ -1,42 +1,25 @@
 //! What packages need, as computed from their files: reading a thousand packages again at every
 //! start would take minutes.
 
-use std::collections::{HashMap, HashSet};
-use std::time::SystemTime;
-
 use airunner_core::Fault;
 use airunner_core::memory::{PackageEstimate, Quantization, VariantEstimate};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::OptionalExtension as _;
 use serde::{Deserialize, Serialize};
 
-use super::measurements;
 use super::thread::Storage;
 
 impl Storage {
-    /// All that this version of the estimator computed, by digest.
-    pub async fn package_estimates(&self, estimator: u32) -> Result<HashMap<String, PackageEstimate>, Fault> {
-        self.call(move |connection| {
-            let mut statement =
-                connection.prepare("SELECT digest, estimate FROM package_estimates WHERE estimator = ?1")?;
-            let rows = statement.query_map([estimator], |row| {
-                let (digest, text): (String, String) = (row.get(0)?, row.get(1)?);
-                Ok(decode(&text).map(|estimate| (digest, estimate)))
-            })?;
-            rows.filter_map(Result::transpose).collect()
-        })
-        .await
-    }
-
+    /// What is kept for a package, if it was made by the same code with the same settings.
     pub async fn package_estimate(
         &self,
         digest: String,
-        estimator: u32,
+        made_by: String,
     ) -> Result<Option<PackageEstimate>, Fault> {
         self.call(move |connection| {
             let text: Option<String> = connection
                 .query_row(
-                    "SELECT estimate FROM package_estimates WHERE digest = ?1 AND estimator = ?2",
-                    params![digest, estimator],
+                    "SELECT estimate FROM package_estimates WHERE digest = ?1 AND made_by = ?2",
+                    [digest, made_by],
                     |row| row.get(0),
                 )
                 .optional()?;
@@ -45,39 +28,21 @@ impl Storage {
         .await
     }
 
+    /// Keeps it in place of an earlier one.
     pub async fn put_package_estimate(
         &self,
         digest: String,
-        estimator: u32,
+        made_by: String,
         estimate: &PackageEstimate,
     ) -> Result<(), Fault> {
         let text = serde_json::to_string(&Package::from(estimate))
             .map_err(|error| Fault::internal(format!("an estimate cannot be written down: {error}")))?;
         self.call(move |connection| {
             connection.execute(
-                "INSERT OR REPLACE INTO package_estimates (digest, estimator, estimate) VALUES (?1, ?2, ?3)",
-                params![digest, estimator, text],
+                "INSERT OR REPLACE INTO package_estimates (digest, made_by, estimate) VALUES (?1, ?2, ?3)",
+                [digest, made_by, text],
             )?;
             Ok(())
-        })
-        .await
-    }
-
-    /// Forgets the estimates of all packages but these and of other versions of the estimator,
-    /// and measurements that are old besides.
-    pub async fn prune_packages(&self, known: HashSet<String>, estimator: u32) -> Result<(), Fault> {
-        self.call(move |connection| {
-            let transaction = connection.transaction()?;
-            transaction.execute("DELETE FROM package_estimates WHERE estimator <> ?1", [estimator])?;
-            let digests: Vec<String> = transaction
-                .prepare("SELECT digest FROM package_estimates")?
-                .query_map([], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            for digest in digests.iter().filter(|digest| !known.contains(*digest)) {
-                transaction.execute("DELETE FROM package_estimates WHERE digest = ?1", [digest])?;
-            }
-            measurements::prune(&transaction, &known, SystemTime::now())?;
-            transaction.commit()
         })
         .await
     }

@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -105,7 +104,7 @@ async fn a_new_database_is_private_and_keeps_what_it_is_told() {
         .await
         .unwrap();
     storage.close().await;
-    let fault = storage.measurements().await.unwrap_err();
+    let fault = storage.measurements("one".to_owned()).await.unwrap_err();
     assert_eq!(fault.kind, ErrorKind::ShuttingDown);
     assert_eq!(
         std::fs::read_dir(directory.path()).unwrap().count(),
@@ -115,7 +114,7 @@ async fn a_new_database_is_private_and_keeps_what_it_is_told() {
 
     let storage = Storage::open(&path).unwrap();
     assert_eq!(
-        storage.measurements().await.unwrap(),
+        storage.measurements("one".to_owned()).await.unwrap(),
         [measurement("one", 1000, 1.0)]
     );
     let journal: String = storage
@@ -132,7 +131,7 @@ async fn databases_of_every_earlier_version_are_brought_to_this_one() {
     std::fs::write(&path, VERSION_1).unwrap();
     let storage = Storage::open(&path).unwrap();
     assert_eq!(
-        storage.measurements().await.unwrap(),
+        storage.measurements("old".to_owned()).await.unwrap(),
         [measurement("old", 4000, 1.5)]
     );
     let usage = storage.usage(SystemTime::UNIX_EPOCH).await.unwrap();
@@ -244,12 +243,18 @@ async fn a_measurement_is_taken_up_into_what_is_known() {
         .await
         .unwrap();
     assert_eq!(first.factor, Measurement::FACTOR_MAX);
-    let all = storage.measurements().await.unwrap();
-    assert_eq!(all, [known, first]);
+    assert_eq!(storage.measurements("one".to_owned()).await.unwrap(), [known]);
+    let years_later = Measurement {
+        updated_at: day(40_000),
+        ..measurement("three", 1, 1.0)
+    };
+    storage.record_measurement(years_later).await.unwrap();
+    assert!(storage.measurements("one".to_owned()).await.unwrap().is_empty());
+    assert_eq!(storage.measurements("three".to_owned()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_not_there_any_more_is_forgotten() {
+async fn an_estimate_counts_for_what_it_was_made_by() {
     let directory = tempfile::tempdir().unwrap();
     let storage = Storage::open(&directory.path().join(FILE_NAME)).unwrap();
     let estimate = PackageEstimate {
@@ -262,51 +267,25 @@ async fn what_is_not_there_any_more_is_forgotten() {
             activation_bytes: 4,
             activation_bytes_per_token: 5,
             loading_bytes: 6,
-            overhead_bytes: 6,
+            overhead_bytes: 7,
             compute_capability_min: Some((8, 0)),
         }],
-        context_length: Some(7),
+        context_length: Some(9),
     };
-    for (digest, estimator) in [("kept", 2), ("gone", 2), ("kept", 1)] {
-        storage
-            .put_package_estimate(digest.to_owned(), estimator, &estimate)
-            .await
-            .unwrap();
-    }
-    let recent = Measurement {
-        updated_at: SystemTime::now(),
-        ..measurement("recent", 1, 1.0)
-    };
-    for measurement in [measurement("kept", 1, 1.0), measurement("gone", 1, 1.0), recent] {
-        storage.record_measurement(measurement).await.unwrap();
-    }
-    let found = storage.package_estimate("kept".to_owned(), 2).await.unwrap();
-    assert_eq!(found.as_ref(), Some(&estimate));
-    storage
-        .prune_packages(HashSet::from(["kept".to_owned()]), 2)
-        .await
-        .unwrap();
-    let all = storage.package_estimates(2).await.unwrap();
-    assert_eq!(
-        all.into_iter().collect::<Vec<_>>(),
-        [("kept".to_owned(), estimate)]
-    );
-    assert_eq!(
-        storage.package_estimate("kept".to_owned(), 1).await.unwrap(),
-        None
-    );
-    let left: Vec<_> = storage.measurements().await.unwrap();
-    let left: Vec<_> = left.iter().map(|known| known.key.digest.as_str()).collect();
-    assert_eq!(left, ["kept", "recent"]);
+    let put = |made_by: &str| storage.put_package_estimate("one".to_owned(), made_by.to_owned(), &estimate);
+    let get = |made_by: &str| storage.package_estimate("one".to_owned(), made_by.to_owned());
+    put("version 1").await.unwrap();
+    assert_eq!(get("version 1").await.unwrap().as_ref(), Some(&estimate));
+    assert_eq!(get("version 2").await.unwrap(), None);
+    put("version 2").await.unwrap();
+    assert_eq!(get("version 2").await.unwrap().as_ref(), Some(&estimate));
+    assert_eq!(get("version 1").await.unwrap(), None, "one for each package");
 
     storage
         .call(|connection| connection.execute("UPDATE package_estimates SET estimate = '{}'", []))
         .await
         .unwrap();
-    assert!(
-        storage.package_estimates(2).await.unwrap().is_empty(),
-        "computed again"
-    );
+    assert_eq!(get("version 2").await.unwrap(), None, "computed again");
 }
 
 #[tokio::test]

@@ -15,12 +15,11 @@ CREATE TABLE measurements (
 
 -- What packages need, as computed from their files, so that these need not be read again.
 CREATE TABLE package_estimates (
-    digest    TEXT    NOT NULL,
-    -- Version of the code that computed it.
-    estimator INTEGER NOT NULL,
+    digest   TEXT PRIMARY KEY NOT NULL,
+    -- Version of the code that computed it, and the settings it went by.
+    made_by  TEXT NOT NULL,
     -- JSON.
-    estimate  TEXT    NOT NULL,
-    PRIMARY KEY (digest, estimator)
+    estimate TEXT NOT NULL
 ) WITHOUT ROWID;
 
 -- Counters of one model on one day (UTC, days since 1970).
