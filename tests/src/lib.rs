@@ -1,13 +1,14 @@
 //! Starts the true daemon on a temporary home and talks to it as a user would.
 //!
 //! Owns nothing of the product: a [`Home`] is a private `AIRUNNER_HOME`, a [`Daemon`] is a
-//! running `airunnerd` in it, [`Cli`] runs `airunner` against it. Nothing here sleeps and hopes:
-//! [`eventually`] waits on a condition and fails with what it saw last.
+//! running `airunnerd` in it, [`Cli`] runs `airunner` against it, a [`Hub`] is where it downloads
+//! from. Nothing here sleeps and hopes: [`eventually`] waits on a condition and fails with what it saw last.
 
 mod binaries;
 mod cli;
 mod daemon;
 mod home;
+mod hub;
 mod packages;
 mod processes;
 mod wait;
@@ -17,6 +18,7 @@ pub use binaries::{binary, onnxruntime_library, repository};
 pub use cli::{Cli, CliOutput};
 pub use daemon::Daemon;
 pub use home::Home;
+pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
 pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use wait::{eventually, eventually_ok};

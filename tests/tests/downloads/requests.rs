@@ -1,0 +1,225 @@
+//! What users ask for: pull, join, pause, cancel, offline.
+
+use airunner_tests::{Daemon, Hub, eventually, parity_packages, send_signal};
+use serde_json::json;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn the_best_variant_for_this_machine_is_fetched_and_answers() {
+    let hub = Hub::start().await;
+    let (_, directory) = parity_packages()
+        .into_iter()
+        .find(|(name, _)| name == "llama-hf-multi")
+        .unwrap();
+    hub.publish_directory("team/llama", &directory);
+    let daemon = start(&hub).await;
+    let model = pulled(&daemon, &["team/llama"]).await;
+    let source = format!("hub:team/llama@{}", hub.commit("team/llama"));
+    assert_eq!(
+        (&model["name"], &model["source"]),
+        (&json!("team/llama"), &json!(source))
+    );
+
+    let files = daemon.home.files_in("data/models/team+llama");
+    assert!(files.contains(&"onnx/model_q4.onnx".to_owned()), "{files:?}");
+    let others =
+        |path: &String| path.contains("model.onnx") || path.contains("fp16") || path.contains("golden");
+    assert!(!files.iter().any(others), "{files:?}");
+    let asked = hub.seen();
+    assert!(!asked.iter().any(|seen| seen.path.contains("fp16")), "{asked:?}");
+    assert!(
+        asked
+            .iter()
+            .all(|seen| seen.headers["authorization"] == format!("Bearer {TOKEN}"))
+    );
+    assert!(!daemon.home.log().contains(TOKEN));
+    assert_sound(&daemon, "team/llama").await;
+    assert_tidy(&daemon);
+    daemon.home.cli().run(&["load", "team/llama"]).await.succeeded();
+
+    let wanted = pulled(&daemon, &["team/llama", "--level", "fp16", "--name", "half"]).await;
+    assert_eq!(wanted["name"], "half");
+    let files = daemon.home.files_in("data/models/half");
+    assert!(files.contains(&"onnx/model_fp16.onnx".to_owned()), "{files:?}");
+    let (reason, message) = refused(&daemon, &["team/llama", "--level", "2bit", "--name", "tiny"]).await;
+    assert_eq!(reason, "invalid_argument", "{message}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_here_already_is_not_fetched_again() {
+    let hub = Hub::start().await;
+    hub.publish("team/tiny", package(1, 3 * MIB));
+    hub.publish("team/other", package(2, MIB));
+    let daemon = start(&hub).await;
+    pulled(&daemon, &["team/tiny"]).await;
+    let served = hub.served();
+    assert_eq!(pulled(&daemon, &["team/tiny"]).await["name"], "team/tiny");
+    assert_eq!(hub.served(), served, "it is installed");
+    let (reason, _) = refused(&daemon, &["team/other", "--name", "team/tiny"]).await;
+    assert_eq!(reason, "already_exists");
+    // A new commit is another model.
+    hub.publish("team/tiny", package(3, MIB));
+    assert_eq!(refused(&daemon, &["team/tiny"]).await.0, "already_exists");
+    assert_tidy(&daemon);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn two_who_want_the_same_share_one_download() {
+    let hub = Hub::start().await;
+    let size = 12 * MIB;
+    hub.publish("team/tiny", package(1, size));
+    // Other settings, the same weights.
+    let mut again = package(1, size);
+    again.retain(|file| file.path != "config.json");
+    hub.publish("team/again", again);
+    hub.slow(Some(24 << 20));
+    let daemon = start(&hub).await;
+    let (one, two, three) = tokio::join!(
+        pulled(&daemon, &["team/tiny"]),
+        pulled(&daemon, &["team/tiny"]),
+        pulled(&daemon, &["team/again"]),
+    );
+    assert_eq!(
+        (&one["name"], &two["name"]),
+        (&json!("team/tiny"), &json!("team/tiny"))
+    );
+    assert_eq!(three["name"], "team/again");
+    assert_eq!(downloads(&daemon).await.len(), 2);
+    let most = (size + 64 * 1024) as u64;
+    assert!(
+        hub.served() <= most,
+        "{} of {size} bytes were fetched",
+        hub.served()
+    );
+    for model in ["team/tiny", "team/again"] {
+        assert_sound(&daemon, model).await;
+    }
+    assert_tidy(&daemon);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn ctrl_c_pauses_and_the_same_command_goes_on() {
+    let hub = Hub::start().await;
+    let size = 24 * MIB;
+    hub.publish("team/tiny", package(1, size));
+    hub.slow(Some(8 << 20));
+    let mut home = home(&hub);
+    home.set("AIRUNNER_DOWNLOADS_CONNECTIONS", "4");
+    let daemon = Daemon::start_in(home).await;
+    let mut first = daemon.home.cli().spawn(&["models", "pull", "team/tiny"]);
+    eventually("a part is here", async || hub.served() > 6 << 20).await;
+    send_signal(first.id().unwrap(), 2);
+    let status = first.wait().await.unwrap();
+    assert!(!status.success());
+    let paused = until(&daemon, "team/tiny", "paused").await;
+    let done = paused["done_bytes"].as_u64().unwrap();
+    assert!(done > 1 << 20, "{paused}");
+    assert!(!is_installed(&daemon, "team/tiny").await);
+
+    let before = hub.served();
+    hub.slow(None);
+    pulled(&daemon, &["team/tiny"]).await;
+    let (fetched, missing) = (
+        hub.served() - before,
+        paused["total_bytes"].as_u64().unwrap() - done,
+    );
+    assert!(
+        fetched <= missing,
+        "{missing} bytes were missing and {fetched} were fetched"
+    );
+    assert_sound(&daemon, "team/tiny").await;
+    assert_tidy(&daemon);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_download_is_paused_resumed_and_cancelled_by_its_number() {
+    let hub = Hub::start().await;
+    hub.publish("team/tiny", package(1, 24 * MIB));
+    hub.slow(Some(4 << 20));
+    let daemon = start(&hub).await;
+    let begun = pulled(&daemon, &["team/tiny", "--detach"]).await;
+    let id = begun["id"].to_string();
+    eventually("a part is here", async || hub.served() > 3 << 20).await;
+    let cli = daemon.home.cli();
+    assert_eq!(cli.json(&["downloads", "pause", &id]).await["state"], "paused");
+    assert_ne!(cli.json(&["downloads", "resume", &id]).await["state"], "paused");
+    until(&daemon, "team/tiny", "running").await;
+    assert_eq!(
+        cli.json(&["downloads", "cancel", &id]).await["state"],
+        "cancelled"
+    );
+    assert_tidy(&daemon);
+    assert_eq!(
+        cli.refusal(&["downloads", "resume", &id]).await.1,
+        "invalid_argument"
+    );
+    assert_eq!(cli.refusal(&["downloads", "pause", "4711"]).await.1, "not_found");
+    assert!(!is_installed(&daemon, "team/tiny").await);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_download_goes_on_after_the_daemon_was_stopped() {
+    let hub = Hub::start().await;
+    hub.publish("team/tiny", package(1, 16 * MIB));
+    hub.publish("team/paused", package(2, 16 * MIB));
+    hub.slow(Some(8 << 20));
+    let mut daemon = start(&hub).await;
+    pulled(&daemon, &["team/tiny", "--detach"]).await;
+    let paused = pulled(&daemon, &["team/paused", "--detach"]).await;
+    eventually("a part is here", async || hub.served() > 4 << 20).await;
+    let id = paused["id"].to_string();
+    daemon.home.cli().json(&["downloads", "pause", &id]).await;
+    daemon.home.cli().run(&["stop"]).await.succeeded();
+    assert!(daemon.ended().await.success());
+    hub.slow(None);
+    daemon.start_again().await;
+    until(&daemon, "team/tiny", "done").await;
+    assert!(is_installed(&daemon, "team/tiny").await);
+    assert_sound(&daemon, "team/tiny").await;
+    assert_eq!(download(&daemon, "team/paused").await.unwrap()["state"], "paused");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn offline_nothing_is_asked_of_the_network() {
+    let hub = Hub::start().await;
+    hub.publish("team/tiny", package(1, MIB));
+    let mut home = home(&hub);
+    home.set("AIRUNNER_DOWNLOADS_OFFLINE", "true");
+    let daemon = Daemon::start_in(home).await;
+    assert_eq!(refused(&daemon, &["team/tiny"]).await.0, "offline");
+    assert!(downloads(&daemon).await.is_empty());
+    assert!(hub.seen().is_empty(), "{:?}", hub.seen());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_hubs_own_cache_is_used_in_place() {
+    let hub = Hub::start().await;
+    let files = package(1, 6 * MIB);
+    let home = home(&hub);
+    let weights = files
+        .iter()
+        .find(|file| file.path.starts_with("weights"))
+        .unwrap();
+    let blobs = home.path().join("hf-cache/models--team--tiny/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(blobs.join(weights.digest()), &**weights.content).unwrap();
+    // One that is not what its name says.
+    let config = files.iter().find(|file| file.path == "config.json").unwrap();
+    std::fs::write(blobs.join(config.digest()), vec![0; config.content.len()]).unwrap();
+    hub.publish("team/tiny", files);
+    let daemon = Daemon::start_in(home).await;
+    pulled(&daemon, &["team/tiny"]).await;
+    assert!(hub.served() < MIB as u64, "{} bytes were fetched", hub.served());
+    assert_sound(&daemon, "team/tiny").await;
+    let kept = std::fs::read_dir(&blobs).unwrap().count();
+    assert_eq!(kept, 2, "the cache is left as it was");
+    daemon.stop().await;
+}
