@@ -265,7 +265,12 @@ impl Actor {
             return;
         };
         let name = caller.model().clone();
-        if let Caller::Active { since, .. } = caller {
+        if let Caller::Active {
+            since,
+            purpose: Purpose::Use,
+            ..
+        } = caller
+        {
             let took = self.now().since(since);
             self.residency.answered_in(&name, took);
         }

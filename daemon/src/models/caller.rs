@@ -46,6 +46,7 @@ pub(super) enum Caller {
     /// Has the model.
     Active {
         model: ModelName,
+        purpose: Purpose,
         since: Moment,
         cancel: oneshot::Sender<Fault>,
     },

@@ -55,7 +55,7 @@ impl Actor {
             return;
         }
         let mut needs_memory = false;
-        for name in &wanted {
+        for name in wanted.keys() {
             if let Some(entry) = self.entries.get(name)
                 && entry.machine.state().name() == StateName::Unloaded
             {
@@ -224,6 +224,7 @@ impl Actor {
         let (cancel, cancelled) = oneshot::channel();
         let caller = Caller::Active {
             model: name.clone(),
+            purpose: waiting.want.purpose,
             since: now,
             cancel,
         };

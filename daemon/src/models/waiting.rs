@@ -38,9 +38,10 @@ impl Actor {
     }
 
     fn tell_how_many_wait(&mut self) {
+        let wanted = self.residency.wanted();
         let mut changed = Vec::new();
         for (name, entry) in &mut self.entries {
-            let waiting = self.residency.waiting_for(name);
+            let waiting = wanted.get(name).copied().unwrap_or(0);
             if std::mem::replace(&mut entry.told_waiting, waiting) != waiting {
                 changed.push((name.clone(), entry.machine.state().name()));
             }

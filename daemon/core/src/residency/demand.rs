@@ -1,5 +1,7 @@
 //! Requests that wait for their turn.
 
+use std::collections::BTreeMap;
+
 use crate::error::Fault;
 use crate::lifecycle::RequestId;
 use crate::memory::Quantization;
@@ -71,9 +73,13 @@ impl Residency {
         self.queue.iter().filter(|demand| demand.model == *name).count()
     }
 
-    /// The models somebody waits for, each once.
+    /// The models somebody waits for, and how many wait for each.
     #[must_use]
-    pub fn wanted(&self) -> std::collections::BTreeSet<ModelName> {
-        self.queue.iter().map(|demand| demand.model.clone()).collect()
+    pub fn wanted(&self) -> BTreeMap<ModelName, usize> {
+        let mut wanted = BTreeMap::new();
+        for demand in &self.queue {
+            *wanted.entry(demand.model.clone()).or_default() += 1;
+        }
+        wanted
     }
 }
