@@ -159,6 +159,7 @@ mod tests {
             "chat tiny ''",
             "chat tiny - --raw --json",
             "chat tiny hi --system S --temperature 0.5 --top-k 40 --top-p 0.9 --seed 7 --max-tokens 5 --stop a --stop b",
+            "chat tiny hi --max-wait 30s",
             "chat tiny hi --temperature -1",
             "chat tiny hi --temperature NaN",
             "chat tiny hi --stop ''",

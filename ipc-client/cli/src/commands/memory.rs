@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use crate::connection::connect;
 use crate::failure::Failure;
 use crate::output::{Output, Style};
+use crate::progress::Progress;
 use crate::run::Context;
 use crate::value;
 use crate::views::{MemoryView, memory_lines};
@@ -36,7 +37,10 @@ impl Memory {
         let Some(Action::Budget(SetBudget { device, budget })) = self.action else {
             return show(&context.output, &client.memory().await?);
         };
-        let mut devices = client.set_budget(BudgetChange { device, budget }).await?;
+        let mut devices = {
+            let _progress = Progress::spinner(&context.output, "changing the budget");
+            client.set_budget(BudgetChange { device, budget }).await?
+        };
         if context.output.is_json() {
             return context.output.value(&MemoryView::from(&devices[..]));
         }

@@ -100,7 +100,7 @@ fn done(download: &Download) -> String {
 /// The fault, or else the file under way.
 fn note(download: &Download) -> String {
     match (&download.fault, download.state) {
-        (Some(fault), _) => fault.message.clone(),
+        (Some(fault), _) => fault.message.lines().next().unwrap_or_default().to_owned(),
         (None, DownloadState::Running | DownloadState::Verifying) => download.file.clone(),
         (None, _) => String::new(),
     }

@@ -1,4 +1,5 @@
 use std::io::{self, IsTerminal as _, Read as _};
+use std::time::Duration;
 
 use airunner_core::generate::{GenerateRequest, Input, MAX_PROMPT_BYTES, Sampling};
 use airunner_core::{Fault, ModelName, Priority};
@@ -7,6 +8,7 @@ use clap::Args;
 use crate::connection::connect_for;
 use crate::failure::Failure;
 use crate::run::Context;
+use crate::units;
 
 mod answer;
 mod conversation;
@@ -57,6 +59,9 @@ struct Options {
     /// End the answer before this text; can be given several times.
     #[arg(long, value_name = "S", allow_hyphen_values = true)]
     stop: Vec<String>,
+    /// How long it may wait for its turn, such as 30s; as long as it takes if left out.
+    #[arg(long, value_name = "T", value_parser = units::parse_duration)]
+    max_wait: Option<Duration>,
 }
 
 impl Options {
@@ -73,6 +78,7 @@ impl Options {
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             priority,
+            max_wait: self.max_wait,
             ..GenerateRequest::new(model, input)
         }
     }
@@ -183,13 +189,17 @@ mod tests {
             seed: Some(7),
             max_tokens: Some(9),
             stop: vec!["x".into()],
+            max_wait: Some(Duration::from_secs(3)),
         };
         let request = options.request(
             ModelName::new("tiny").unwrap(),
             Input::Raw("Hi".into()),
             Priority::Interactive,
         );
-        assert_eq!(request.priority, Priority::Interactive);
+        assert_eq!(
+            (request.priority, request.max_wait),
+            (Priority::Interactive, Some(Duration::from_secs(3)))
+        );
         assert_eq!(
             (request.sampling.temperature, request.sampling.top_k),
             (Some(0.5), Some(4))

@@ -4,6 +4,7 @@ use clap::Args;
 use crate::connection::connect_for;
 use crate::failure::Failure;
 use crate::output::Style;
+use crate::progress::Progress;
 use crate::run::Context;
 use crate::value;
 use crate::views::{EstimateView, estimate_lines};
@@ -28,7 +29,10 @@ impl Estimate {
             context_length: self.context,
             level: self.level,
         };
-        let estimate = client.models().estimate(request).await?;
+        let estimate = {
+            let _progress = Progress::spinner(&context.output, "reading the package");
+            client.models().estimate(request).await?
+        };
         if context.output.is_json() {
             return context.output.value(&EstimateView::new(name.as_str(), &estimate));
         }
