@@ -86,7 +86,7 @@ fn a_pinned_model_never_goes_and_the_refusal_has_the_figures() {
     let fault = &world.refused[&request];
     assert_eq!(
         fault.message,
-        "b needs 6.0 GiB (4bit, context of 4096 tokens) and at most 2.0 GiB can be had: the budget is 8.0 GiB, \
+        "b needs 6.0 GiB (4-bit quantization, context of 4096 tokens) and at most 2.0 GiB can be had: the budget is 8.0 GiB, \
          pinned: a. Close other programs, raise the budget with \"airunner memory budget\", or load it with a \
          shorter --context"
     );
