@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive};
+use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive, testdata};
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -353,5 +353,30 @@ async fn another_context_loads_an_idle_model_anew_and_a_busy_one_not() {
         "model_incompatible"
     );
     drop(answer);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_true_model_under_a_limit_too_low_for_it_is_refused_and_harms_nobody() {
+    let mut home = Home::new();
+    home.set("AIRUNNER_WORKER_ADDRESS_SPACE_LIMIT", "256MiB");
+    let mut daemon = Daemon::start_in(home).await;
+    daemon.install(&sized("tiny", 10)).await;
+    let package = testdata().join("parity/llama-gqa");
+    let import = ["models", "import", package.to_str().unwrap(), "--name", "real"];
+    daemon.home.cli().run(&import).await.succeeded();
+    let cli = daemon.home.cli();
+    let (_, reason, _) = cli.refusal(&["load", "real"]).await;
+    assert!(["out_of_memory", "worker_crashed"].contains(&reason.as_str()), "{reason}");
+    assert!(daemon.workers().is_empty());
+    assert_eq!(cli.json(&["chat", "tiny", "Well?"]).await["text"], "yes");
+    cli.run(&["stop"]).await.succeeded();
+    daemon.ended().await;
+
+    daemon.home.set("AIRUNNER_WORKER_ADDRESS_SPACE_LIMIT", "0");
+    daemon.start_again().await;
+    daemon.home.cli().run(&["load", "real"]).await.succeeded();
+    let row = daemon.ps("real").await.unwrap();
+    assert!(bytes(&row, "memory_bytes") > 0 && bytes(&row, "estimated_bytes") > 0, "{row}");
     daemon.stop().await;
 }

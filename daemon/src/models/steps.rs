@@ -307,10 +307,11 @@ impl Actor {
 
     /// A model as clients see it.
     pub(super) fn model(&self, name: &ModelName) -> Option<Model> {
+        let option = self.residency.holding(name);
         let aside = SetAside {
-            bytes: self.residency.reserved(name),
+            bytes: option.map_or(0, |option| option.bytes),
             pinned: self.residency.is_pinned(name),
-            level: self.residency.holding(name).map(|option| option.level),
+            level: option.map(|option| option.level),
             waiting: self.residency.waiting_for(name),
         };
         let entry = self.entries.get(name)?;
