@@ -313,10 +313,7 @@ impl Actor {
                 let fault = fault.filter(|_| failed);
                 self.enter(id, DownloadState::Paused, fault).await;
             }
-            Intent::Cancel => {
-                self.enter(id, DownloadState::Cancelled, None).await;
-                self.clear(id).await;
-            }
+            Intent::Cancel => self.end(id, DownloadState::Cancelled).await,
         }
     }
 
@@ -350,10 +347,7 @@ impl Actor {
         let intent = job.intent.take();
         let replies = std::mem::take(&mut job.replies);
         match (outcome, intent) {
-            (Ok(()), _) => {
-                self.enter(id, DownloadState::Done, None).await;
-                self.clear(id).await;
-            }
+            (Ok(()), _) => self.end(id, DownloadState::Done).await,
             (Err(_), Some(intent)) => self.settle(id, intent).await,
             // It goes on at the next start, as it was.
             (Err(_), None) if self.ending.is_some() => {}
@@ -366,6 +360,13 @@ impl Actor {
         for reply in replies {
             drop(reply.send(picture.clone().ok_or_else(|| unknown(id))));
         }
+    }
+
+    /// Whoever hears that it is over finds nothing left of it.
+    async fn end(&mut self, id: DownloadId, state: DownloadState) {
+        self.write_down(id, state, None).await;
+        self.clear(id).await;
+        self.announce(id, state, None);
     }
 
     /// Deletes everything that nobody else wants of a download that is over.
@@ -393,20 +394,22 @@ impl Actor {
         }
     }
 
-    /// Changes the state, tells everybody, and writes it down.
+    /// Writes the state down and tells everybody.
     async fn enter(&mut self, id: DownloadId, state: DownloadState, fault: Option<Fault>) {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        let written = self
-            .tools
-            .storage
-            .set_download_state(id, state, fault.clone())
-            .await;
+        self.write_down(id, state, fault.clone()).await;
+        self.announce(id, state, fault);
+    }
+
+    async fn write_down(&self, id: DownloadId, state: DownloadState, fault: Option<Fault>) {
+        let written = self.tools.storage.set_download_state(id, state, fault).await;
         if let Err(error) = written {
             tracing::error!(download = id.0, %error, "the state of a download could not be written down");
         }
-        if job.enter(state, fault) {
+    }
+
+    fn announce(&mut self, id: DownloadId, state: DownloadState, fault: Option<Fault>) {
+        let changed = self.jobs.get_mut(&id).is_some_and(|job| job.enter(state, fault));
+        if changed {
             self.publish(&self.jobs[&id]);
         }
     }

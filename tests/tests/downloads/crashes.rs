@@ -43,7 +43,7 @@ async fn twenty_kills_during_a_download_cost_no_byte_that_was_kept() {
         let waiting = until(&daemon, "team/tiny", "waiting").await;
         let here = waiting["done_bytes"].as_u64().unwrap();
         assert!(here >= kept, "{kept} bytes were here, and now {here}");
-        let (served, missing) = (hub.served() - before, size as u64 + (64 << 10) - kept);
+        let (served, missing) = (hub.served() - before, size as u64 + SLACK - kept);
         assert!(
             served <= missing,
             "kill {kill}: {served} bytes were fetched, {missing} were missing"
@@ -55,7 +55,7 @@ async fn twenty_kills_during_a_download_cost_no_byte_that_was_kept() {
     let before = hub.served();
     hub.slow(None);
     until(&daemon, "team/tiny", "done").await;
-    let (served, missing) = (hub.served() - before, size as u64 + (64 << 10) - kept);
+    let (served, missing) = (hub.served() - before, size as u64 + SLACK - kept);
     assert!(
         served <= missing,
         "{served} bytes were fetched, {missing} were missing"

@@ -78,7 +78,7 @@ async fn a_full_disk_is_said_early_or_late_and_nothing_is_lost() {
         failed["total_bytes"].as_u64().unwrap() - kept,
     );
     assert!(
-        served <= missing,
+        served <= missing + SLACK,
         "{served} bytes were fetched, {missing} were missing"
     );
     assert_sound(&daemon, "team/tiny").await;

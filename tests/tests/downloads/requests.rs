@@ -128,7 +128,7 @@ async fn ctrl_c_pauses_and_the_same_command_goes_on() {
         paused["total_bytes"].as_u64().unwrap() - done,
     );
     assert!(
-        fetched <= missing,
+        fetched <= missing + SLACK,
         "{missing} bytes were missing and {fetched} were fetched"
     );
     assert_sound(&daemon, "team/tiny").await;

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 pub(crate) const MIB: usize = 1 << 20;
 
+/// The hub counts what it was about to send to connections that ended meanwhile.
+pub(crate) const SLACK: u64 = 1 << 20;
+
 /// Secret of the hub's user.
 pub(crate) const TOKEN: &str = "hf_a-secret-of-the-user";
 
