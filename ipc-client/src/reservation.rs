@@ -16,6 +16,24 @@ use crate::channel::fault;
 
 /// Memory set aside. Dropping it gives everything back.
 /// From [`Hardware::reserve`](crate::Hardware::reserve).
+///
+/// ```no_run
+/// # async fn example(client: airunner_ipc_client::Client) -> Result<(), airunner_core::Fault> {
+/// use airunner_core::hardware::Device;
+/// use airunner_core::memory::{ReservationCategory, ReserveRequest};
+///
+/// let history = |bytes| ReserveRequest {
+///     device: Device::Cpu,
+///     bytes,
+///     category: ReservationCategory::CanvasHistory,
+/// };
+/// let mut reservation = client.hardware().reserve(history(64 << 20)).await?;
+/// if let Err(refused) = reservation.set(history(1 << 30)).await {
+///     println!("{refused}; {} bytes are kept", reservation.bytes(Device::Cpu));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Reservation {
     requests: mpsc::Sender<v1::ReserveRequest>,
