@@ -24,6 +24,8 @@ use crate::shutdown::Ending;
 
 /// How long a model has had nothing to do before its copy is made.
 const QUIET: Duration = Duration::from_secs(5);
+/// Copies of less would not be worth their keep, bytes.
+const SMALLEST: u64 = 128 << 20;
 /// A copy holds the weights as they were and as they are packed.
 const COPY_FACTOR: u64 = 2;
 
@@ -182,6 +184,9 @@ impl Prepacker {
         let Some(needs) = needs else {
             return Outcome::Abandoned("it is not of a kind that is copied");
         };
+        if needs.disk < SMALLEST {
+            return Outcome::Abandoned("it loads fast as it is");
+        }
         if needs.disk > self.options.limit {
             return Outcome::Abandoned("it is larger than all copies may be");
         }

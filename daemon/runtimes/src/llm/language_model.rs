@@ -105,7 +105,12 @@ fn context_length(declared: Option<u32>, wanted: Option<u32>) -> u32 {
     .max(1)
 }
 
-fn open_cache(model: &Model, package: &Package, slots: usize, context_length: usize) -> Box<dyn Cache> {
+pub(super) fn open_cache(
+    model: &Model,
+    package: &Package,
+    slots: usize,
+    context_length: usize,
+) -> Box<dyn Cache> {
     let grouped = Operator {
         domain: "com.microsoft".to_owned(),
         name: "GroupQueryAttention".to_owned(),

@@ -14,6 +14,8 @@ use airunner_core::{ErrorKind, Fault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::ComputeError;
+use super::language_model::open_cache;
 use super::session::Model;
 use crate::LoadOptions;
 use crate::onnx;
@@ -51,7 +53,7 @@ pub struct Copied {
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
-pub enum PrepackError {
+pub(crate) enum PrepackError {
     #[error(transparent)]
     Package(#[from] PackageError),
     #[error("cannot {action} {path}")]
@@ -60,15 +62,18 @@ pub enum PrepackError {
         path: PathBuf,
         source: io::Error,
     },
-    #[error("{0}")]
-    Compute(String, ErrorKind),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    #[error("a packed copy of {variant} would not compute what the original does")]
+    Different { variant: String },
 }
 
 impl From<PrepackError> for Fault {
     fn from(error: PrepackError) -> Self {
         let kind = match &error {
             PrepackError::Package(error) => error.kind(),
-            PrepackError::Compute(_, kind) => *kind,
+            PrepackError::Compute(error) => error.kind(),
+            PrepackError::Different { .. } => ErrorKind::ModelIncompatible,
             PrepackError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 ErrorKind::DiskFull
             }
@@ -133,8 +138,7 @@ fn build(
 ) -> Result<(), PrepackError> {
     drop(fs::remove_dir_all(building));
     fs::create_dir_all(building).map_err(at("create", building))?;
-    Model::write_copy(package, options, &building.join(GRAPH), WEIGHTS)
-        .map_err(|error| PrepackError::Compute(error.to_string(), error.kind()))?;
+    compare(package, options, &building.join(GRAPH))?;
     let text = serde_json::to_vec_pretty(entry).map_err(io::Error::other);
     let described = building.join(ENTRY);
     text.and_then(|text| fs::write(&described, text))
@@ -143,6 +147,34 @@ fn build(
     fs::rename(building, finished).map_err(at("publish", finished))?;
     let parent = finished.parent().unwrap_or(building);
     sync(parent)
+}
+
+/// Writes the copy and looks whether it computes what the original does: a copy that loads and
+/// says something else would be the worst of all.
+fn compare(package: &Package, options: &LoadOptions, graph: &Path) -> Result<(), PrepackError> {
+    let original = Model::open_and_copy(package, options, graph, WEIGHTS)?;
+    let original = sample(original, package)?;
+    if sample(Model::open_copy(package, options, graph)?, package)? == original {
+        return Ok(());
+    }
+    Err(PrepackError::Different {
+        variant: package.variant().to_owned(),
+    })
+}
+
+/// Tokens that the cache has room for: more than any prompt here, as it would be in use.
+const SAMPLE_CONTEXT: usize = 2048;
+
+/// The bits of the logits after a short prompt, and after one more token.
+fn sample(mut model: Model, package: &Package) -> Result<Vec<u32>, ComputeError> {
+    const PROMPT: [u32; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
+    let mut cache = open_cache(&model, package, 1, SAMPLE_CONTEXT);
+    let mut bits = Vec::new();
+    for tokens in [&PROMPT[..], &[7]] {
+        let logits = cache.extend(&mut model, 0, tokens)?;
+        bits.extend(logits.row(0)?.iter().map(|logit| logit.to_bits()));
+    }
+    Ok(bits)
 }
 
 /// Everything in a directory is on the disk afterwards.

@@ -14,6 +14,11 @@ use super::threads;
 use crate::LoadOptions;
 use crate::package::Package;
 
+/// Bytes from which on a copy keeps a tensor beside its graph. ONNX Runtime 1.31.1 lays out only
+/// those above 1 MiB on boundaries of pages; its kernels take packed weights that lie elsewhere
+/// for other numbers, or crash. Smaller ones are packed anew at every load, which is fast.
+const SMALLEST_OUTSIDE: &str = "1048577";
+
 /// ONNX Runtime is loaded once per process and stays.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
@@ -69,20 +74,12 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn open(package: &Package, options: &LoadOptions) -> Result<Self, ComputeError> {
         let environment = environment(&options.onnxruntime_library)?;
-        let file = package.variant();
-        let failed = |source| ComputeError::Open {
-            file: file.to_owned(),
-            source,
-        };
-        let threads = options.threads.unwrap_or_else(threads::default_count);
-        let builder = || builder(&environment, threads, options.allow_spinning);
         let copied = options
             .prepacked_directory
             .as_deref()
             .and_then(|cache| prepack::existing(package, cache))
             .and_then(|copy| {
-                let opened = builder()
-                    .and_then(|builder| Ok(builder.with_optimization_level(GraphOptimizationLevel::Disable)?))
+                let opened = copy_builder(&environment, options)
                     .and_then(|mut builder| builder.commit_from_file(copy.graph()));
                 copy.judge(opened)
             });
@@ -91,11 +88,52 @@ impl Model {
             Some(session) => session,
             None => {
                 let path = graph_path(package)?;
-                builder()
+                builder(&environment, options)
                     .and_then(|mut builder| builder.commit_from_file(&path))
-                    .map_err(failed)?
+                    .map_err(|source| cannot_open(package, source))?
             }
         };
+        Self::of(session, package, is_prepacked)
+    }
+
+    /// Opens the graph and writes a copy of it as it is after optimizing and packing.
+    pub(crate) fn open_and_copy(
+        package: &Package,
+        options: &LoadOptions,
+        graph: &Path,
+        weights: &str,
+    ) -> Result<Self, ComputeError> {
+        let environment = environment(&options.onnxruntime_library)?;
+        let path = graph_path(package)?;
+        let write = || {
+            builder(&environment, options)?
+                .with_optimized_model_path(graph)?
+                .with_config_entry("session.save_external_prepacked_constant_initializers", "1")?
+                .with_config_entry("session.optimized_model_external_initializers_file_name", weights)?
+                .with_config_entry(
+                    "session.optimized_model_external_initializers_min_size_in_bytes",
+                    SMALLEST_OUTSIDE,
+                )?
+                .commit_from_file(&path)
+        };
+        let session = write().map_err(|source: ort::Error| cannot_open(package, source))?;
+        Self::of(session, package, false)
+    }
+
+    /// Opens such a copy of the package's graph.
+    pub(crate) fn open_copy(
+        package: &Package,
+        options: &LoadOptions,
+        graph: &Path,
+    ) -> Result<Self, ComputeError> {
+        let environment = environment(&options.onnxruntime_library)?;
+        let session = copy_builder(&environment, options)
+            .and_then(|mut builder| builder.commit_from_file(graph))
+            .map_err(|source| cannot_open(package, source))?;
+        Self::of(session, package, true)
+    }
+
+    fn of(session: Session, package: &Package, is_prepacked: bool) -> Result<Self, ComputeError> {
         let interface = Interface::read(&session, package)?;
         Ok(Self {
             session,
@@ -105,40 +143,18 @@ impl Model {
         })
     }
 
-    /// Opens the graph only to write a copy of it as it is after optimizing and packing.
-    pub(crate) fn write_copy(
-        package: &Package,
-        options: &LoadOptions,
-        graph: &Path,
-        weights: &str,
-    ) -> Result<(), ComputeError> {
-        let environment = environment(&options.onnxruntime_library)?;
-        let threads = options.threads.unwrap_or_else(threads::default_count);
-        let path = graph_path(package)?;
-        let write = || {
-            builder(&environment, threads, false)?
-                .with_optimized_model_path(graph)?
-                .with_config_entry("session.save_external_prepacked_constant_initializers", "1")?
-                .with_config_entry("session.optimized_model_external_initializers_file_name", weights)?
-                .with_config_entry(
-                    "session.optimized_model_external_initializers_min_size_in_bytes",
-                    "1024",
-                )?
-                .commit_from_file(&path)
-        };
-        write()
-            .map(drop)
-            .map_err(|source: ort::Error| ComputeError::Open {
-                file: package.variant().to_owned(),
-                source,
-            })
-    }
-
     /// Options of a run after which ONNX Runtime gives back what its pool does not use.
     pub(crate) fn shrinking() -> Result<Arc<RunOptions>, ComputeError> {
         let mut options = RunOptions::new()?;
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
         Ok(Arc::new(options))
+    }
+}
+
+fn cannot_open(package: &Package, source: ort::Error) -> ComputeError {
+    ComputeError::Open {
+        file: package.variant().to_owned(),
+        source,
     }
 }
 
@@ -151,12 +167,18 @@ fn graph_path(package: &Package) -> Result<PathBuf, ComputeError> {
 /// The memory pattern is off: it is planned per shape, and every step has another one. Weights
 /// stay out of the pool of intermediate results, which grows in powers of two and keeps what it
 /// once had.
-fn builder(environment: &Environment, threads: usize, allow_spinning: bool) -> ort::Result<SessionBuilder> {
+fn builder(environment: &Environment, options: &LoadOptions) -> ort::Result<SessionBuilder> {
+    let threads = options.threads.unwrap_or_else(threads::default_count);
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
-        .with_intra_op_spinning(allow_spinning)?
+        .with_intra_op_spinning(options.allow_spinning)?
         .with_memory_pattern(false)?
         .with_device_allocated_initializers()?)
+}
+
+/// For a graph that has been optimized already.
+fn copy_builder(environment: &Environment, options: &LoadOptions) -> ort::Result<SessionBuilder> {
+    Ok(builder(environment, options)?.with_optimization_level(GraphOptimizationLevel::Disable)?)
 }

@@ -1,0 +1,117 @@
+//! Copies with packed weights say the same as what they were made from, and are never trusted.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use airunner_runtimes::LoadOptions;
+use airunner_runtimes::llm::prepack::{UNFINISHED, copies, prepack};
+use support::{Answer, ask, greedy, load, options, packages};
+
+const PROMPTS: [&str; 3] = ["the", "a fox jumps over", "once upon a time there was"];
+
+fn with_copies(package: &Path, cache: &Path) -> LoadOptions {
+    LoadOptions {
+        prepacked_directory: Some(cache.to_owned()),
+        ..options(package)
+    }
+}
+
+fn answers(options: &LoadOptions) -> (bool, Vec<Answer>) {
+    let model = load(options).unwrap();
+    let answers = PROMPTS
+        .iter()
+        .map(|prompt| ask(&*model, greedy(prompt, Some(24))).unwrap());
+    (model.loaded().prepacked, answers.collect())
+}
+
+/// With weights of 8 bits.
+fn builtin() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../installers/builtin-models/helper/package")
+}
+
+/// A package in a place where it can be changed.
+fn own_copy(package: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(packages().join(package)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, home.path().join(path.file_name().unwrap())).unwrap();
+    }
+    home
+}
+
+#[test]
+fn every_package_says_the_same_from_its_copy() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut found: Vec<PathBuf> = fs::read_dir(packages())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("golden.json").is_file())
+        .collect();
+    found.push(builtin());
+    assert!(found.len() > 1);
+    for package in found {
+        let name = package.file_name().unwrap().to_string_lossy().into_owned();
+        let made = prepack(&options(&package), &name, cache.path()).unwrap();
+        let again = prepack(&options(&package), &name, cache.path()).unwrap();
+        assert_eq!(made, again, "{name}");
+        let (packed, from_copy) = answers(&with_copies(&package, cache.path()));
+        let (original, expected) = answers(&options(&package));
+        assert_eq!((packed, original), (true, false), "{name}");
+        for (answer, expected) in from_copy.iter().zip(&expected) {
+            assert_eq!(answer.tokens, expected.tokens, "{name}");
+            assert_eq!(
+                answer.done().finish_reason,
+                expected.done().finish_reason,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_copy_is_deleted_and_the_model_loads_without_it() {
+    let expected = answers(&options(&builtin())).1;
+    for (file, content) in [("model.onnx", &b"no graph"[..]), ("model.onnx", b"")] {
+        let cache = tempfile::tempdir().unwrap();
+        let made = prepack(&options(&builtin()), "m", cache.path()).unwrap();
+        assert!(made.join(file).is_file(), "{file}");
+        fs::write(made.join(file), content).unwrap();
+        let (packed, damaged) = answers(&with_copies(&builtin(), cache.path()));
+        assert!(!packed, "{file}");
+        assert!(!made.exists(), "{file}");
+        assert_eq!(damaged[0].tokens, expected[0].tokens, "{file}");
+    }
+}
+
+#[test]
+fn a_copy_fits_only_the_files_it_was_made_from() {
+    let (cache, package) = (tempfile::tempdir().unwrap(), own_copy("llama-gqa"));
+    let before = prepack(&options(package.path()), "m", cache.path()).unwrap();
+    let weights = package.path().join("model.onnx.data");
+    let content = fs::read(&weights).unwrap();
+    fs::write(&weights, content).unwrap();
+    let changed = fs::File::options().append(true).open(&weights).unwrap();
+    changed.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert!(!answers(&with_copies(package.path(), cache.path())).0);
+    let after = prepack(&options(package.path()), "m", cache.path()).unwrap();
+    assert_ne!(before, after);
+    // The copy of the earlier state is gone, and nothing unfinished is left.
+    let left: Vec<_> = copies(cache.path()).into_iter().map(|copy| copy.path).collect();
+    assert_eq!(left, [after]);
+    let unfinished = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+    assert!(!fs::read_dir(cache.path()).unwrap().flatten().any(unfinished));
+}
+
+#[test]
+fn what_cannot_be_made_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let cache = home.path().join("cache");
+    fs::write(&cache, "a file where a directory should be").unwrap();
+    assert!(prepack(&options(&packages().join("llama-gqa")), "m", &cache).is_err());
+    assert!(prepack(&options(home.path()), "m", home.path()).is_err());
+    assert_eq!(copies(home.path()).len(), 0);
+}
