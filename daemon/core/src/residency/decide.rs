@@ -9,7 +9,7 @@ use crate::time::Moment;
 
 use super::demand::{Demand, Wishes};
 use super::options::LoadOption;
-use super::record::{Facts, Holding, Place, Record};
+use super::record::{Facts, Holding, Place};
 use super::room::Claim;
 use super::turn::Standing;
 use super::{Decision, Residency, refusals};
@@ -175,14 +175,15 @@ impl<'a> Pass<'a> {
 
     /// Somebody wants a model that is there with other options than it has.
     fn honour_wishes(&mut self, group: &Group<'_>) {
-        let (idle, held) = match self.residency.record(group.model) {
-            Some(Record {
-                place,
-                holding: Some(holding),
-                ..
-            }) => (*place == Place::Idle, holding.option.clone()),
-            Some(_) | None => return,
+        let Some(record) = self.residency.record(group.model) else {
+            return;
         };
+        // Of one that is about to go, those who wait get a new load anyway.
+        let (Some(holding), Some(_)) = (&record.holding, record.guests()) else {
+            return;
+        };
+        let idle = record.place == Place::Idle;
+        let held = holding.option.clone();
         for &index in &group.members {
             let wishes = self.queue[index].wishes;
             if agrees(&held, wishes) {

@@ -23,6 +23,9 @@ const LONGEST_LINGER: Duration = Duration::from_millis(250);
 /// So many times its load time a model may linger.
 const RESIDENCE: u32 = 2;
 
+/// Nobody is asked to wait longer than that, and than the own load takes, for a better moment.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Memory that somebody who comes first has been promised.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
@@ -189,13 +192,15 @@ impl Pass<'_> {
     /// While another model is loaded on the same device, a further load would slow down both; and
     /// while one is in use that is needed less than those which are idle, it is the better one to
     /// lose. Whoever waits that long often shares the load with others who want the same. Never
-    /// longer than the load itself takes, and not while a person waits.
+    /// for long, and not while a person waits.
     fn holds_back(&self, seeker: &Seeker<'_>, room: &Room) -> Option<Moment> {
         if seeker.standing.aged || seeker.standing.priority == Priority::Interactive {
             return None;
         }
         let load = self.residency.record(seeker.model)?.load_time()?;
-        let patience = load.min(self.residency.policy.fair_after / 2);
+        let patience = load
+            .min(LONGEST_PATIENCE)
+            .min(self.residency.policy.fair_after / 2);
         let until = seeker.standing.arrived.plus(patience);
         let better_later = || {
             let idle = room.ready.iter().max_by(|a, b| a.is_needed_less(b));

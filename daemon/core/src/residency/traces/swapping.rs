@@ -334,6 +334,46 @@ fn a_busy_model_is_not_loaded_anew_and_the_refusal_says_how_it_is_loaded() {
 }
 
 #[test]
+fn another_context_is_waited_for_while_a_model_is_on_its_way_out() {
+    let mut world = World::new(8).model("a", 6);
+    world.wants("a");
+    world.at(5.0);
+    world.step(&name("a"), Event::Unload { force: false });
+    world.asks("a", context(8192));
+    world.asks("a", context(8192));
+    assert_eq!(world.residency.wanted()[&name("a")], 2);
+    assert!(world.refused.is_empty());
+    world.ends(1);
+    world.at(20.0);
+    assert_eq!(world.served.len(), 3);
+}
+
+#[test]
+fn a_request_lets_another_load_end_before_it_swaps_unless_a_person_waits() {
+    let swaps_at = |priority| {
+        let mut world = World::new(12).model("a", 6).model("b", 6).model("c", 6);
+        world.chats("a", 1.0);
+        world.at(10.0);
+        world.chats("b", 1.0);
+        world.at(11.0);
+        world.asks(
+            "c",
+            Ask {
+                priority,
+                answer: Some(seconds(1.0)),
+                ..Ask::default()
+            },
+        );
+        world.at(30.0);
+        let line = world.text.iter().find(|line| line.contains("evict a"));
+        line.and_then(|line| Some(line.split_once(" s: ")?.0.to_owned()))
+    };
+    // The load of `b` takes until then.
+    assert_eq!(swaps_at(Priority::Api), Some("12.0".to_owned()));
+    assert_eq!(swaps_at(Priority::Interactive), Some("11.0".to_owned()));
+}
+
+#[test]
 fn wishes_that_cannot_be_granted_are_refused_to_those_who_have_them_only() {
     let mut world = World::new(8).model("a", 6).model("z", 6);
     world.wants("z");
