@@ -68,10 +68,10 @@ pub(crate) fn download_remaining(download: &Download) -> Option<String> {
     (download.state == DownloadState::Running).then(|| duration(time))
 }
 
-/// Such as `4 min ago`; `now` if it is to come.
+/// Such as `4 min ago`; `now` if it is less than a second.
 pub(crate) fn since(moment: SystemTime, now: SystemTime) -> String {
     match now.duration_since(moment) {
-        Ok(time) if !time.is_zero() => format!("{} ago", duration(time)),
+        Ok(time) if time.as_secs() > 0 => format!("{} ago", duration(time)),
         Ok(_) | Err(_) => "now".to_owned(),
     }
 }
@@ -207,6 +207,7 @@ mod tests {
         assert_eq!(speed(5 << 20), "5.0 MiB/s");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(240);
         assert_eq!(since(SystemTime::UNIX_EPOCH, now), "4 min ago");
+        assert_eq!(since(now, now + Duration::from_millis(900)), "now");
         assert_eq!(since(now, SystemTime::UNIX_EPOCH), "now");
     }
 
