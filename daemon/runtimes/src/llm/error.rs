@@ -44,6 +44,9 @@ fn kind_of(error: &ort::Error, otherwise: ErrorKind) -> ErrorKind {
         "failed to allocate",
         "out of memory",
         "bad allocation",
+        "cannot allocate memory",
+        // Threads are refused for want of address space.
+        "pthread_create",
     ]
     .iter()
     .any(|phrase| message.contains(phrase));
