@@ -179,11 +179,9 @@ impl<'a> Simulator<'a> {
                 self.put(model, busy(active));
             }
             Event::Answered(model) => {
-                let active = match self.places[model] {
-                    Place::Busy { active, .. } => active,
-                    _ => 0,
-                };
-                self.put(model, busy(active.saturating_sub(1)));
+                if let Place::Busy { active, .. } = self.places[model] {
+                    self.put(model, busy(active.saturating_sub(1)));
+                }
             }
             Event::Gone(model) => self.put(model, Place::Unloaded),
         }
@@ -265,7 +263,9 @@ impl<'a> Simulator<'a> {
                 self.answer(request);
                 self.put(model, busy(active + 1));
             }
-            place => panic!("let in to a model that is {place:?}"),
+            place @ (Place::Unloaded | Place::Refusing(_) | Place::Leaving) => {
+                panic!("let in to a model that is {place:?}")
+            }
         }
     }
 
