@@ -18,6 +18,9 @@ use tokio::time::Instant;
 
 pub use content::{RemoteFile, noise};
 
+/// How late a sender may be and still keep up its speed.
+const CREDIT: Duration = Duration::from_millis(100);
+
 /// What is wrong with an answer to a request for a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trouble {
@@ -206,8 +209,11 @@ impl Shared {
                 return;
             };
             let now = Instant::now();
-            let paid =
-                state.paid.unwrap_or(now).max(now) + Duration::from_secs_f64(bytes as f64 / rate as f64);
+            // A sender that came late may catch up, or one connection alone could not be as fast
+            // as several.
+            let credit = now.checked_sub(CREDIT).unwrap_or(now);
+            let price = Duration::from_secs_f64(bytes as f64 / rate as f64);
+            let paid = state.paid.unwrap_or(now).max(credit) + price;
             state.paid = Some(paid);
             paid
         };

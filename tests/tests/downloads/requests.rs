@@ -1,6 +1,6 @@
 //! What users ask for: pull, join, pause, cancel, offline.
 
-use airunner_tests::{Daemon, Hub, eventually, parity_packages, send_signal};
+use airunner_tests::{Daemon, Hub, RemoteFile, eventually, parity_packages, send_signal};
 use serde_json::json;
 
 use crate::support::*;
@@ -44,6 +44,44 @@ async fn the_best_variant_for_this_machine_is_fetched_and_answers() {
     assert!(files.contains(&"onnx/model_fp16.onnx".to_owned()), "{files:?}");
     let (reason, message) = refused(&daemon, &["team/llama", "--level", "2bit", "--name", "tiny"]).await;
     assert_eq!(reason, "invalid_argument", "{message}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn weights_are_found_by_what_the_graph_says() {
+    let hub = Hub::start().await;
+    let (_, directory) = parity_packages()
+        .into_iter()
+        .find(|(name, _)| name == "llama-hf")
+        .unwrap();
+    // The same graph with a name for its weights that nobody would guess.
+    let (usual, other) = (b"model.onnx_data", b"strange-weights");
+    let mut graph = std::fs::read(directory.join("onnx/model.onnx")).unwrap();
+    let mut at = 0;
+    while let Some(found) = graph[at..].windows(usual.len()).position(|bytes| bytes == usual) {
+        graph[at + found..at + found + usual.len()].copy_from_slice(other);
+        at += found + usual.len();
+    }
+    assert!(at > 0, "the graph has external weights");
+    let read = |name: &str| RemoteFile::new(name, std::fs::read(directory.join(name)).unwrap());
+    let weights = std::fs::read(directory.join("onnx/model.onnx_data")).unwrap();
+    let mut files = vec![
+        read("config.json"),
+        read("tokenizer.json"),
+        RemoteFile::new("onnx/model.onnx", graph),
+    ];
+    hub.publish("team/incomplete", files.clone());
+    files.push(RemoteFile::new("onnx/strange-weights", weights));
+    hub.publish("team/strange", files);
+    let daemon = start(&hub).await;
+    let (reason, message) = refused(&daemon, &["team/incomplete"]).await;
+    assert_eq!(reason, "model_invalid");
+    assert!(message.contains("onnx/strange-weights"), "{message}");
+    pulled(&daemon, &["team/strange"]).await;
+    let stored = daemon.home.files_in("data/models/team+strange");
+    assert!(stored.contains(&"onnx/strange-weights".to_owned()), "{stored:?}");
+    assert_sound(&daemon, "team/strange").await;
+    daemon.home.cli().run(&["load", "team/strange"]).await.succeeded();
     daemon.stop().await;
 }
 

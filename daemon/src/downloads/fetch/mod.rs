@@ -10,9 +10,6 @@ mod part;
 mod ready;
 mod span;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
