@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use airunner_proto::v1;
 use airunner_proto::v1::hardware_client::HardwareClient;
@@ -13,6 +14,7 @@ use tonic::Streaming;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Main memory in `airunner memory`.
 async fn main_memory(daemon: &Daemon) -> Value {
@@ -281,7 +283,11 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        std::fs::remove_dir(&self.directory).ok();
+        // What was killed in it may not be gone yet.
+        let begin = Instant::now();
+        while std::fs::remove_dir(&self.directory).is_err() && begin.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
     }
 }
 
