@@ -65,13 +65,8 @@ impl Rpc for Service {
         request: Request<v1::LoadModelRequest>,
     ) -> Result<Response<Self::LoadStream>, Status> {
         let request = LoadRequest::try_from(request.into_inner()).map_err(status)?;
-        let acquisition = self.models.load(request.clone()).await.map_err(status)?;
-        let loading = Loading {
-            models: self.models.clone(),
-            name: request.name,
-            acquisition: Some(acquisition),
-        };
-        events(futures_util::stream::unfold(loading, Loading::next))
+        let acquisition = self.models.load(request).await.map_err(status)?;
+        events(futures_util::stream::unfold(Some(acquisition), next_of_load))
     }
 
     async fn unload(
@@ -119,34 +114,15 @@ impl Rpc for Service {
     }
 }
 
-/// A load as a stream: progress, then the model.
-struct Loading {
-    models: Models,
-    name: ModelName,
-    /// Taken with the last event.
-    acquisition: Option<Acquisition>,
-}
-
-impl Loading {
-    async fn next(mut self) -> Option<(Result<LoadEvent, Fault>, Self)> {
-        let mut acquisition = self.acquisition.take()?;
-        loop {
-            match acquisition.turn().await {
-                Ok(Turn::Queued(queued)) => {
-                    self.acquisition = Some(acquisition);
-                    return Some((Ok(LoadEvent::Queued(queued)), self));
-                }
-                Ok(Turn::Loading(progress)) => {
-                    self.acquisition = Some(acquisition);
-                    return Some((Ok(LoadEvent::Progress(progress)), self));
-                }
-                Ok(Turn::Granted(lease)) => {
-                    drop(lease);
-                    let model = self.models.model(&self.name);
-                    return Some((model.map(|model| LoadEvent::Loaded(Box::new(model))), self));
-                }
-                Err(fault) => return Some((Err(fault), self)),
-            }
-        }
+/// A load as a stream: the place in the queue, progress, then the model.
+async fn next_of_load(
+    waiting: Option<Acquisition>,
+) -> Option<(Result<LoadEvent, Fault>, Option<Acquisition>)> {
+    let mut waiting = waiting?;
+    match waiting.turn().await {
+        Ok(Turn::Queued(queued)) => Some((Ok(LoadEvent::Queued(queued)), Some(waiting))),
+        Ok(Turn::Loading(progress)) => Some((Ok(LoadEvent::Progress(progress)), Some(waiting))),
+        Ok(Turn::Granted(lease)) => Some((Ok(LoadEvent::Loaded(lease.model)), None)),
+        Err(fault) => Some((Err(fault), None)),
     }
 }

@@ -14,6 +14,8 @@ use crate::workers::Llm;
 /// What the actor hands to a caller whose turn has come.
 pub(super) struct Grant {
     pub(super) llm: Arc<dyn Llm>,
+    /// As it was then; a moment later it may be on its way out again.
+    pub(super) model: Box<Model>,
     pub(super) cancelled: oneshot::Receiver<Fault>,
 }
 
@@ -24,6 +26,8 @@ pub(super) type Presence = oneshot::Sender<std::convert::Infallible>;
 /// The right to use a loaded model, until dropped.
 pub struct Lease {
     pub llm: Arc<dyn Llm>,
+    /// As it was when it was granted.
+    pub model: Box<Model>,
     cancelled: oneshot::Receiver<Fault>,
     _presence: Presence,
 }
@@ -84,13 +88,18 @@ impl Acquisition {
     }
 
     fn granted(&mut self, grant: Result<Grant, Fault>) -> Result<Turn, Fault> {
-        let Grant { llm, cancelled } = grant?;
+        let Grant {
+            llm,
+            model,
+            cancelled,
+        } = grant?;
         let presence = self
             .presence
             .take()
             .ok_or_else(|| Fault::internal("a model was granted twice"))?;
         Ok(Turn::Granted(Lease {
             llm,
+            model,
             cancelled,
             _presence: presence,
         }))

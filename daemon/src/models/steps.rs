@@ -21,6 +21,19 @@ const MOST_ROUNDS: usize = 1_000;
 /// A reading this old is not decided by.
 const FRESH: Duration = Duration::from_millis(500);
 
+/// When to decide again, if that is all it says.
+const fn wake(decision: &Decision) -> Option<Moment> {
+    match decision {
+        Decision::WakeAt(at) => Some(*at),
+        Decision::NeedFacts(_)
+        | Decision::Load { .. }
+        | Decision::Admit { .. }
+        | Decision::Evict { .. }
+        | Decision::Trim(_)
+        | Decision::Refuse { .. } => None,
+    }
+}
+
 impl Actor {
     /// Decides and does until there is nothing more to do.
     pub(super) fn settle(&mut self) {
@@ -28,20 +41,12 @@ impl Actor {
         for _ in 0..MOST_ROUNDS {
             let now = self.now();
             let decisions = self.residency.decide(now);
-            let mut wake = None::<Moment>;
-            let mut done_something = false;
-            for decision in decisions {
-                match decision {
-                    Decision::WakeAt(at) => wake = Some(wake.map_or(at, |soonest| soonest.min(at))),
-                    other => {
-                        done_something = true;
-                        self.do_as_decided(other);
-                    }
-                }
-            }
-            self.decide_at = wake;
-            if !done_something {
+            self.decide_at = decisions.iter().filter_map(wake).min();
+            if decisions.iter().all(|decision| wake(decision).is_some()) {
                 return self.tell_who_waits();
+            }
+            for decision in decisions {
+                self.do_as_decided(decision);
             }
         }
         tracing::error!("a defect of this program: the decisions about memory do not end");
@@ -213,7 +218,7 @@ impl Actor {
         let Some(Caller::Waiting(waiting)) = self.callers.remove(&request) else {
             return;
         };
-        let Some(llm) = llm else {
+        let (Some(llm), Some(model)) = (llm, self.model(name)) else {
             let fault = Fault::internal("a model was granted without a worker");
             drop(waiting.reply.send(Err(fault)));
             return;
@@ -230,7 +235,11 @@ impl Actor {
         };
         self.callers.insert(request, caller);
         // A caller that has left meanwhile shows by its presence being gone.
-        drop(waiting.reply.send(Ok(Grant { llm, cancelled })));
+        drop(waiting.reply.send(Ok(Grant {
+            llm,
+            model: Box::new(model),
+            cancelled,
+        })));
     }
 
     fn pin(&mut self, name: &ModelName, pinned: bool) {

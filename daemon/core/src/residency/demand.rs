@@ -36,7 +36,8 @@ pub struct Demand {
 impl Residency {
     /// Gets into the queue. Decide next.
     pub fn ask(&mut self, demand: Demand) -> Result<(), Fault> {
-        if self.queue.len() >= self.policy.queue_length {
+        // Who can be served at once does not wait, however many others do.
+        if self.queue.len() >= self.policy.queue_length && !self.has_a_place(&demand.model) {
             return Err(refusals::queue_full(self.policy.queue_length));
         }
         self.queue.push(demand);
@@ -49,6 +50,12 @@ impl Residency {
             .queue
             .partition_point(|other| other.arrived <= demand.arrived);
         self.queue.insert(place, demand);
+    }
+
+    /// True if the model is there and can take one more.
+    fn has_a_place(&self, name: &ModelName) -> bool {
+        let record = self.models.get(name);
+        record.is_some_and(|record| record.is_resident() && record.active() < self.policy.capacity)
     }
 
     /// A request that waited has given up; nothing if it did not wait.

@@ -110,7 +110,7 @@ impl Daemon {
     }
 
     pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_airunner"));
+        let mut command = Command::new(airunner_tests::binary("airunner"));
         command
             .args(line.split(' '))
             .env("AIRUNNER_HOME", self.home.path())
