@@ -71,11 +71,12 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// With what was written down, and how much of it is here.
     pub(super) fn new(
         tools: Arc<Tools>,
         library: Arc<dyn Library>,
         publisher: Publisher,
-        records: Vec<DownloadRecord>,
+        records: Vec<(DownloadRecord, u64)>,
         messages: mpsc::Receiver<Message>,
     ) -> Self {
         let mut actor = Self {
@@ -88,14 +89,14 @@ impl Actor {
             reports: mpsc::channel(64),
             ending: None,
         };
-        for record in records {
-            actor.take_up(record);
+        for (record, here) in records {
+            actor.take_up(record, here);
         }
         actor
     }
 
     /// What an earlier daemon left.
-    fn take_up(&mut self, mut record: DownloadRecord) {
+    fn take_up(&mut self, mut record: DownloadRecord, here: u64) {
         if !record.state.is_at_rest() {
             (record.state, record.fault) = if self.tools.hub.is_offline() {
                 (DownloadState::Waiting, Some(offline()))
@@ -107,7 +108,7 @@ impl Actor {
             record,
             recommended: Vec::new(),
         };
-        let job = Job::new(asked);
+        let job = Job::new(asked, here);
         self.publisher
             .publish(Event::DownloadChanged(Box::new(job.picture())));
         self.jobs.insert(job.asked.record.id, job);
@@ -231,7 +232,7 @@ impl Actor {
         }
         self.jobs_over();
         asked.record.id = self.tools.storage.add_download(asked.record.clone()).await?;
-        let job = Job::new(asked);
+        let job = Job::new(asked, 0);
         let watch = job.watch();
         self.publish(&job);
         self.jobs.insert(job.asked.record.id, job);

@@ -16,7 +16,7 @@ use super::actor::{Actor, Message, offline, shutting_down};
 use super::area::Area;
 use super::bandwidth::Bandwidth;
 use super::claims::Claims;
-use super::fetch::Tools;
+use super::fetch::{Tools, bytes_here};
 use super::hub::{Hub, HubCache, HubOptions};
 use super::library::{Library, Names, model};
 use super::resolve::understand;
@@ -67,7 +67,11 @@ impl Downloads {
         publisher: Publisher,
     ) -> Result<(Self, Actor), Fault> {
         let wanted: HashSet<String> = storage.prune_contents().await?;
-        let records = storage.downloads().await?;
+        let mut records = Vec::new();
+        for record in storage.downloads().await? {
+            let here = bytes_here(&storage, &storage.download_files(record.id).await?).await?;
+            records.push((record, here));
+        }
         let limit = options.connections.max(1);
         let tools = Arc::new(Tools {
             hub: Hub::new(&options.hub)?,

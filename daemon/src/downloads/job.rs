@@ -39,7 +39,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(asked: Asked) -> Self {
+    /// Of which so many bytes are here.
+    pub(super) fn new(asked: Asked, here: u64) -> Self {
         let (picture, _) = watch::channel(Download {
             id: asked.record.id,
             name: asked.record.name.clone(),
@@ -64,6 +65,7 @@ impl Job {
             file: String::new(),
             speed: Speed::default(),
         };
+        job.progress.add(here);
         job.draw();
         job
     }

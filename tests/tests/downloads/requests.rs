@@ -212,7 +212,7 @@ async fn a_download_goes_on_after_the_daemon_was_stopped() {
     let paused = pulled(&daemon, &["team/paused", "--detach"]).await;
     eventually("a part is here", async || hub.served() > 4 << 20).await;
     let id = paused["id"].to_string();
-    daemon.home.cli().json(&["downloads", "pause", &id]).await;
+    let done = daemon.home.cli().json(&["downloads", "pause", &id]).await;
     daemon.home.cli().run(&["stop"]).await.succeeded();
     assert!(daemon.ended().await.success());
     hub.slow(None);
@@ -220,7 +220,9 @@ async fn a_download_goes_on_after_the_daemon_was_stopped() {
     until(&daemon, "team/tiny", "done").await;
     assert!(is_installed(&daemon, "team/tiny").await);
     assert_sound(&daemon, "team/tiny").await;
-    assert_eq!(download(&daemon, "team/paused").await.unwrap()["state"], "paused");
+    let paused = download(&daemon, "team/paused").await.unwrap();
+    assert_eq!(paused["state"], "paused");
+    assert_eq!(paused["done_bytes"], done["done_bytes"], "what is here is known");
     daemon.stop().await;
 }
 

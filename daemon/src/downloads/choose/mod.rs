@@ -32,7 +32,7 @@ pub(super) struct Wish<'a> {
     pub(super) level: Option<Quantization>,
     /// The device to run on first; none: any size will do.
     pub(super) ceilings: &'a [Ceiling],
-    /// Graph files that a catalogue recommends; only these are considered if there are any.
+    /// Graph files that a catalogue recommends; only these are considered if any will do.
     pub(super) recommended: &'a [(Quantization, String)],
 }
 
@@ -57,7 +57,11 @@ pub(super) fn choose(listing: &Listing, wish: &Wish<'_>) -> Result<Choice, Fault
             .find(|(_, file)| *file == candidate.graph)
             .map(|(level, _)| *level)
     };
-    if found.iter().any(|candidate| recommended(candidate).is_some()) {
+    let helps = |candidate: &Candidate<'_>| {
+        let level = recommended(candidate);
+        level.is_some() && (wish.level.is_none() || level == wish.level)
+    };
+    if found.iter().any(helps) {
         found.retain_mut(|candidate| {
             let level = recommended(candidate);
             candidate.level = level.or(candidate.level);

@@ -261,6 +261,15 @@ fn what_a_catalogue_recommends_comes_first() {
         choose(&community(), &wish(&recommended)).unwrap().graph,
         "onnx/model_q4f16.onnx"
     );
+    let half = Wish {
+        level: Some(Quantization::Float16),
+        ..wish(&recommended)
+    };
+    assert_eq!(
+        choose(&community(), &half).unwrap().graph,
+        "onnx/model_fp16.onnx",
+        "what the catalogue does not know may be asked for"
+    );
     let elsewhere = [(Quantization::Int4, "onnx/gone.onnx".to_owned())];
     assert_eq!(
         choose(&community(), &wish(&elsewhere)).unwrap().graph,

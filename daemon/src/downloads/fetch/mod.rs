@@ -29,7 +29,8 @@ use super::bandwidth::Bandwidth;
 use super::claims::Claims;
 use super::digest::Digest;
 use super::hub::{Content, Hub, HubCache, Place};
-use crate::storage::{ContentRecord, Storage};
+use crate::storage::{ContentRecord, DownloadFileRecord, Storage};
+use chunks::Chunks;
 use hash::Hasher;
 use part::{Pace, Part};
 use span::{News, Span, SpanError};
@@ -66,7 +67,7 @@ impl Progress {
         self.done.load(Ordering::Relaxed)
     }
 
-    fn add(&self, bytes: u64) {
+    pub(super) fn add(&self, bytes: u64) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -138,6 +139,22 @@ pub(super) async fn fetch(
         }
         left = theirs;
     }
+}
+
+/// How many bytes of these files are here; nothing is looked at but what was written down.
+pub(super) async fn bytes_here(storage: &Storage, files: &[DownloadFileRecord]) -> Result<u64, Fault> {
+    let mut sizes: Vec<(&str, u64)> = files
+        .iter()
+        .map(|file| (file.digest.as_str(), file.size))
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut bytes = 0;
+    for (digest, size) in sizes {
+        let record = storage.content(digest.to_owned()).await?;
+        bytes += Chunks::new(size, &record.chunks).bytes();
+    }
+    Ok(bytes)
 }
 
 fn unique(mut wanted: Vec<Wanted>) -> Vec<Wanted> {

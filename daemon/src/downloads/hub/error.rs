@@ -12,8 +12,8 @@ pub(crate) enum HubError {
     Offline,
     #[error("{0} is not the address of a hub: it must look like https://huggingface.co")]
     Endpoint(String),
-    #[error("the client of the hub cannot be set up")]
-    Client(#[source] reqwest::Error),
+    #[error("nothing can be downloaded on this machine: {0}")]
+    Client(String),
     #[error("{host} is not asked: {why}")]
     Refused { host: String, why: &'static str },
     #[error("{host} cannot be reached")]

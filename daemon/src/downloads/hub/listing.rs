@@ -72,7 +72,7 @@ impl Listing {
         for sibling in answer.siblings {
             match names::look_at(&sibling.rfilename) {
                 names::Path::Sound => files.push(sibling.file().map_err(bad)?),
-                names::Path::TooDeep => {}
+                names::Path::Useless => {}
                 names::Path::Hostile => {
                     let shown: String = sibling.rfilename.chars().take(80).collect();
                     return Err(bad(format!("the name {shown:?} would leave the package")));

@@ -62,7 +62,8 @@ impl fmt::Debug for HubOptions {
 
 /// The hub as it is configured.
 pub(crate) struct Hub {
-    client: reqwest::Client,
+    /// Without one, such as on a machine without certificates, only what needs it fails.
+    client: Result<reqwest::Client, String>,
     endpoint: Url,
     policy: Arc<Policy>,
     token: Option<HeaderValue>,
@@ -101,7 +102,11 @@ impl Hub {
             .tcp_nodelay(true)
             .dns_resolver(Arc::new(resolver))
             .build()
-            .map_err(HubError::Client)?;
+            .map_err(|error| {
+                let problem = airunner_core::error::chain(&error);
+                tracing::warn!(problem, "nothing can be downloaded");
+                problem
+            });
         Ok(Self {
             client,
             endpoint,

@@ -71,8 +71,11 @@ impl Hub {
         }
         self.policy.check(url)?;
         let host = host_of(url);
-        let mut request = self
+        let client = self
             .client
+            .as_ref()
+            .map_err(|problem| HubError::Client(problem.clone()))?;
+        let mut request = client
             .request(method.clone(), url.clone())
             .header(header::ACCEPT_ENCODING, "identity");
         if let Some(range) = range {

@@ -189,6 +189,7 @@ async fn a_name_that_leads_into_the_private_network_is_not_connected_to() {
     let resolver = Resolver {
         policy: Arc::new(policy),
     };
+    drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
         .no_proxy()
         .dns_resolver(Arc::new(resolver))
