@@ -367,7 +367,10 @@ async fn a_true_model_under_a_limit_too_low_for_it_is_refused_and_harms_nobody()
     daemon.home.cli().run(&import).await.succeeded();
     let cli = daemon.home.cli();
     let (_, reason, _) = cli.refusal(&["load", "real"]).await;
-    assert!(["out_of_memory", "worker_crashed"].contains(&reason.as_str()), "{reason}");
+    assert!(
+        ["out_of_memory", "worker_crashed"].contains(&reason.as_str()),
+        "{reason}"
+    );
     assert!(daemon.workers().is_empty());
     assert_eq!(cli.json(&["chat", "tiny", "Well?"]).await["text"], "yes");
     cli.run(&["stop"]).await.succeeded();
@@ -377,6 +380,9 @@ async fn a_true_model_under_a_limit_too_low_for_it_is_refused_and_harms_nobody()
     daemon.start_again().await;
     daemon.home.cli().run(&["load", "real"]).await.succeeded();
     let row = daemon.ps("real").await.unwrap();
-    assert!(bytes(&row, "memory_bytes") > 0 && bytes(&row, "estimated_bytes") > 0, "{row}");
+    assert!(
+        bytes(&row, "memory_bytes") > 0 && bytes(&row, "estimated_bytes") > 0,
+        "{row}"
+    );
     daemon.stop().await;
 }
