@@ -42,9 +42,15 @@ pub(crate) fn load(
     report(LoadStage::Checking, 0.0);
     let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
     report(LoadStage::Tokenizer, 0.05);
-    let text = TextModel::load(package.files().root(), &package.config().end_tokens)?;
-    report(LoadStage::Weights, 0.2);
-    let mut model = Model::open(&package, options)?;
+    // Neither needs the other, and a tokenizer takes as long as weights that are packed already.
+    let (text, model) = std::thread::scope(|scope| {
+        let text = scope.spawn(|| TextModel::load(package.files().root(), &package.config().end_tokens));
+        report(LoadStage::Weights, 0.2);
+        let model = Model::open(&package, options);
+        (text.join(), model)
+    });
+    let text = text.map_err(|_| Fault::internal("the tokenizer's thread panicked"))??;
+    let mut model = model?;
     report(LoadStage::WarmingUp, 0.9);
     let mut loaded = describe(&package, options)?;
     let slots = options.parallel_requests.max(1);
