@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use airunner_core::ErrorKind;
 use airunner_core::generate::{FinishReason, GenerateEvent, Input};
-use airunner_runtimes::{TokenizeInput, package};
+use airunner_core::memory::Quantization;
+use airunner_runtimes::{LoadOptions, TokenizeInput, package};
 use serde::Deserialize;
 use support::{ask, greedy, load, options, packages};
 
@@ -368,4 +369,33 @@ fn a_trained_model_tells_its_story() {
         answer.tokens.len(),
         expected.len()
     );
+}
+
+#[test]
+fn after_a_trim_everything_is_computed_anew_and_says_the_same() {
+    for package in ["llama-gqa", "llama-hf", "llama-hf-nocache"] {
+        let model = load(&options(&packages().join(package))).unwrap();
+        let first = ask(&*model, greedy("a fox jumps over the dog", Some(8))).unwrap();
+        model.trim().unwrap();
+        let second = ask(&*model, greedy("a fox jumps over the dog", Some(8))).unwrap();
+        assert_eq!(second.done().usage.cached_tokens, 0, "{package}");
+        assert_eq!(first.tokens, second.tokens, "{package}");
+    }
+}
+
+#[test]
+fn a_variant_is_one_of_the_package_s_own() {
+    let package = packages().join("llama-hf-multi");
+    let with = |variant: &str| LoadOptions {
+        variant: Some(variant.to_owned()),
+        ..options(&package)
+    };
+    let model = load(&with("onnx/model_fp16.onnx")).unwrap();
+    let loaded = model.loaded();
+    assert_eq!(loaded.variant, "onnx/model_fp16.onnx");
+    assert_eq!(loaded.level, Some(Quantization::Float16));
+    for variant in ["onnx/model_q2.onnx", "../llama-gqa/model.onnx", ""] {
+        let fault = load(&with(variant)).err().unwrap();
+        assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{variant}: {fault}");
+    }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::time::Instant;
 
 use airunner_core::generate::{FinishReason, GenerateEvent, GenerateRequest, Input};
+use airunner_core::memory::Quantization;
 use airunner_core::model::{LoadProgress, LoadStage, Queued};
 use airunner_core::{ErrorKind, Fault, ModelName};
 
@@ -122,4 +123,48 @@ fn fails_as_told() {
         last = receiver.blocking_recv();
     }
     assert_eq!(last.unwrap().unwrap_err().kind, ErrorKind::ModelFaulty);
+}
+
+#[test]
+fn takes_what_its_variant_says_and_estimates_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let script = r#"{"variants": [
+        {"file": "a.onnx", "level": "4bit", "weights_bytes": 1000, "cache_bytes_per_token": 2},
+        {"file": "b.onnx", "level": "8bit", "weights_bytes": 2000, "activation_bytes": 50}],
+        "out_of_memory_above": 1500, "context_length": 100}"#;
+    fs::write(home.path().join("fake-model.json"), script).unwrap();
+    let with = |variant: Option<&str>| LoadOptions {
+        variant: variant.map(str::to_owned),
+        ..options(home.path())
+    };
+    let load = |variant| crate::load(&with(variant), &mut |_| {});
+    let first = load(None).unwrap();
+    assert_eq!(
+        (first.loaded().variant.as_str(), first.loaded().level),
+        ("a.onnx", Some(Quantization::Int4))
+    );
+    first.trim().unwrap();
+    assert_eq!(load(Some("b.onnx")).err().unwrap().kind, ErrorKind::OutOfMemory);
+    assert_eq!(
+        load(Some("c.onnx")).err().unwrap().kind,
+        ErrorKind::InvalidArgument
+    );
+    let estimate =
+        crate::package::estimate(home.path(), &crate::package::EstimateOptions::default()).unwrap();
+    let footprint = estimate.variants[1].footprint(100);
+    assert_eq!((footprint.weights_bytes, footprint.activation_bytes), (2000, 50));
+    assert_eq!(estimate.variants[0].footprint(100).cache_bytes, 200);
+}
+
+#[test]
+fn an_estimate_can_be_wrong_on_purpose() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(
+        home.path().join("fake-model.json"),
+        r#"{"memory_bytes": 9, "estimate_bytes": 5}"#,
+    )
+    .unwrap();
+    let estimate =
+        crate::package::estimate(home.path(), &crate::package::EstimateOptions::default()).unwrap();
+    assert_eq!(estimate.variants[0].footprint(4096).total(), 5);
 }
