@@ -120,6 +120,9 @@ impl Actor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.start_next();
+            if self.runs.is_empty() && self.ending.is_some() {
+                self.note_all().await;
+            }
             if self.runs.is_empty()
                 && let Some(reply) = self.ending.take()
             {
@@ -267,10 +270,7 @@ impl Actor {
             | DownloadState::Verifying
             | DownloadState::Publishing
             | DownloadState::Waiting => {
-                // Whoever wanted it to stop is overruled by whoever came last.
-                job.intent = None;
                 if job.cancel.as_ref().is_some_and(CancellationToken::is_cancelled) {
-                    job.intent = Some(Intent::Pause);
                     return Err(Fault::new(
                         ErrorKind::Busy,
                         "the download is just being stopped: try again",
@@ -315,6 +315,13 @@ impl Actor {
                 self.enter(id, DownloadState::Paused, fault).await;
             }
             Intent::Cancel => self.end(id, DownloadState::Cancelled).await,
+        }
+    }
+
+    /// What runs that have ended said before.
+    async fn note_all(&mut self) {
+        while let Ok((id, report)) = self.reports.1.try_recv() {
+            self.note(id, report).await;
         }
     }
 

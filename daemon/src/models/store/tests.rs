@@ -146,6 +146,107 @@ fn an_imported_package_is_found_again_with_the_sums_of_its_files() {
 }
 
 #[test]
+fn a_linked_package_is_found_again_and_removing_it_leaves_the_files() {
+    let world = World::new();
+    let package = world.package().canonicalize().unwrap();
+    let record = Record::default();
+    let installed = world
+        .store
+        .link(&package, &model_name("team/linked"), &[], &record)
+        .unwrap();
+    assert_eq!(
+        (&installed.source, &installed.directory),
+        (&Source::Linked(package.display().to_string()), &package)
+    );
+    assert_eq!(world.store.scan(), std::slice::from_ref(&installed));
+    let place = world.home.path().join("models/team+linked");
+    let stored: Vec<_> = fs::read_dir(&place).unwrap().collect();
+    assert_eq!(stored.len(), 1, "the manifest alone");
+    assert_eq!(
+        record.seen.borrow().last().unwrap().stage,
+        ImportStage::Publishing
+    );
+    let taken = world
+        .store
+        .link(&package, &model_name("other"), &[installed.name.clone()], &record);
+    world.store.remove(&taken.unwrap()).unwrap();
+    world.store.remove(&installed).unwrap();
+    assert!(world.stored().is_empty() && package.join("model.onnx").is_file());
+}
+
+#[test]
+fn what_is_no_package_is_not_linked() {
+    let world = World::new();
+    let record = Record::default();
+    let package = world.package();
+    fs::write(package.join("model.onnx"), "garbage").unwrap();
+    for (name, kind) in [
+        ("tiny", ErrorKind::ModelInvalid),
+        ("builtin/x", ErrorKind::PermissionDenied),
+    ] {
+        let refused = world.store.link(&package, &model_name(name), &[], &record);
+        assert_eq!(Fault::from(refused.unwrap_err()).kind, kind);
+    }
+    assert!(world.stored().is_empty());
+}
+
+#[test]
+fn every_kind_of_damage_is_found_and_repaired_in_place() {
+    let world = World::new();
+    let package = world.package();
+    let installed = world.import(&package, "tiny").unwrap();
+    let check = || {
+        let published = world.store.published(&installed.name).unwrap();
+        let problems = published.verify(&mut |_, _| Ok(())).unwrap();
+        (published, problems)
+    };
+    let (published, problems) = check();
+    assert!(problems.is_empty(), "{problems:?}");
+    let read: Cell<u64> = Cell::new(0);
+    published
+        .verify(&mut |_, bytes| {
+            read.set(read.get() + bytes);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(read.get(), published.size());
+
+    let file = |name: &str| installed.directory.join(name);
+    let mut graph = fs::read(file("model.onnx")).unwrap();
+    graph[0] ^= 1;
+    fs::write(file("model.onnx"), &graph).unwrap();
+    fs::write(file("tokenizer.json"), "short").unwrap();
+    let (published, problems) = check();
+    let found: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            (
+                problem.path.as_str(),
+                problem.problem.split(' ').take(2).collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("model.onnx", vec!["has", "other"]),
+            ("tokenizer.json", vec!["has", "5"])
+        ]
+    );
+    fs::remove_file(file("model.onnx")).unwrap();
+    assert_eq!(check().1[0].problem, "missing");
+    for name in ["model.onnx", "tokenizer.json"] {
+        published.replace(name, &package.join(name)).unwrap();
+    }
+    assert!(check().1.is_empty());
+    published
+        .replace("../x", &package.join("model.onnx"))
+        .unwrap_err();
+    let given_up = published.verify(&mut |_, _| Err(StoreError::Cancelled));
+    assert!(matches!(given_up, Err(StoreError::Cancelled)));
+}
+
+#[test]
 fn details_tell_what_the_package_declares() {
     let world = World::new();
     let installed = world.import(&world.package(), "tiny").unwrap();
