@@ -16,11 +16,20 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
+const SERVICES: [&str; 6] = [
+    "airunner.v1.Control",
+    "airunner.v1.Models",
+    "airunner.v1.Llm",
+    "airunner.v1.Downloads",
+    "airunner.v1.Catalog",
+    "airunner.v1.Hardware",
+];
+
 #[tokio::test]
 async fn health_and_reflection_are_on() {
     let daemon = Daemon::start().await;
     let channel = channel(&daemon.home).await;
-    for service in ["", "airunner.v1.Control", "airunner.v1.Models", "airunner.v1.Llm"] {
+    for service in SERVICES.into_iter().chain([""]) {
         let request = HealthCheckRequest {
             service: service.to_owned(),
         };
@@ -45,12 +54,7 @@ async fn health_and_reflection_are_on() {
         panic!("{answer:?}")
     };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    for name in [
-        "airunner.v1.Control",
-        "airunner.v1.Models",
-        "airunner.v1.Llm",
-        "grpc.health.v1.Health",
-    ] {
+    for name in SERVICES.into_iter().chain(["grpc.health.v1.Health"]) {
         assert!(names.contains(&name), "{names:?}");
     }
     assert!(

@@ -3,8 +3,18 @@
 use super::budget::Budget;
 use crate::hardware::Device;
 
-/// Kept free on every device whatever the budget says: the system and its desktop need to breathe.
+/// With less than this free a device is short of memory, however large it is.
 pub const HEADROOM: u64 = 256 << 20;
+
+/// Kept free on a device with `total` bytes whatever the budget says. Of main memory a twentieth:
+/// the system and its desktop need to breathe, and models that fill the rest must not make it run
+/// short.
+fn headroom(device: Device, total: u64) -> u64 {
+    match device {
+        Device::Cpu => (total / 20).max((HEADROOM / 2 * 3).min(total / 7)),
+        Device::Cuda(_) | Device::Rocm(_) => HEADROOM.min(total / 10),
+    }
+}
 
 /// What the operating system or the driver says of one device, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +101,7 @@ impl Accounts {
         } = self.reading;
         let used = total.saturating_sub(available_bytes);
         let external = used.saturating_sub(own_bytes);
-        let headroom = HEADROOM.min(total / 10);
+        let headroom = headroom(self.device, total);
         let left_out = total
             .saturating_sub(self.budget.of(total))
             .saturating_sub(external)
@@ -143,8 +153,8 @@ mod tests {
     #[test]
     fn others_that_use_more_than_the_reserve_take_it_from_the_models() {
         let breakdown = accounts(Budget::Percent(80), 8 * GIB, 0, 0).breakdown();
-        assert_eq!(breakdown.free_bytes, 8 * GIB - HEADROOM);
-        assert_eq!(breakdown.system_reserve_bytes, HEADROOM);
+        assert_eq!(breakdown.free_bytes, 8 * GIB - headroom(Device::Cpu, 16 * GIB));
+        assert_eq!(breakdown.system_reserve_bytes, headroom(Device::Cpu, 16 * GIB));
     }
 
     #[test]

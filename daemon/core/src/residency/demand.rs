@@ -37,7 +37,9 @@ impl Residency {
     /// Gets into the queue. Decide next.
     pub fn ask(&mut self, demand: Demand) -> Result<(), Fault> {
         // Who can be served at once does not wait, however many others do.
-        if self.queue.len() >= self.policy.queue_length && !self.has_a_place(&demand.model) {
+        let beyond = self.queue.len().saturating_sub(self.policy.queue_length);
+        let served = beyond < self.policy.capacity && self.has_a_place(&demand.model);
+        if self.queue.len() >= self.policy.queue_length && !served {
             return Err(refusals::queue_full(self.policy.queue_length));
         }
         self.queue.push(demand);
