@@ -169,31 +169,10 @@ impl Prepacker {
     }
 
     async fn copy(&self, model: &ModelName, variant: &str, changes: &mut Watch, ending: &Ending) -> Outcome {
-        let directory = match self.models.show(model).await {
-            Ok(details) => PathBuf::from(details.directory),
-            Err(fault) => return Outcome::Failed(fault),
+        let (directory, needs) = match self.prepare(model, variant).await {
+            Ok(prepared) => prepared,
+            Err(outcome) => return outcome,
         };
-        let (wanted, cache) = (variant.to_owned(), self.options.cache.clone());
-        let from = directory.clone();
-        let needs = tokio::task::spawn_blocking(move || needs(&from, &wanted, &cache)).await;
-        let needs = match needs {
-            Ok(Ok(needs)) => needs,
-            Ok(Err(fault)) => return Outcome::Failed(fault),
-            Err(error) => return Outcome::Failed(Fault::internal(format!("file work failed: {error}"))),
-        };
-        let Some(needs) = needs else {
-            return Outcome::Abandoned("it is not of a kind that is copied");
-        };
-        if needs.disk < SMALLEST {
-            return Outcome::Abandoned("it loads fast as it is");
-        }
-        if needs.disk > self.options.limit {
-            return Outcome::Abandoned("it is larger than all copies may be");
-        }
-        if needs.available.is_some_and(|available| available < needs.disk) {
-            let message = "there is not room for twice the weights on the disk";
-            return Outcome::Failed(Fault::new(ErrorKind::DiskFull, message));
-        }
         // Nobody has to go for this.
         let Ok(_reservation) = self.models.try_reserve(Device::Cpu, needs.memory).await else {
             return Outcome::Abandoned("there is not enough free memory");
@@ -216,6 +195,30 @@ impl Prepacker {
             why = self.something_else(model, changes) => Outcome::Abandoned(why),
             () = ending.asked() => Outcome::Abandoned("the daemon ends"),
         }
+    }
+
+    /// Where the model is and what its copy takes, or why none is made.
+    async fn prepare(&self, model: &ModelName, variant: &str) -> Result<(PathBuf, Needs), Outcome> {
+        let details = self.models.show(model).await.map_err(Outcome::Failed)?;
+        let directory = PathBuf::from(details.directory);
+        let (from, wanted, cache) = (directory.clone(), variant.to_owned(), self.options.cache.clone());
+        let needs = tokio::task::spawn_blocking(move || needs(&from, &wanted, &cache)).await;
+        let needs = needs
+            .map_err(|error| Fault::internal(format!("file work failed: {error}")))
+            .and_then(|needs| needs)
+            .map_err(Outcome::Failed)?
+            .ok_or(Outcome::Abandoned("it is not of a kind that is copied"))?;
+        if needs.disk < SMALLEST {
+            return Err(Outcome::Abandoned("it loads fast as it is"));
+        }
+        if needs.disk > self.options.limit {
+            return Err(Outcome::Abandoned("it is larger than all copies may be"));
+        }
+        if needs.available.is_some_and(|available| available < needs.disk) {
+            let message = "there is not room for twice the weights on the disk";
+            return Err(Outcome::Failed(Fault::new(ErrorKind::DiskFull, message)));
+        }
+        Ok((directory, needs))
     }
 
     /// Returns when going on would be in somebody's way.
