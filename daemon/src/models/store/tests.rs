@@ -166,9 +166,12 @@ fn a_linked_package_is_found_again_and_removing_it_leaves_the_files() {
         record.seen.borrow().last().unwrap().stage,
         ImportStage::Publishing
     );
-    let taken = world
-        .store
-        .link(&package, &model_name("other"), &[installed.name.clone()], &record);
+    let taken = world.store.link(
+        &package,
+        &model_name("other"),
+        std::slice::from_ref(&installed.name),
+        &record,
+    );
     world.store.remove(&taken.unwrap()).unwrap();
     world.store.remove(&installed).unwrap();
     assert!(world.stored().is_empty() && package.join("model.onnx").is_file());
