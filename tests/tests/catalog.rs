@@ -1,5 +1,7 @@
 //! Known models, without a network.
 
+#![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
+
 use airunner_tests::{Daemon, FakeModel, Home, eventually};
 use serde_json::{Value, json};
 

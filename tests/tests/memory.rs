@@ -1,5 +1,7 @@
 //! Models that share a memory too small for all of them.
 
+#![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
+
 use std::time::Duration;
 
 use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive, testdata};

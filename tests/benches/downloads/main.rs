@@ -4,6 +4,8 @@
 //! The pull is timed whole: asking the hub, fetching, checking every byte, flushing to the disk
 //! and publishing. `curl` only writes a file.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
