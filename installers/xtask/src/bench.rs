@@ -67,7 +67,12 @@ fn arguments(
     let mut arguments = Vec::new();
     if let Some(package) = package.filter(|_| WITH_A_MODEL.contains(&benchmark)) {
         arguments.extend(["--package".into(), package.as_os_str().to_owned()]);
-        arguments.extend(["--rounds".into(), rounds.to_string().into()]);
+        if benchmark == "memory" {
+            let copies = workspace.target.join("bench-copies");
+            arguments.extend(["--copies".into(), copies.into_os_string()]);
+        } else {
+            arguments.extend(["--rounds".into(), rounds.to_string().into()]);
+        }
     }
     if benchmark == "foundation" {
         say::step("building the bare loop (release)");
