@@ -112,7 +112,7 @@ impl Daemon {
             library: library.as_deref(),
         }
         .models(publisher, hub, storage.clone(), usage.clone(), hardware.clone())?;
-        let options = download_options(places, settings, environment);
+        let options = download_options(places, settings, environment)?;
         let (downloads, downloads_actor) = Downloads::open(
             options,
             storage.clone(),
@@ -341,6 +341,7 @@ impl Assembly<'_> {
             },
             policy: self.policy(),
             devices: self.devices(),
+            gpu_budget: settings.memory.gpu_budget,
             favourites: settings.models.priority.clone(),
             launcher: Arc::new(ProcessLauncher::new(options)),
             knowledge: Arc::new(records),
@@ -460,17 +461,21 @@ fn onnxruntime_library(
     library
 }
 
-fn download_options(places: &Places, settings: &Settings, environment: &Environment) -> DownloadOptions {
+fn download_options(
+    places: &Places,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<DownloadOptions, Fault> {
     let (settings, hub) = (&settings.downloads, environment.hub());
+    let endpoint = match &settings.hub {
+        Some(hub) => Some(hub.clone()),
+        None => hub.endpoint()?,
+    };
     let written = |path: &PathBuf| std::fs::read_to_string(path).ok();
     let token = hub.token.or_else(|| hub.token_file.as_ref().and_then(written));
-    DownloadOptions {
+    Ok(DownloadOptions {
         hub: HubOptions {
-            endpoint: settings
-                .hub
-                .clone()
-                .or(hub.endpoint)
-                .unwrap_or_else(|| DEFAULT_HUB.to_owned()),
+            endpoint: endpoint.unwrap_or_else(|| DEFAULT_HUB.to_owned()),
             token: token
                 .map(|token| token.trim().to_owned())
                 .filter(|token| !token.is_empty()),
@@ -481,7 +486,7 @@ fn download_options(places: &Places, settings: &Settings, environment: &Environm
         hub_cache: hub.cache,
         connections: settings.connections,
         bandwidth: settings.bandwidth,
-    }
+    })
 }
 
 fn worker_options(

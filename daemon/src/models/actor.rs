@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use airunner_core::event::Event as Announcement;
 use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName};
-use airunner_core::memory::MemoryBreakdown;
+use airunner_core::memory::{Budget, MemoryBreakdown};
 use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency};
 use airunner_core::{ErrorKind, Fault, ModelName, Moment};
 use futures_util::StreamExt as _;
@@ -20,7 +20,7 @@ use super::entry::Entry;
 use super::knowledge::Knowledge;
 use super::message::{Gone, Message};
 use super::store::Installed;
-use super::waiting::EstimateWaiting;
+use super::waiting::Question;
 use crate::events::Publisher;
 use crate::workers::{Launcher, Report};
 
@@ -33,8 +33,12 @@ pub(super) enum Happened {
     Left(RequestId),
     /// A client's reservation is over.
     Released(ReservationId),
-    /// A package was looked at.
-    Facts(ModelName, Result<PackageFacts, Fault>),
+    /// A package was looked at, as it was installed then.
+    Facts {
+        name: ModelName,
+        installation: u64,
+        facts: Result<PackageFacts, Fault>,
+    },
     /// A model has given back what it could.
     Trimmed(ModelName, Result<(), Fault>),
 }
@@ -45,6 +49,8 @@ pub struct Parts {
     pub policy: Policy,
     /// In order of preference.
     pub devices: Vec<DeviceFacts>,
+    /// Of a GPU that shows up later.
+    pub gpu_budget: Budget,
     /// Models that stay longest when memory is needed.
     pub favourites: Vec<ModelName>,
     pub launcher: Arc<dyn Launcher>,
@@ -66,8 +72,12 @@ pub struct Actor {
     reports: mpsc::Receiver<Report>,
     pub(super) report_sender: mpsc::Sender<Report>,
     pub(super) happens: FuturesUnordered<BoxFuture<'static, Happened>>,
-    /// Those who wait for an estimate until the files have been looked at.
-    pub(super) estimates: Vec<EstimateWaiting>,
+    /// Those who wait for an answer until the files have been looked at.
+    pub(super) questions: Vec<Question>,
+    /// Packages that are being looked at, as they were installed then.
+    pub(super) looks: BTreeMap<ModelName, u64>,
+    installations: u64,
+    pub(super) gpu_budget: Budget,
     /// Processes of all workers.
     pub(super) pids: watch::Sender<Vec<u32>>,
     started: Instant,
@@ -111,7 +121,10 @@ impl Actor {
             reports,
             report_sender,
             happens: FuturesUnordered::new(),
-            estimates: Vec::new(),
+            questions: Vec::new(),
+            looks: BTreeMap::new(),
+            installations: 0,
+            gpu_budget: parts.gpu_budget,
             pids,
             started: Instant::now(),
             requests: 0,
@@ -168,10 +181,7 @@ impl Actor {
                 drop(reply.send(entry.map(|entry| entry.installed.clone())));
             }
             Message::Estimate { request, reply } => self.estimate(request, reply),
-            Message::CanPerform { request, reply } => {
-                let permission = self.residency.can_perform(request.kind, request.model.as_ref());
-                drop(reply.send(permission));
-            }
+            Message::CanPerform { request, reply } => self.can_perform(request, reply),
             Message::Budget { change, reply } => drop(reply.send(self.set_budget(change))),
             Message::Readings(readings) => self.readings(readings),
             Message::Pressure {
@@ -191,7 +201,7 @@ impl Actor {
                 device,
                 bytes,
                 reply,
-            } => drop(reply.send(self.resize(id, device, bytes, true))),
+            } => drop(reply.send(self.resize_reserved(id, device, bytes))),
             Message::Ceilings { reply } => drop(reply.send(self.ceilings())),
             Message::Shutdown { grace, reply } => self.shutdown(grace, reply),
             Message::Settle { reply } => {
@@ -209,13 +219,11 @@ impl Actor {
                 self.residency.release(id);
                 self.publish_memory();
             }
-            Happened::Facts(name, facts) => {
-                if let Err(fault) = &facts {
-                    tracing::info!(model = %name, reason = %fault.kind, "the package cannot be loaded");
-                }
-                self.residency.facts(&name, facts);
-                self.answer_estimates(&name);
-            }
+            Happened::Facts {
+                name,
+                installation,
+                facts,
+            } => self.looked_at(&name, installation, facts),
             Happened::Trimmed(name, outcome) => match outcome {
                 Ok(()) => tracing::info!(model = %name, "caches were given back"),
                 Err(fault) => tracing::debug!(model = %name, %fault, "caches could not be given back"),
@@ -299,10 +307,14 @@ impl Actor {
 
     fn add(&mut self, installed: Installed) {
         let name = installed.name.clone();
-        let rank = u8::from(self.favourites.contains(&name));
-        self.residency.add(name.clone(), rank);
-        self.entries
-            .insert(name.clone(), Entry::new(installed, self.limits));
+        // The first of the favourites outranks the second, and all of them the rest.
+        let place = self.favourites.iter().position(|favourite| *favourite == name);
+        let rank = place.map_or(0, |place| self.favourites.len() - place);
+        self.residency
+            .add(name.clone(), u8::try_from(rank).unwrap_or(u8::MAX));
+        self.installations += 1;
+        let entry = Entry::new(installed, self.limits, self.installations);
+        self.entries.insert(name.clone(), entry);
         self.refresh(&name);
     }
 

@@ -15,6 +15,8 @@ use crate::workers::{Llm, WorkerHandle};
 
 pub(super) struct Entry {
     pub(super) installed: Installed,
+    /// Numbers what was ever installed, so that a look at an earlier package of that name is known.
+    pub(super) installation: u64,
     pub(super) machine: Machine,
     pub(super) worker: Option<Worker>,
     /// Callers who wait for the worker's end.
@@ -50,9 +52,10 @@ pub(super) struct SetAside {
 }
 
 impl Entry {
-    pub(super) fn new(installed: Installed, limits: Limits) -> Self {
+    pub(super) fn new(installed: Installed, limits: Limits, installation: u64) -> Self {
         Self {
             installed,
+            installation,
             machine: Machine::new(limits),
             worker: None,
             unloads: Vec::new(),

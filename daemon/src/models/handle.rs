@@ -13,7 +13,7 @@ use airunner_core::memory::{
 use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails, Queued};
 use airunner_core::residency::{ReservationId, Wishes};
 use airunner_core::{Fault, KeepAlive, ModelName, Priority};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::acquire::{Acquisition, Turn, ended};
 use super::actor::{Actor, Parts, not_found};
@@ -32,7 +32,7 @@ pub struct Models {
     store: Arc<Store>,
     pids: watch::Receiver<Vec<u32>>,
     /// Where a changed budget is kept; `None` keeps it for this life of the daemon only.
-    settings: Option<PathBuf>,
+    settings: Option<Arc<Mutex<PathBuf>>>,
 }
 
 impl Models {
@@ -45,7 +45,7 @@ impl Models {
             hub,
             store,
             pids,
-            settings,
+            settings: settings.map(|file| Arc::new(Mutex::new(file))),
         };
         (models, actor)
     }
@@ -85,6 +85,16 @@ impl Models {
 
     /// Deletes a model that is not in memory.
     pub async fn remove(&self, name: ModelName) -> Result<(), Fault> {
+        let models = self.clone();
+        // Beside the caller, who may leave: a removal that has begun goes to its end.
+        let removal = tokio::spawn(async move { models.remove_to_the_end(name).await });
+        match removal.await {
+            Ok(removed) => removed,
+            Err(error) => Err(Fault::internal(format!("the removal failed: {error}"))),
+        }
+    }
+
+    async fn remove_to_the_end(&self, name: ModelName) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
         let installed = self.ask(Message::Forget { name, reply }, answer).await??;
         let store = Arc::clone(&self.store);
@@ -171,7 +181,9 @@ impl Models {
 
     /// Changes a budget at once, and in the settings file.
     pub async fn set_budget(&self, change: BudgetChange) -> Result<Vec<MemoryBreakdown>, Fault> {
-        if let Some(file) = self.settings.clone() {
+        if let Some(settings) = &self.settings {
+            // One change at a time, also of one whose caller has left.
+            let file = Arc::clone(settings).lock_owned().await;
             let key = match change.device {
                 DeviceClass::Cpu => "cpu_budget",
                 DeviceClass::Gpu => "gpu_budget",

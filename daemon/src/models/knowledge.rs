@@ -42,8 +42,9 @@ pub trait Knowledge: Send + Sync + 'static {
     /// A model was removed. Never blocks.
     fn removed(&self, model: &ModelName);
 
-    /// What the devices say now; `workers` are the processes that are ours. Takes microseconds.
-    fn readings(&self, workers: &[u32]) -> Vec<(Device, MemoryReading)>;
+    /// What main memory is like now; `workers` are the processes that are ours. Takes well under a
+    /// millisecond and asks no driver.
+    fn main_memory(&self, workers: &[u32]) -> MemoryReading;
 
     /// A worker's device failed: look at the hardware anew. Never blocks.
     fn device_failed(&self, device: Device);

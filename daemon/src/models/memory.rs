@@ -1,11 +1,11 @@
 //! Budgets, readings, reservations, and giving memory back.
 
-use airunner_core::Fault;
 use airunner_core::event::Event as Announcement;
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::{Event, UnloadReason};
 use airunner_core::memory::{BudgetChange, DeviceClass, MemoryBreakdown, MemoryReading, display_bytes};
-use airunner_core::residency::{Decision, ReservationId};
+use airunner_core::residency::{Decision, DeviceFacts, ReservationId};
+use airunner_core::{ErrorKind, Fault};
 use tokio::sync::oneshot;
 
 use super::actor::{Actor, Happened};
@@ -13,6 +13,9 @@ use super::message::{Going, Gone};
 
 impl Actor {
     pub(super) fn set_budget(&mut self, change: BudgetChange) -> Vec<MemoryBreakdown> {
+        if change.device == DeviceClass::Gpu {
+            self.gpu_budget = change.budget;
+        }
         tracing::info!(device = %change.device, budget = %change.budget, "the memory budget was changed");
         for device in self.residency.devices() {
             if DeviceClass::from(device) == change.device {
@@ -25,10 +28,33 @@ impl Actor {
 
     pub(super) fn readings(&mut self, readings: Vec<(Device, MemoryReading)>) {
         self.read_at = Some(self.now());
+        let known = self.residency.devices();
+        for device in &known {
+            // A driver that went away took its device along; main memory stays.
+            if *device != Device::Cpu && !readings.iter().any(|(there, _)| there == device) {
+                tracing::warn!(%device, "the device is gone");
+                self.residency.remove_device(*device);
+            }
+        }
         for (device, reading) in readings {
-            self.residency.read(device, reading);
+            if known.contains(&device) {
+                self.residency.read(device, reading);
+            } else {
+                self.residency.set_device(self.watched(device, reading));
+            }
         }
         self.publish_memory();
+    }
+
+    /// A device that was not there before: its memory is watched.
+    const fn watched(&self, device: Device, reading: MemoryReading) -> DeviceFacts {
+        DeviceFacts {
+            device,
+            compute_capability: None,
+            runs_models: false,
+            budget: self.gpu_budget,
+            reading,
+        }
     }
 
     pub(super) fn pressure(&mut self, device: Device, shortage: u64) {
@@ -70,13 +96,21 @@ impl Actor {
         Ok(id)
     }
 
-    pub(super) fn resize(
+    /// Changes a reservation whose owner is still there.
+    pub(super) fn resize_reserved(
         &mut self,
         id: ReservationId,
         device: Device,
         bytes: u64,
-        evict: bool,
     ) -> Result<(), Fault> {
+        if !self.residency.is_reserved(id) {
+            let message = "the reservation was given back already";
+            return Err(Fault::new(ErrorKind::NotFound, message));
+        }
+        self.resize(id, device, bytes, true)
+    }
+
+    fn resize(&mut self, id: ReservationId, device: Device, bytes: u64, evict: bool) -> Result<(), Fault> {
         let now = self.now();
         let decisions = self.residency.reserve(id, device, bytes, evict, now)?;
         self.do_all(decisions);

@@ -63,8 +63,8 @@ impl Knowledge for Paperwork {
 
     fn removed(&self, _model: &ModelName) {}
 
-    fn readings(&self, _workers: &[u32]) -> Vec<(Device, MemoryReading)> {
-        vec![(Device::Cpu, reading())]
+    fn main_memory(&self, _workers: &[u32]) -> MemoryReading {
+        reading()
     }
 
     fn device_failed(&self, _device: Device) {}
@@ -101,6 +101,7 @@ pub(crate) fn parts(
             budget,
             reading: reading(),
         }],
+        gpu_budget: Budget::default(),
         favourites: Vec::new(),
         launcher,
         knowledge: Arc::new(knowledge),

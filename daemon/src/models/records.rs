@@ -104,9 +104,9 @@ impl Knowledge for Records {
         });
     }
 
-    fn readings(&self, workers: &[u32]) -> Vec<(Device, MemoryReading)> {
+    fn main_memory(&self, workers: &[u32]) -> MemoryReading {
         let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-        monitor.read(workers)
+        monitor.main_reading(workers)
     }
 
     fn device_failed(&self, device: Device) {

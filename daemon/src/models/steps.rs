@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airunner_core::event::Event as Announcement;
+use airunner_core::hardware::Device;
 use airunner_core::lifecycle::{AttemptId, Cause, Effect, Event, RequestId, StateName};
 use airunner_core::model::Model;
 use airunner_core::residency::Decision;
@@ -70,8 +71,10 @@ impl Actor {
         }
         if needs_memory && self.read_at.is_none_or(|at| now.since(at) >= FRESH) {
             let pids = self.pids.borrow().clone();
-            let readings = self.knowledge.readings(&pids);
-            self.readings(readings);
+            let reading = self.knowledge.main_memory(&pids);
+            self.read_at = Some(now);
+            self.residency.read(Device::Cpu, reading);
+            self.publish_memory();
         }
     }
 
@@ -95,13 +98,24 @@ impl Actor {
         }
     }
 
+    /// Looks at a package, once however many want to know of it.
     pub(super) fn look_at_files(&mut self, name: ModelName) {
         let Some(entry) = self.entries.get(&name) else {
             return;
         };
-        let facts = self.knowledge.facts(&entry.installed);
-        self.happens
-            .push(Box::pin(async move { Happened::Facts(name, facts.await) }));
+        let installation = entry.installation;
+        if self.looks.insert(name.clone(), installation) == Some(installation) {
+            return;
+        }
+        let looking = self.knowledge.facts(&entry.installed);
+        self.happens.push(Box::pin(async move {
+            let facts = looking.await;
+            Happened::Facts {
+                name,
+                installation,
+                facts,
+            }
+        }));
     }
 
     fn admit(&mut self, request: RequestId, model: &ModelName) {
@@ -221,7 +235,7 @@ impl Actor {
         let (Some(llm), Some(model)) = (llm, self.model(name)) else {
             let fault = Fault::internal("a model was granted without a worker");
             drop(waiting.reply.send(Err(fault)));
-            return;
+            return self.step(name, Event::Release { request });
         };
         if let Some(pinned) = waiting.want.pinned {
             self.pin(name, pinned);

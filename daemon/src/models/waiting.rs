@@ -1,18 +1,34 @@
 //! Those who wait: for a turn, and for an estimate.
 
 use airunner_core::lifecycle::Cause;
-use airunner_core::memory::{Estimate, EstimateRequest};
-use airunner_core::residency::Wishes;
+use airunner_core::memory::{Estimate, EstimateRequest, Permission, PermissionRequest};
+use airunner_core::residency::{PackageFacts, Wishes};
 use airunner_core::{Fault, ModelName};
 use tokio::sync::oneshot;
 
 use super::actor::{Actor, not_found};
 use super::caller::Caller;
 
-/// Somebody who wants to know what a model would take.
-pub(super) struct EstimateWaiting {
-    request: EstimateRequest,
-    reply: oneshot::Sender<Result<Estimate, Fault>>,
+/// What somebody wants to know of a model whose files have to be looked at first.
+pub(super) enum Question {
+    Estimate(EstimateRequest, oneshot::Sender<Result<Estimate, Fault>>),
+    CanPerform(PermissionRequest, ModelName, oneshot::Sender<Permission>),
+}
+
+impl Question {
+    const fn model(&self) -> &ModelName {
+        match self {
+            Self::Estimate(request, _) => &request.name,
+            Self::CanPerform(_, name, _) => name,
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Estimate(_, reply) => reply.is_closed(),
+            Self::CanPerform(_, _, reply) => reply.is_closed(),
+        }
+    }
 }
 
 impl Actor {
@@ -60,25 +76,64 @@ impl Actor {
             drop(reply.send(Err(not_found(&request.name))));
             return;
         }
-        match self.residency.facts_known(&request.name) {
-            Ok(true) => drop(reply.send(self.estimated(&request))),
-            Ok(false) | Err(_) => {
-                let name = request.name.clone();
-                self.estimates.push(EstimateWaiting { request, reply });
-                self.look_at_files(name);
+        self.ask(Question::Estimate(request, reply));
+    }
+
+    pub(super) fn can_perform(&mut self, request: PermissionRequest, reply: oneshot::Sender<Permission>) {
+        match request.model.clone() {
+            Some(name) if self.entries.contains_key(&name) => {
+                self.ask(Question::CanPerform(request, name, reply));
+            }
+            Some(_) | None => {
+                let permission = self.residency.can_perform(request.kind, request.model.as_ref());
+                drop(reply.send(permission));
             }
         }
     }
 
-    pub(super) fn answer_estimates(&mut self, name: &ModelName) {
-        let waiting = std::mem::take(&mut self.estimates);
-        for EstimateWaiting { request, reply } in waiting {
-            if request.name == *name {
-                let answer = self.residency.facts_known(name);
-                let answer = answer.and_then(|_| self.estimated(&request));
-                drop(reply.send(answer));
-            } else {
-                self.estimates.push(EstimateWaiting { request, reply });
+    /// Answers at once if the files are known, and otherwise after a look at them.
+    fn ask(&mut self, question: Question) {
+        if self.residency.facts_known(question.model()) == Ok(true) {
+            return self.answer(question);
+        }
+        let name = question.model().clone();
+        self.questions.retain(|question| !question.is_abandoned());
+        self.questions.push(question);
+        self.look_at_files(name);
+    }
+
+    /// A package was looked at; an earlier one of that name is of no interest any more.
+    pub(super) fn looked_at(
+        &mut self,
+        name: &ModelName,
+        installation: u64,
+        facts: Result<PackageFacts, Fault>,
+    ) {
+        if self.looks.get(name) != Some(&installation) {
+            return;
+        }
+        self.looks.remove(name);
+        if let Err(fault) = &facts {
+            tracing::info!(model = %name, reason = %fault.kind, "the package cannot be loaded");
+        }
+        self.residency.facts(name, facts);
+        let (answered, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.questions)
+            .into_iter()
+            .partition(|question| question.model() == name);
+        self.questions = waiting;
+        for question in answered {
+            self.answer(question);
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Estimate(request, reply) => {
+                let known = self.residency.facts_known(&request.name);
+                drop(reply.send(known.and_then(|_| self.estimated(&request))));
+            }
+            Question::CanPerform(request, name, reply) => {
+                drop(reply.send(self.residency.can_perform(request.kind, Some(&name))));
             }
         }
     }

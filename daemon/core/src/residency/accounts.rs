@@ -184,6 +184,12 @@ impl Residency {
             .saturating_sub(self.coming(device))
     }
 
+    /// True until the reservation is given back.
+    #[must_use]
+    pub fn is_reserved(&self, id: ReservationId) -> bool {
+        self.devices.reservations.contains_key(&id)
+    }
+
     /// Gives a reservation back.
     pub fn release(&mut self, id: ReservationId) {
         self.devices.reservations.remove(&id);

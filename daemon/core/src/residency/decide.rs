@@ -160,9 +160,11 @@ impl<'a> Pass<'a> {
                     *facts = Facts::Asked;
                     self.decisions.push(Decision::NeedFacts(group.model.clone()));
                 }
-                (Place::Unloaded | Place::Leaving, Facts::Broken(fault)) => {
-                    let fault = fault.clone();
-                    self.refuse_all(&group.members, &fault);
+                (Place::Unloaded | Place::Leaving, facts @ Facts::Broken(_)) => {
+                    // Whoever comes next has the files looked at anew: they may be mended by then.
+                    if let Facts::Broken(fault) = std::mem::replace(facts, Facts::Unknown) {
+                        self.refuse_all(&group.members, &fault);
+                    }
                 }
                 (Place::Unloaded | Place::Leaving, Facts::Known(_)) if sought < LOOKAHEAD => {
                     sought += 1;
@@ -191,10 +193,35 @@ impl<'a> Pass<'a> {
             }
             match self.residency.options(group.model, wishes) {
                 Err(fault) => self.refuse(index, fault),
-                Ok(_) if idle => return self.evict(group.model, UnloadReason::Reloaded),
+                Ok(options) if idle => match self.no_reload(group.model, &options, index) {
+                    Some(fault) => self.refuse(index, fault),
+                    None => return self.evict(group.model, UnloadReason::Reloaded),
+                },
                 Ok(_) => self.refuse(index, refusals::other_options(group.model, &held)),
             }
         }
+    }
+
+    /// Why a model is not loaded anew with other options, if it is not: it would be gone for nothing.
+    fn no_reload(&self, name: &ModelName, options: &[LoadOption], index: usize) -> Option<Fault> {
+        if !self.queue[index].may_evict {
+            return Some(refusals::no_room(name));
+        }
+        let room = |device| {
+            let others = self.residency.idle(device, self.now).into_iter();
+            let others = others.filter(|candidate| candidate.model != *name);
+            let idle = others.fold(0, |sum: u64, candidate| sum.saturating_add(candidate.bytes));
+            let own = self.residency.reserved(name);
+            self.residency
+                .free(device)
+                .saturating_add(own)
+                .saturating_add(idle)
+        };
+        if options.iter().any(|option| option.bytes <= room(option.device)) {
+            return None;
+        }
+        let smallest = options.iter().min_by_key(|option| option.bytes)?;
+        Some(self.residency.does_not_fit(name, smallest))
     }
 
     /// Wishes that cannot be granted concern only those who have them.

@@ -46,7 +46,13 @@ impl Residency {
         if record.is_resident() {
             return Permission::yes(active);
         }
-        let options = self.options(name, Wishes::default()).unwrap_or_default();
+        let options = match self
+            .facts_known(name)
+            .and_then(|_| self.options(name, Wishes::default()))
+        {
+            Ok(options) => options,
+            Err(fault) => return Permission::no(PermissionReason::NotInstalled, fault.message, active),
+        };
         let room = |device| {
             let going = self.resident().filter(|(_, record)| {
                 record.device() == Some(device) && record.place == Place::Idle && !record.pinned
