@@ -107,6 +107,14 @@ pub struct Limits {
     pub bytes: u64,
     pub nodes: usize,
     pub tensors: usize,
+    /// Inputs, outputs, functions and different operators together.
+    pub values: usize,
+    /// Of one input or output.
+    pub dimensions: usize,
+    /// Bytes of one name.
+    pub name: usize,
+    /// Bytes of all names that are kept.
+    pub names: usize,
     /// Graphs within graphs.
     pub depth: usize,
 }
@@ -115,8 +123,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bytes: i32::MAX as u64,
-            nodes: 1_000_000,
-            tensors: 1_000_000,
+            nodes: 500_000,
+            tensors: 500_000,
+            values: 100_000,
+            dimensions: 32,
+            name: 4096,
+            names: 64 << 20,
             depth: 16,
         }
     }
@@ -137,6 +149,14 @@ pub enum ScanError {
     TooManyNodes { limit: usize },
     #[error("more than {limit} tensors")]
     TooManyTensors { limit: usize },
+    #[error("more than {limit} inputs, outputs, functions and kinds of operators")]
+    TooManyValues { limit: usize },
+    #[error("an input or output has more than {limit} dimensions")]
+    TooManyDimensions { limit: usize },
+    #[error("a name is longer than {limit} bytes")]
+    NameTooLong { limit: usize },
+    #[error("the names of tensors take more than {limit} bytes")]
+    TooManyNames { limit: usize },
     #[error("tensor {tensor:?} has an impossible size or element type")]
     TensorSize { tensor: String },
     #[error("external data of tensor {tensor:?}: {key} is {value:?}")]
@@ -179,6 +199,10 @@ impl ScanError {
             | Self::TooDeep { .. }
             | Self::TooManyNodes { .. }
             | Self::TooManyTensors { .. }
+            | Self::TooManyValues { .. }
+            | Self::TooManyDimensions { .. }
+            | Self::NameTooLong { .. }
+            | Self::TooManyNames { .. }
             | Self::TensorSize { .. }
             | Self::ExternalField { .. }
             | Self::ExternalTooShort { .. }

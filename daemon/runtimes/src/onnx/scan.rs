@@ -1,7 +1,7 @@
 //! What an `.onnx` file contains, read without ONNX Runtime: the bounds a hostile file has to
 //! keep, and the names by which the program decides how to drive it. Weights are not looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::parts::{Initializer, Node, Parts};
 use super::wire::{Fields, Packed, Payload};
@@ -29,6 +29,8 @@ fn scan_with<'m>(
         functions: BTreeSet::new(),
         nodes: 0,
         tensors: 0,
+        values: 0,
+        names: 0,
     };
     scan.model(model)?;
     scan.check_operators()?;
@@ -44,6 +46,9 @@ struct Scan<'l, 'm> {
     functions: BTreeSet<Operator>,
     nodes: usize,
     tensors: usize,
+    values: usize,
+    /// Bytes of the names that are kept.
+    names: usize,
 }
 
 impl<'m> Scan<'_, 'm> {
@@ -78,11 +83,11 @@ impl<'m> Scan<'_, 'm> {
                 (5, payload) => self.tensor(payload.bytes()?)?,
                 (15, payload) => self.sparse_tensor(payload.bytes()?)?,
                 (11, payload) if depth == 0 => {
-                    let input = value_info(payload.bytes()?)?;
+                    let input = self.value_info(payload.bytes()?)?;
                     self.graph.inputs.push(input);
                 }
                 (12, payload) if depth == 0 => {
-                    let output = value_info(payload.bytes()?)?;
+                    let output = self.value_info(payload.bytes()?)?;
                     self.graph.outputs.push(output);
                 }
                 _ => {}
@@ -91,16 +96,51 @@ impl<'m> Scan<'_, 'm> {
         Ok(())
     }
 
+    /// Counts one more of what is kept, however short it is in the file.
+    fn value(&mut self) -> Result<(), ScanError> {
+        self.values += 1;
+        if self.values > self.limits.values {
+            return Err(ScanError::TooManyValues {
+                limit: self.limits.values,
+            });
+        }
+        Ok(())
+    }
+
+    fn name<'p>(&self, payload: Payload<'p>) -> Result<&'p str, ScanError> {
+        let name = payload.text()?;
+        if name.len() > self.limits.name {
+            return Err(ScanError::NameTooLong {
+                limit: self.limits.name,
+            });
+        }
+        Ok(name)
+    }
+
+    /// Counts a name that is kept.
+    fn keeps(&mut self, name: &str) -> Result<(), ScanError> {
+        self.names = self.names.saturating_add(name.len());
+        if self.names > self.limits.names {
+            return Err(ScanError::TooManyNames {
+                limit: self.limits.names,
+            });
+        }
+        Ok(())
+    }
+
     fn function(&mut self, message: &'m [u8]) -> Result<(), ScanError> {
+        self.value()?;
         let mut function = Operator::default();
         for field in Fields::of(message) {
             match field? {
-                (1, payload) => function.name = payload.text()?.to_owned(),
-                (10, payload) => function.domain = payload.text()?.to_owned(),
+                (1, payload) => self.name(payload)?.clone_into(&mut function.name),
+                (10, payload) => self.name(payload)?.clone_into(&mut function.domain),
                 (7, payload) => self.node(payload.bytes()?, 1)?,
                 _ => {}
             }
         }
+        self.keeps(&function.name)?;
+        self.keeps(&function.domain)?;
         self.functions.insert(function);
         Ok(())
     }
@@ -118,8 +158,8 @@ impl<'m> Scan<'_, 'm> {
             match field? {
                 (1, payload) if self.parts.is_some() => node.input(payload.text()?),
                 (2, payload) if self.parts.is_some() => node.output(payload.text()?),
-                (4, payload) => operator.name = payload.text()?.to_owned(),
-                (7, payload) => operator.domain = payload.text()?.to_owned(),
+                (4, payload) => self.name(payload)?.clone_into(&mut operator.name),
+                (7, payload) => self.name(payload)?.clone_into(&mut operator.domain),
                 (5, payload) => {
                     let attribute = payload.bytes()?;
                     if self.parts.is_some() {
@@ -133,7 +173,14 @@ impl<'m> Scan<'_, 'm> {
         if let Some(parts) = &mut self.parts {
             parts.add_node(&operator, node);
         }
-        *self.graph.operators.entry(operator).or_default() += 1;
+        if let Some(count) = self.graph.operators.get_mut(&operator) {
+            *count += 1;
+            return Ok(());
+        }
+        self.value()?;
+        self.keeps(&operator.name)?;
+        self.keeps(&operator.domain)?;
+        self.graph.operators.insert(operator, 1);
         Ok(())
     }
 
@@ -178,12 +225,12 @@ impl<'m> Scan<'_, 'm> {
                 }
                 (2, payload) => tensor.dtype = payload.signed()?,
                 (8, payload) => {
-                    name = payload.text()?;
+                    name = self.name(payload)?;
                     name.clone_into(&mut tensor.name);
                 }
                 (13, payload) => {
-                    let (key, value) = string_entry(payload.bytes()?)?;
-                    tensor.external.insert(key.to_owned(), value.to_owned());
+                    let (key, value) = self.string_entry(payload.bytes()?)?;
+                    tensor.external.take(key, value);
                 }
                 (14, payload) => tensor.is_external = payload.number()? == 1,
                 _ => {}
@@ -193,7 +240,67 @@ impl<'m> Scan<'_, 'm> {
             parts.add_initializer(name, tensor.initializer()?);
         }
         if tensor.is_external {
-            self.graph.external.push(tensor.into_external()?);
+            let external = tensor.into_external()?;
+            self.keeps(&external.tensor)?;
+            self.keeps(&external.location)?;
+            self.graph.external.push(external);
+        }
+        Ok(())
+    }
+
+    fn string_entry<'p>(&self, message: &'p [u8]) -> Result<(&'p str, &'p str), ScanError> {
+        let (mut key, mut value) = ("", "");
+        for field in Fields::of(message) {
+            match field? {
+                (1, payload) => key = self.name(payload)?,
+                (2, payload) => value = self.name(payload)?,
+                _ => {}
+            }
+        }
+        Ok((key, value))
+    }
+
+    fn value_info(&mut self, message: &[u8]) -> Result<TensorShape, ScanError> {
+        self.value()?;
+        let mut shape = TensorShape::default();
+        for field in Fields::of(message) {
+            match field? {
+                (1, payload) => self.name(payload)?.clone_into(&mut shape.name),
+                (2, payload) => self.value_type(payload.bytes()?, &mut shape)?,
+                _ => {}
+            }
+        }
+        self.keeps(&shape.name)?;
+        Ok(shape)
+    }
+
+    fn value_type(&self, message: &[u8], shape: &mut TensorShape) -> Result<(), ScanError> {
+        let mut tensor: Option<&[u8]> = None;
+        for field in Fields::of(message) {
+            if let (1, payload) = field? {
+                tensor = Some(payload.bytes()?);
+            }
+        }
+        for field in Fields::of(tensor.unwrap_or_default()) {
+            match field? {
+                (1, payload) => shape.dtype = payload.signed()?,
+                (2, payload) => self.dimensions(payload.bytes()?, &mut shape.dimensions)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn dimensions(&self, message: &[u8], sizes: &mut Vec<Option<i64>>) -> Result<(), ScanError> {
+        for dimension in Fields::of(message) {
+            if let (1, payload) = dimension? {
+                if sizes.len() == self.limits.dimensions {
+                    return Err(ScanError::TooManyDimensions {
+                        limit: self.limits.dimensions,
+                    });
+                }
+                sizes.push(static_size(payload.bytes()?)?);
+            }
         }
         Ok(())
     }
@@ -233,7 +340,27 @@ struct TensorHeader {
     /// The last two dimensions; 0 where there are fewer.
     last_two: [u64; 2],
     is_external: bool,
-    external: BTreeMap<String, String>,
+    external: ExternalFields,
+}
+
+/// What is read of where a tensor's data lies, as the file has it.
+#[derive(Default)]
+struct ExternalFields {
+    location: Option<String>,
+    offset: Option<String>,
+    length: Option<String>,
+}
+
+impl ExternalFields {
+    fn take(&mut self, key: &str, value: &str) {
+        let field = match key {
+            "location" => &mut self.location,
+            "offset" => &mut self.offset,
+            "length" => &mut self.length,
+            _ => return,
+        };
+        *field = Some(value.to_owned());
+    }
 }
 
 impl TensorHeader {
@@ -275,16 +402,17 @@ impl TensorHeader {
             key,
             value: value.to_owned(),
         };
-        let number = |key: &'static str| {
-            let text = self.external.get(key);
-            text.map(|text| text.parse::<u64>().map_err(|_| bad(key, text)))
-                .transpose()
+        let number = |key: &'static str, text: &Option<String>| {
+            let number = text
+                .as_ref()
+                .map(|text| text.parse::<u64>().map_err(|_| bad(key, text)));
+            number.transpose()
         };
-        let Some(location) = self.external.get("location") else {
+        let Some(location) = &self.external.location else {
             return Err(bad("location", ""));
         };
-        let offset = number("offset")?.unwrap_or(0);
-        let declared = number("length")?.unwrap_or(0);
+        let offset = number("offset", &self.external.offset)?.unwrap_or(0);
+        let declared = number("length", &self.external.length)?.unwrap_or(0);
         let elements = if self.has_dimensions { self.elements } else { 1 };
         let needed = dtype::bytes(self.dtype, elements).ok_or_else(|| ScanError::TensorSize {
             tensor: self.name.clone(),
@@ -296,53 +424,6 @@ impl TensorHeader {
             tensor: self.name,
         })
     }
-}
-
-fn string_entry(message: &[u8]) -> Result<(&str, &str), ScanError> {
-    let (mut key, mut value) = ("", "");
-    for field in Fields::of(message) {
-        match field? {
-            (1, payload) => key = payload.text()?,
-            (2, payload) => value = payload.text()?,
-            _ => {}
-        }
-    }
-    Ok((key, value))
-}
-
-fn value_info(message: &[u8]) -> Result<TensorShape, ScanError> {
-    let mut shape = TensorShape::default();
-    for field in Fields::of(message) {
-        match field? {
-            (1, payload) => payload.text()?.clone_into(&mut shape.name),
-            (2, payload) => value_type(payload.bytes()?, &mut shape)?,
-            _ => {}
-        }
-    }
-    Ok(shape)
-}
-
-fn value_type(message: &[u8], shape: &mut TensorShape) -> Result<(), ScanError> {
-    let mut tensor: Option<&[u8]> = None;
-    for field in Fields::of(message) {
-        if let (1, payload) = field? {
-            tensor = Some(payload.bytes()?);
-        }
-    }
-    for field in Fields::of(tensor.unwrap_or_default()) {
-        match field? {
-            (1, payload) => shape.dtype = payload.signed()?,
-            (2, payload) => {
-                for dimension in Fields::of(payload.bytes()?) {
-                    if let (1, payload) = dimension? {
-                        shape.dimensions.push(static_size(payload.bytes()?)?);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// A dimension's size; `None` if it has a name or nothing instead.

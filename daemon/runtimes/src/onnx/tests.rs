@@ -167,6 +167,7 @@ fn bounds_hold() {
         nodes: 2,
         tensors: 1,
         depth: 2,
+        ..Limits::default()
     };
     let nodes = model(&[&node("", "Add"), &node("", "Add"), &node("", "Add")]);
     assert!(matches!(
@@ -187,6 +188,68 @@ fn bounds_hold() {
         scan::scan(&model(&[&deep]), &limits),
         Err(ScanError::TooDeep { limit: 2 })
     ));
+}
+
+/// A hundred megabytes of two-byte messages would take gigabytes of memory.
+#[test]
+fn what_is_short_in_the_file_and_long_in_memory_is_counted() {
+    let refused = |model: &[u8]| scan::scan(model, &Limits::default()).unwrap_err().to_string();
+    let many = |one: &[u8], count: usize| one.repeat(count);
+    let empty_input = field(11, &[]);
+    let values = "more than 100000 inputs, outputs, functions and kinds of operators";
+    assert_eq!(refused(&model(&[&many(&empty_input, 100_001)])), values);
+    let empty_output = field(12, &[]);
+    let both = model(&[&many(&empty_input, 60_000), &many(&empty_output, 40_001)]);
+    assert_eq!(refused(&both), values);
+    let functions = [model(&[]), many(&field(25, &[]), 100_001)].concat();
+    assert_eq!(refused(&functions), values);
+    let operators: Vec<u8> = (0..=100_000)
+        .flat_map(|each| node("", &each.to_string()))
+        .collect();
+    assert_eq!(refused(&model(&[&operators])), values);
+    assert!(scan::scan(&model(&[&many(&empty_input, 100_000)]), &Limits::default()).is_ok());
+}
+
+#[test]
+fn dimensions_and_names_are_bounded() {
+    let input = |dimensions: usize| {
+        let shape = field(1, &[]).repeat(dimensions);
+        model(&[&field(11, &field(2, &field(1, &field(2, &shape))))])
+    };
+    assert!(scan::scan(&input(32), &Limits::default()).is_ok());
+    assert!(matches!(
+        scan::scan(&input(33), &Limits::default()),
+        Err(ScanError::TooManyDimensions { limit: 32 })
+    ));
+    let long = "x".repeat(4097);
+    for name in [
+        field(11, &field(1, long.as_bytes())),
+        node("", &long),
+        node(&long, ""),
+        external(&long, "0", "24"),
+    ] {
+        assert!(matches!(
+            scan::scan(&model(&[&name]), &Limits::default()),
+            Err(ScanError::NameTooLong { limit: 4096 })
+        ));
+    }
+    let limits = Limits {
+        names: 9,
+        ..Limits::default()
+    };
+    let named = field(11, &field(1, b"12345"));
+    assert!(matches!(
+        scan::scan(&model(&[&named, &named]), &limits),
+        Err(ScanError::TooManyNames { limit: 9 })
+    ));
+}
+
+#[test]
+fn entries_of_external_data_nobody_asks_for_are_not_kept() {
+    let entries: Vec<u8> = (0..1000).flat_map(|key| entry(&key.to_string(), "")).collect();
+    let tensor = [entries, entry("location", "weights"), number(2, 1), number(14, 1)].concat();
+    let graph = scan::scan(&model(&[&field(5, &tensor)]), &Limits::default()).unwrap();
+    assert_eq!(graph.external[0].location, "weights");
 }
 
 proptest! {
