@@ -42,6 +42,9 @@ pub enum ConfigError {
         value: String,
         allowed: String,
     },
+    /// Its value may hold a secret, so it is not shown.
+    #[error("the variable {name} is not what it must be: {allowed}")]
+    BadVariable { name: &'static str, allowed: String },
 }
 
 impl From<ConfigError> for Fault {
@@ -56,7 +59,8 @@ impl From<ConfigError> for Fault {
             | ConfigError::Syntax { .. }
             | ConfigError::UnknownSection { .. }
             | ConfigError::UnknownKey { .. }
-            | ConfigError::BadValue { .. } => ErrorKind::InvalidConfig,
+            | ConfigError::BadValue { .. }
+            | ConfigError::BadVariable { .. } => ErrorKind::InvalidConfig,
         };
         Self::new(kind, error::chain(&error))
     }

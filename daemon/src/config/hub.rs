@@ -4,11 +4,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::value::checked_hub;
+use super::ConfigError;
+use super::value::{checked_hub, hub_allowed};
+
+const ENDPOINT: &str = "HF_ENDPOINT";
 
 /// All that are looked at; those without `HF` say where the caches of this user are.
 pub(super) const VARIABLES: [&str; 9] = [
-    "HF_ENDPOINT",
+    ENDPOINT,
     "HF_TOKEN",
     "HF_TOKEN_PATH",
     "HF_HOME",
@@ -22,8 +25,8 @@ pub(super) const VARIABLES: [&str; 9] = [
 /// What they say.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HubVariables {
-    /// Without a slash at its end; `None` if it is not set or no address.
-    pub endpoint: Option<String>,
+    /// As it was written; it may be no address.
+    endpoint: Option<String>,
     /// A secret.
     pub token: Option<String>,
     /// Where a token is if there is none in the environment; the file need not exist.
@@ -41,12 +44,23 @@ impl HubVariables {
         let home = path("HF_HOME").or_else(|| Some(caches()?.join("huggingface")));
         let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
         Self {
-            endpoint: get("HF_ENDPOINT").and_then(|text| checked_hub(text.trim())),
+            endpoint: get(ENDPOINT).map(|text| text.trim().to_owned()),
             token: get("HF_TOKEN").map(|token| token.trim().to_owned()),
             token_file: path("HF_TOKEN_PATH").or_else(|| in_home("token")),
             cache: path("HF_HUB_CACHE").or_else(|| in_home("hub")),
             offline: get("HF_HUB_OFFLINE").is_some_and(is_true),
         }
+    }
+
+    /// The address without a slash at its end; `None` if there is none. One that is none is an
+    /// error: whoever named a hub wants no other one asked, which would be told the token, too.
+    pub fn endpoint(&self) -> Result<Option<String>, ConfigError> {
+        let refused = || ConfigError::BadVariable {
+            name: ENDPOINT,
+            allowed: hub_allowed(),
+        };
+        let text = self.endpoint.as_deref().filter(|text| !text.is_empty());
+        text.map(|text| checked_hub(text).ok_or_else(refused)).transpose()
     }
 }
 
@@ -58,7 +72,7 @@ fn is_true(text: &str) -> bool {
 impl fmt::Debug for HubVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubVariables")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_ref().map(|_| "set"))
             .field("token", &self.token.as_ref().map(|_| "set"))
             .field("token_file", &self.token_file)
             .field("cache", &self.cache)

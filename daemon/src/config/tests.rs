@@ -190,7 +190,8 @@ fn what_was_set_up_for_the_hub_s_own_tools_is_found() {
     let user = environment(&[("HOME", &text("me"))]).hub();
     assert_eq!(user.cache, Some(path("me/.cache/huggingface/hub")));
     assert_eq!(user.token_file, Some(path("me/.cache/huggingface/token")));
-    assert!(user.endpoint.is_none() && user.token.is_none() && !user.offline);
+    assert_eq!(user.endpoint().unwrap(), None);
+    assert!(user.token.is_none() && !user.offline);
     let all = environment(&[
         ("HOME", &text("me")),
         ("HF_HOME", &text("hf")),
@@ -199,12 +200,26 @@ fn what_was_set_up_for_the_hub_s_own_tools_is_found() {
         ("HF_HUB_OFFLINE", "1"),
     ]);
     assert_eq!(all.hub().cache, Some(path("hf/hub")));
-    assert_eq!(all.hub().endpoint.as_deref(), Some("https://hub.example"));
+    assert_eq!(
+        all.hub().endpoint().unwrap().as_deref(),
+        Some("https://hub.example")
+    );
     assert!(all.hub().offline);
     assert_eq!(all.hub().token.as_deref(), Some("hf_secret"));
     let shown = format!("{all:?} {:?}", all.hub());
     assert!(!shown.contains("hf_secret"), "{shown}");
     assert_eq!(all.unknown(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_hub_that_is_no_address_is_not_taken_for_the_usual_one() {
+    for text in ["hub.corp", "ftp://hub.corp", "https://me:secret@hub.corp"] {
+        let hub = environment(&[("HF_ENDPOINT", text)]).hub();
+        let fault = airunner_core::Fault::from(hub.endpoint().unwrap_err());
+        assert_eq!(fault.kind, airunner_core::ErrorKind::InvalidConfig);
+        assert!(fault.message.contains("HF_ENDPOINT"), "{fault}");
+        assert!(!format!("{fault} {hub:?}").contains("secret"), "{fault}");
+    }
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(super) fn hub(raw: Raw<'_>) -> Result<Option<String>, String> {
     checked_hub(text).map(Some).ok_or_else(hub_allowed)
 }
 
-fn hub_allowed() -> String {
+pub(super) fn hub_allowed() -> String {
     "an address such as \"https://hub.example\" without user, query or fragment, or \"\" for the usual hub"
         .to_owned()
 }
