@@ -1,6 +1,6 @@
 //! The one owner of every download.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use airunner_core::download::{Download, DownloadId, DownloadState};
 use airunner_core::event::Event;
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ pub struct Actor {
     publisher: Publisher,
     jobs: BTreeMap<DownloadId, Job>,
     runs: JoinSet<()>,
+    /// Whose the runs are.
+    tasks: HashMap<task::Id, DownloadId>,
     messages: mpsc::Receiver<Message>,
     reports: (Reports, mpsc::Receiver<(DownloadId, Report)>),
     ending: Option<oneshot::Sender<()>>,
@@ -85,6 +87,7 @@ impl Actor {
             publisher,
             jobs: BTreeMap::new(),
             runs: JoinSet::new(),
+            tasks: HashMap::new(),
             messages,
             reports: mpsc::channel(64),
             ending: None,
@@ -137,9 +140,7 @@ impl Actor {
                     None => return,
                 },
                 Some((id, report)) = self.reports.1.recv() => self.note(id, report).await,
-                Some(ended) = self.runs.join_next() => if let Err(error) = ended {
-                    tracing::error!(%error, "a download failed in an unforeseen way");
-                },
+                Some(ended) = self.runs.join_next_with_id() => self.joined(ended).await,
                 _ = tick.tick(), if !self.runs.is_empty() => self.measure(),
             }
         }
@@ -166,8 +167,25 @@ impl Actor {
                 reports: self.reports.0.clone(),
                 cancel,
             };
-            self.runs.spawn(run.run());
+            let id = job.asked.record.id;
+            let task = self.runs.spawn(run.run());
+            self.tasks.insert(task.id(), id);
         }
+    }
+
+    /// A run reports its own end, unless it panicked.
+    async fn joined(&mut self, ended: Result<(task::Id, ()), JoinError>) {
+        let task = match &ended {
+            Ok((task, ())) => *task,
+            Err(error) => error.id(),
+        };
+        let Some((id, error)) = self.tasks.remove(&task).zip(ended.err()) else {
+            return;
+        };
+        tracing::error!(download = id.0, %error, "a download failed in an unforeseen way");
+        self.note_all().await;
+        let fault = Fault::internal("the download failed in an unforeseen way; the log says more");
+        self.ended(id, Err(fault)).await;
     }
 
     async fn hear(&mut self, message: Message) {

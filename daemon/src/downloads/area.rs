@@ -56,12 +56,17 @@ impl Area {
         self.directory.join(digest.to_string())
     }
 
+    /// True if a file of that length is here, whatever is in it.
+    pub(super) fn holds(&self, digest: &Digest, size: u64) -> bool {
+        fs::symlink_metadata(self.path(digest)).is_ok_and(|found| found.is_file() && found.len() == size)
+    }
+
     /// An empty file of that length, or the one that is here; true if it was here.
     pub(super) fn prepare(&self, digest: &Digest, size: u64) -> Result<bool, Fault> {
-        let path = self.path(digest);
-        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == size) {
+        if self.holds(digest, size) {
             return Ok(true);
         }
+        let path = self.path(digest);
         remove(&path)?;
         let file = fs::File::create_new(&path).map_err(at("create", &path))?;
         file.set_len(size).map_err(at("create", &path))?;

@@ -311,7 +311,7 @@ impl<'f> Fetch<'f> {
             self.hear(news);
         }
         let part = &mut self.parts[index];
-        part.in_flight -= 1;
+        part.span_ended(matches!(outcome, Err(SpanError::NoRanges)));
         match outcome {
             Ok(direct) => {
                 part.direct = direct.or_else(|| part.direct.take());
@@ -324,10 +324,6 @@ impl<'f> Fetch<'f> {
                     ?chunks,
                     "the hub sends whole files only"
                 );
-                part.whole = true;
-                if part.in_flight == 0 {
-                    part.todo = part.chunks.missing();
-                }
                 self.pace.fine(id);
                 Ok(())
             }

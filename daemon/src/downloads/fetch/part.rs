@@ -75,6 +75,16 @@ impl Part {
             && self.hasher.as_ref().is_some_and(hashed)
     }
 
+    /// One of its spans is over; `refused` if the hub sends whole files only. What such spans
+    /// leave is asked for again, in one piece, when no other span is under way.
+    pub(super) fn span_ended(&mut self, refused: bool) {
+        self.in_flight -= 1;
+        self.whole |= refused;
+        if self.whole && self.in_flight == 0 {
+            self.todo = self.chunks.missing();
+        }
+    }
+
     /// All over again. Bytes that no longer count come back.
     pub(super) fn restart(&mut self) -> u64 {
         let lost = self.chunks.bytes();
@@ -138,7 +148,47 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::downloads::claims::Claims;
+    use crate::downloads::digest::Digest;
+    use crate::downloads::hub::{Content, Place, Repository};
     use airunner_core::Fault;
+
+    fn part(chunks: u64) -> Part {
+        let digest = Digest::from_hex(&"ab".repeat(32)).unwrap();
+        let size = chunks * crate::downloads::fetch::chunks::CHUNK;
+        let place = Place {
+            repository: Repository::parse("team/tiny").unwrap(),
+            commit: "0123".to_owned(),
+            path: "model.onnx".to_owned(),
+        };
+        let content = Content { size, digest };
+        let claim = Claims::default().try_claim(digest).unwrap();
+        Part::new(
+            Wanted { place, content },
+            PathBuf::new(),
+            Chunks::new(size, &[]),
+            false,
+            claim,
+        )
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_for_again_whoever_ends_last() {
+        for refused_first in [true, false] {
+            let mut part = part(4);
+            let refused = part.todo.take(2).unwrap();
+            let given = part.todo.take(2).unwrap();
+            part.in_flight = 2;
+            part.span_ended(refused_first);
+            assert_eq!(part.todo.left(), 0, "another is under way");
+            for chunk in given {
+                part.chunks.set(chunk);
+            }
+            part.span_ended(!refused_first);
+            assert!(part.whole);
+            assert_eq!(part.todo.take_all(), Some(refused));
+        }
+    }
 
     #[test]
     fn trouble_slows_down_and_success_speeds_up() {

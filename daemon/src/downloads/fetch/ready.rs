@@ -18,7 +18,7 @@ use crate::storage::ContentRecord;
 /// Opens a content: as far as it is here, taken out of the hub's cache, or empty.
 pub(super) async fn prepare(tools: &Arc<Tools>, wanted: Wanted, claim: Claim) -> Result<Part, Fault> {
     let (digest, size) = (wanted.content.digest, wanted.content.size);
-    let record = tools.storage.content(digest.to_string()).await?;
+    let record = known(tools, digest, size).await?;
     let file = tools.area.path(&digest);
     if record.chunks.is_empty()
         && let Some(sha256) = reuse(tools, &wanted).await?
@@ -43,6 +43,22 @@ pub(super) async fn prepare(tools: &Arc<Tools>, wanted: Wanted, claim: Claim) ->
         part.claim = None;
     }
     Ok(part)
+}
+
+/// What was written down of a content. That of a file which is gone is forgotten before there is
+/// another file: whoever comes after a crash would take its emptiness for what was checked.
+async fn known(tools: &Tools, digest: Digest, size: u64) -> Result<ContentRecord, Fault> {
+    let record = tools.storage.content(digest.to_string()).await?;
+    let area = tools.area.clone();
+    if record == ContentRecord::default() || blocking(move || Ok(area.holds(&digest, size))).await? {
+        return Ok(record);
+    }
+    let nothing = ContentRecord::default();
+    tools
+        .storage
+        .put_content(digest.to_string(), nothing.clone())
+        .await?;
+    Ok(nothing)
 }
 
 fn full(size: u64) -> Chunks {
