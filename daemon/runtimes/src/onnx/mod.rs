@@ -211,6 +211,9 @@ impl ScanError {
     }
 }
 
+/// Graph files up to this size are read, larger ones, which hold their weights, are mapped; bytes.
+const LARGEST_READ: u64 = 64 << 20;
+
 /// Checks one graph file of a package and the weights it refers to.
 pub fn inspect(files: &Files, file: &str) -> Result<Graph, PackageError> {
     read(files, file, scan::scan)
@@ -249,23 +252,30 @@ fn read(
         file: file.to_owned(),
         source: Box::new(source),
     };
-    let opened = File::open(&path).map_err(|source| PackageError::Read {
-        path: path.clone(),
-        source,
-    })?;
     if size == 0 {
         return Err(named(ScanError::NoGraph).into());
     }
-    #[expect(unsafe_code, reason = "memmap2 offers no safe form")]
-    // SAFETY: the map is private to this function and only read. Another process that shortens
-    // the file meanwhile can end this one with SIGBUS; the model store is private to the user.
-    let map = unsafe { Mmap::map(&opened) }.map_err(|source| PackageError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let graph = scan(&map, &limits).map_err(named)?;
+    let graph = if size <= LARGEST_READ {
+        scan(&files.read(file, LARGEST_READ)?, &limits)
+    } else {
+        scan(&map(&path)?, &limits)
+    };
+    let graph = graph.map_err(named)?;
     check_external(files, &resolved(files, file, &path), &graph).map_err(named)?;
     Ok(graph)
+}
+
+fn map(path: &Path) -> Result<Mmap, PackageError> {
+    let opened = File::open(path);
+    #[expect(unsafe_code, reason = "memmap2 offers no safe form")]
+    // SAFETY: the map is only read, by its one owner. Packages may be links to files of others:
+    // whoever shortens one of this size while it is looked at ends this process with SIGBUS, and
+    // whoever writes to it changes what is read, which the checks of every length bear.
+    let map = opened.and_then(|opened| unsafe { Mmap::map(&opened) });
+    map.map_err(|source| PackageError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Where a graph really lies in its package: ONNX Runtime looks for weights beside that.
