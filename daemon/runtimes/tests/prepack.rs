@@ -88,6 +88,16 @@ fn a_damaged_copy_is_deleted_and_the_model_loads_without_it() {
 }
 
 #[test]
+fn a_copy_that_was_half_deleted_is_made_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let package = packages().join("llama-gqa");
+    let made = prepack(&options(&package), "m", cache.path()).unwrap();
+    fs::remove_file(made.join("entry.json")).unwrap();
+    assert_eq!(prepack(&options(&package), "m", cache.path()).unwrap(), made);
+    assert!(answers(&with_copies(&package, cache.path())).0);
+}
+
+#[test]
 fn a_copy_fits_only_the_files_it_was_made_from() {
     let (cache, package) = (tempfile::tempdir().unwrap(), own_copy("llama-gqa"));
     let before = prepack(&options(package.path()), "m", cache.path()).unwrap();

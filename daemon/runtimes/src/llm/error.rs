@@ -34,6 +34,28 @@ impl ComputeError {
             Self::Run(error) => kind_of(error, ErrorKind::Internal),
         }
     }
+
+    /// Whether the file itself is why: it is missing, or not what it should be. Otherwise the
+    /// machine may be, and the same file opens another time.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => {
+                self.kind() != ErrorKind::OutOfMemory
+                    && matches!(
+                        source.code(),
+                        ort::ErrorCode::InvalidProtobuf
+                            | ort::ErrorCode::InvalidGraph
+                            | ort::ErrorCode::InvalidArgument
+                            | ort::ErrorCode::NoModel
+                            | ort::ErrorCode::NoSuchFile
+                    )
+            }
+            Self::Interface(_) => true,
+            Self::Library { .. } | Self::LogitsShape { .. } | Self::OutOfMemory { .. } | Self::Run(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// ONNX Runtime says in words only that it ran out of memory.

@@ -107,7 +107,7 @@ pub fn prepack(options: &LoadOptions, model: &str, cache: &Path) -> Result<PathB
     // The key holds the version of ONNX Runtime, which is known once it is loaded.
     super::session::ready(&options.onnxruntime_library)?;
     let finished = cache.join(key_of(&package)?);
-    if finished.join(ENTRY).is_file() {
+    if described(&finished).is_some() {
         return Ok(finished);
     }
     let building = cache.join(format!("{UNFINISHED}{}", std::process::id()));
@@ -144,6 +144,10 @@ fn build(
     text.and_then(|text| fs::write(&described, text))
         .map_err(at("write", &described))?;
     persist(building)?;
+    // What a deletion that was cut off left there.
+    if finished.exists() {
+        fs::remove_dir_all(finished).map_err(at("delete", finished))?;
+    }
     fs::rename(building, finished).map_err(at("publish", finished))?;
     let parent = finished.parent().unwrap_or(building);
     sync(parent)
@@ -198,6 +202,26 @@ pub fn copies(cache: &Path) -> Vec<Copied> {
     entries.filter_map(|entry| described(&entry.path())).collect()
 }
 
+/// What lies in a cache directory and is no finished copy: some that were never finished, or that
+/// were not deleted to the end. Those in the making are among them.
+#[must_use]
+pub fn leftovers(cache: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let is_left = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(UNFINISHED) || (is_key(&name) && described(&entry.path()).is_none())
+    };
+    let left = entries.filter(is_left);
+    left.map(|entry| entry.path()).collect()
+}
+
+/// Whether a copy could have this name.
+fn is_key(name: &str) -> bool {
+    const DIGITS: usize = 64;
+    name.len() == DIGITS && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn described(path: &Path) -> Option<Copied> {
     let entry = serde_json::from_slice(&fs::read(path.join(ENTRY)).ok()?).ok()?;
     let is_unfinished = path
@@ -241,23 +265,28 @@ impl Fitting {
         self.0.join(GRAPH)
     }
 
-    /// What to make of the attempt to open it: a copy that does not open is deleted.
-    pub(crate) fn judge<T>(self, opened: ort::Result<T>) -> Option<T> {
-        match opened {
+    /// What to make of the attempt to open it: a copy that is damaged is deleted; one that does
+    /// not open for another reason, such as too little memory, is as good as before.
+    pub(crate) fn judge<T>(self, opened: Result<T, ComputeError>) -> Option<T> {
+        let error = match opened {
             Ok(opened) => {
                 if let Err(error) = fs::write(self.0.join(USED), []) {
                     tracing::debug!(%error, "the use of a packed copy is not noted");
                 }
-                Some(opened)
+                return Some(opened);
             }
-            Err(error) => {
-                tracing::warn!(copy = %self.0.display(), %error, "a packed copy does not open and is deleted");
-                if let Err(error) = fs::remove_dir_all(&self.0) {
-                    tracing::warn!(copy = %self.0.display(), %error, "it cannot be deleted");
-                }
-                None
-            }
+            Err(error) => error,
+        };
+        let copy = self.0.display();
+        if !error.is_damage() {
+            tracing::warn!(%copy, %error, "a packed copy does not open now; the original is loaded");
+            return None;
         }
+        tracing::warn!(%copy, %error, "a packed copy is damaged and is deleted; the original is loaded");
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%copy, %error, "it cannot be deleted");
+        }
+        None
     }
 }
 
@@ -332,4 +361,55 @@ fn processor() -> String {
     #[cfg(target_arch = "aarch64")]
     detect!(is_aarch64_feature_detected: "neon", "dotprod", "fp16", "i8mm", "bf16", "sve", "sve2", "sme");
     features.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_deleted_only_if_it_is_damaged() {
+        let open = |code, message: &str| ComputeError::Open {
+            file: GRAPH.to_owned(),
+            source: ort::Error::new_with_code(code, message),
+        };
+        use ort::ErrorCode::{GenericFailure, InvalidProtobuf, NoSuchFile, RuntimeException};
+        for (error, goes) in [
+            (open(InvalidProtobuf, "Protobuf parsing failed"), true),
+            (open(NoSuchFile, "File doesn't exist"), true),
+            (open(GenericFailure, "system error number 24"), false),
+            (open(RuntimeException, "std::bad_alloc"), false),
+            (open(InvalidProtobuf, "std::bad_alloc"), false),
+            (ComputeError::Interface("no logits".to_owned()), true),
+            (ComputeError::OutOfMemory { bytes: 1 }, false),
+        ] {
+            let copy = tempfile::tempdir().unwrap();
+            let said = error.to_string();
+            assert!(Fitting(copy.path().to_owned()).judge::<()>(Err(error)).is_none());
+            assert_eq!(copy.path().exists(), !goes, "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_finished_copy_is_found() {
+        let cache = tempfile::tempdir().unwrap();
+        let create = |name: &str| {
+            let path = cache.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let (whole, headless) = (create(&"a".repeat(64)), create(&"b".repeat(64)));
+        let entry = Entry {
+            model: "m".to_owned(),
+            directory: PathBuf::new(),
+            variant: String::new(),
+        };
+        fs::write(whole.join(ENTRY), serde_json::to_vec(&entry).unwrap()).unwrap();
+        fs::write(headless.join(WEIGHTS), "gigabytes").unwrap();
+        let unfinished = create(".incoming-1");
+        create("of somebody else");
+        let mut left = leftovers(cache.path());
+        left.sort();
+        assert_eq!(left, [unfinished, headless]);
+    }
 }

@@ -74,26 +74,22 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn open(package: &Package, options: &LoadOptions) -> Result<Self, ComputeError> {
         let environment = environment(&options.onnxruntime_library)?;
-        let copied = options
+        let copy = options
             .prepacked_directory
             .as_deref()
-            .and_then(|cache| prepack::existing(package, cache))
-            .and_then(|copy| {
-                let opened = copy_builder(&environment, options)
-                    .and_then(|mut builder| builder.commit_from_file(copy.graph()));
-                copy.judge(opened)
-            });
-        let is_prepacked = copied.is_some();
-        let session = match copied {
-            Some(session) => session,
-            None => {
-                let path = graph_path(package)?;
-                builder(&environment, options)
-                    .and_then(|mut builder| builder.commit_from_file(&path))
-                    .map_err(|source| cannot_open(package, source))?
-            }
-        };
-        Self::of(session, package, is_prepacked)
+            .and_then(|cache| prepack::existing(package, cache));
+        let opened = copy.and_then(|copy| {
+            let opened = Self::open_copy(package, options, &copy.graph());
+            copy.judge(opened)
+        });
+        if let Some(model) = opened {
+            return Ok(model);
+        }
+        let path = graph_path(package)?;
+        let session = builder(&environment, options)
+            .and_then(|mut builder| builder.commit_from_file(&path))
+            .map_err(|source| cannot_open(package, source))?;
+        Self::of(session, package, false)
     }
 
     /// Opens the graph and writes a copy of it as it is after optimizing and packing.
