@@ -110,7 +110,9 @@ impl Plan {
             .collect();
         contents.sort_unstable();
         contents.dedup();
-        contents.iter().map(|(_, size)| size).sum()
+        contents
+            .iter()
+            .fold(0, |sum: u64, (_, size)| sum.saturating_add(*size))
     }
 
     pub(super) fn records(&self) -> Vec<DownloadFileRecord> {

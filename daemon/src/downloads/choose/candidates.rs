@@ -47,7 +47,7 @@ impl Candidate<'_> {
     /// Bytes of graphs and weights, as far as the hub tells.
     pub(super) fn weights(&self) -> u64 {
         let sizes = self.files.iter().filter_map(|file| file.content);
-        sizes.map(|content| content.size).sum()
+        sizes.fold(0, |sum: u64, content| sum.saturating_add(content.size))
     }
 }
 

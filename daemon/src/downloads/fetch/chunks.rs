@@ -75,7 +75,7 @@ impl Chunks {
     pub(super) fn bytes(&self) -> u64 {
         let last = total(self.size).saturating_sub(1);
         let whole = u64::from(self.count) * CHUNK;
-        let short = u64::from(total(self.size)) * CHUNK - self.size;
+        let short = (u64::from(total(self.size)) * CHUNK).saturating_sub(self.size);
         if self.has(last) { whole - short } else { whole }
     }
 

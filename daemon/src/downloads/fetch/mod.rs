@@ -123,7 +123,7 @@ pub(super) async fn fetch(
         }
         let mut fetch = Fetch::new(tools, progress, notices);
         for (wanted, claim) in mine {
-            let part = ready::prepare(tools, wanted, claim).await?;
+            let part = ready::prepare(tools, wanted, claim, cancel).await?;
             progress.add(part.chunks.bytes());
             fetch.parts.push(part);
         }
@@ -455,7 +455,7 @@ impl<'f> Fetch<'f> {
             .parts
             .iter()
             .map(|part| part.wanted.content.size - part.chunks.bytes())
-            .sum();
+            .fold(0, u64::saturating_add);
         match self.tools.area.room() {
             Some(room) if missing > 0 && room < missing.saturating_add(reserve) => {
                 Err(no_room(self.tools, missing.saturating_add(reserve), room))

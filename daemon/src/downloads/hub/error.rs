@@ -20,6 +20,8 @@ pub(crate) enum HubError {
     Unreachable { host: String, source: reqwest::Error },
     #[error("{host} has sent nothing for {} seconds", after.as_secs())]
     Stalled { host: String, after: Duration },
+    #[error("{host} has not sent its list of files within {} seconds", limit.as_secs())]
+    Slow { host: String, limit: Duration },
     #[error("the connection to {host} broke")]
     Broken {
         host: String,
@@ -70,6 +72,7 @@ impl HubError {
         match self {
             Self::Unreachable { .. }
             | Self::Stalled { .. }
+            | Self::Slow { .. }
             | Self::Broken { .. }
             | Self::Overloaded { .. }
             | Self::WrongLength { .. } => true,
@@ -106,6 +109,7 @@ impl From<HubError> for Fault {
             HubError::Overloaded { status: 429, .. } => ErrorKind::RateLimited,
             HubError::Unreachable { .. }
             | HubError::Stalled { .. }
+            | HubError::Slow { .. }
             | HubError::Broken { .. }
             | HubError::Overloaded { .. }
             | HubError::Status { .. }

@@ -7,6 +7,9 @@ use super::names::{self, Repository};
 use crate::downloads::digest::Digest;
 
 const MAX_FILES: usize = 4096;
+/// Largest file anybody believes in, bytes: what a hub declares is reserved on the disk and
+/// counted in chunks.
+pub(super) const MAX_FILE: u64 = 16 << 40;
 /// Longest answer that is read.
 pub(super) const MAX_BYTES: usize = 32 << 20;
 
@@ -50,8 +53,9 @@ struct Sibling {
 
 #[derive(Deserialize)]
 struct Lfs {
-    #[serde(alias = "oid")]
-    sha256: String,
+    /// Hubs name it in one way, or the other, or both.
+    sha256: Option<String>,
+    oid: Option<String>,
     size: Option<u64>,
 }
 
@@ -90,10 +94,16 @@ impl Listing {
     }
 }
 
+impl Lfs {
+    fn digest(&self) -> Option<&str> {
+        self.sha256.as_deref().or(self.oid.as_deref())
+    }
+}
+
 impl Sibling {
     fn file(self) -> Result<RemoteFile, String> {
         let digest = match (&self.lfs, &self.blob_id) {
-            (Some(lfs), _) => Some(lfs.sha256.as_str()),
+            (Some(lfs), _) => Some(lfs.digest().unwrap_or_default()),
             (None, blob) => blob.as_deref(),
         };
         let digest = digest
@@ -106,6 +116,12 @@ impl Sibling {
             })
             .transpose()?;
         let size = self.lfs.as_ref().and_then(|lfs| lfs.size).or(self.size);
+        if size.is_some_and(|size| size > MAX_FILE) {
+            return Err(format!(
+                "no file is as large as {:?} is said to be",
+                self.rfilename
+            ));
+        }
         Ok(RemoteFile {
             path: self.rfilename,
             content: size.zip(digest).map(|(size, digest)| Content { size, digest }),
@@ -130,6 +146,31 @@ mod tests {
 
     fn repository() -> Repository {
         Repository::parse("a/b").unwrap()
+    }
+
+    #[test]
+    fn both_names_of_a_digest_may_be_said_at_once() {
+        let digest = "ab".repeat(32);
+        for lfs in [
+            format!(r#"{{"oid": "{digest}", "sha256": "{digest}"}}"#),
+            format!(r#"{{"oid": "{digest}"}}"#),
+            format!(r#"{{"sha256": "{digest}"}}"#),
+        ] {
+            let listing = parse(&format!(r#"[{{"rfilename": "x", "size": 1, "lfs": {lfs}}}]"#)).unwrap();
+            assert!(listing.files[0].content.is_some(), "{lfs}");
+        }
+        assert!(parse(r#"[{"rfilename": "x", "size": 1, "lfs": {}}]"#).is_err());
+    }
+
+    #[test]
+    fn no_file_is_larger_than_disks_are() {
+        let digest = "ab".repeat(20);
+        for (size, believed) in [(MAX_FILE, true), (MAX_FILE + 1, false), (u64::MAX, false)] {
+            let listing = parse(&format!(
+                r#"[{{"rfilename": "x", "size": {size}, "blobId": "{digest}"}}]"#
+            ));
+            assert_eq!(listing.is_ok(), believed, "{size}");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ use request::{Answer, STALLED};
 use resolver::Resolver;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A list of files that takes longer is asked for again.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the end of an answer is waited for when all of its bytes are here.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -127,7 +129,13 @@ impl Hub {
         url.set_query(Some("blobs=true"));
         let what = format!("{repository} ({revision})");
         let answer = self.ask(Method::GET, &url, None, &what).await?;
-        let text = read_all(answer, repository).await?;
+        let host = answer.host.clone();
+        let text = tokio::time::timeout(LISTING_TIMEOUT, read_all(answer, repository))
+            .await
+            .map_err(|_| HubError::Slow {
+                host,
+                limit: LISTING_TIMEOUT,
+            })??;
         Listing::parse(repository, &text)
     }
 
@@ -143,10 +151,10 @@ impl Hub {
         let tag = text(&answer.first, "x-linked-etag").or_else(|| text(&answer.first, header::ETAG.as_str()));
         let digest = tag.and_then(|tag| Digest::from_hex(tag.trim_start_matches("W/").trim_matches('"')));
         match (size, digest) {
-            (Some(size), Some(digest)) => Ok(Content { size, digest }),
+            (Some(size), Some(digest)) if size <= listing::MAX_FILE => Ok(Content { size, digest }),
             _ => Err(HubError::BadListing {
                 repository: place.repository.to_string(),
-                problem: format!("it tells no size or digest of {}", place.path),
+                problem: format!("it tells no usable size or digest of {}", place.path),
             }),
         }
     }
