@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use airunner_runtimes::llm::prepack::{Copied, UNFINISHED, copies};
+use airunner_runtimes::llm::prepack::{self, Copied, copies};
 
 /// Deletes all copies, for when none are wanted any more.
 pub fn clear(cache: &Path) {
@@ -14,13 +14,13 @@ pub fn clear(cache: &Path) {
 }
 
 /// Deletes the copies of models that are not installed, those beyond the limit, the longest
-/// unused first, and with `leftovers` what was never finished, which must only be asked for while
-/// nobody makes a copy.
+/// unused first, and with `leftovers` what was never finished or not deleted to the end, which
+/// must only be asked for while nobody makes a copy.
 pub fn tidy(cache: &Path, installed: &HashSet<String>, limit: u64, leftovers: bool) {
     if leftovers {
-        let unfinished = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(UNFINISHED);
-        let entries = fs::read_dir(cache).into_iter().flatten().flatten();
-        entries.filter(unfinished).for_each(|entry| delete(&entry.path()));
+        for path in prepack::leftovers(cache) {
+            delete(&path);
+        }
     }
     for path in superfluous(copies(cache), installed, limit) {
         tracing::debug!(copy = %path.display(), "a packed copy is deleted");
@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_finished_goes_at_the_start() {
+    fn what_is_no_whole_copy_goes_at_the_start() {
         let home = tempfile::tempdir().unwrap();
-        let unfinished = home.path().join(".incoming-1");
-        fs::create_dir(&unfinished).unwrap();
+        let left = [".incoming-1".to_owned(), "f0".repeat(32)].map(|name| home.path().join(name));
+        left.iter().for_each(|path| fs::create_dir(path).unwrap());
         tidy(home.path(), &HashSet::new(), 0, false);
-        assert!(unfinished.exists());
+        assert!(left.iter().all(|path| path.exists()));
         tidy(home.path(), &HashSet::new(), 0, true);
-        assert!(!unfinished.exists());
+        assert!(!left.iter().any(|path| path.exists()));
     }
 }
