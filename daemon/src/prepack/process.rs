@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use airunner_core::{ErrorKind, Fault};
 use airunner_platform::{child, exit};
@@ -9,13 +10,31 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use super::options::PrepackArguments;
-use crate::workers::forward_log;
+use crate::workers::{forward_log, keep_secrets};
 
 /// What a process may say at its end, bytes.
 const LONGEST_MESSAGE: u64 = 64 << 10;
 
-/// Runs to its end. Dropping the future kills the process.
+/// The largest model on a slow disk takes a few minutes; what takes this long hangs.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Runs to its end, or until patience ends. Dropping the future kills the process.
 pub(super) async fn make(executable: &Path, arguments: &PrepackArguments) -> Result<(), Fault> {
+    patiently(run(executable, arguments)).await
+}
+
+async fn patiently(running: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let ended = tokio::time::timeout(PATIENCE, running).await;
+    ended.unwrap_or_else(|_| {
+        let message = format!(
+            "the process took more than {} minutes and was ended",
+            PATIENCE.as_secs() / 60
+        );
+        Err(Fault::new(ErrorKind::DeadlineExceeded, message))
+    })
+}
+
+async fn run(executable: &Path, arguments: &PrepackArguments) -> Result<(), Fault> {
     let mut process = start(executable, arguments)?;
     // Open as long as the process is wanted: it ends when this closes.
     let _stdin = process.stdin.take();
@@ -50,6 +69,7 @@ fn start(executable: &Path, arguments: &PrepackArguments) -> Result<Child, Fault
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    keep_secrets(&mut command);
     child::shield_from_terminal(&mut command);
     command
         .spawn()
@@ -64,6 +84,13 @@ fn understood(said: &str) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_hangs_is_given_up() {
+        let fault = patiently(std::future::pending()).await.unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::DeadlineExceeded);
+        patiently(std::future::ready(Ok(()))).await.unwrap();
+    }
 
     #[test]
     fn the_last_words_are_understood() {

@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use process::forward_log;
+pub(crate) use process::{forward_log, keep_secrets};
 pub use supervisor::{ProcessLauncher, WorkerOptions};
 
 /// Starts workers.

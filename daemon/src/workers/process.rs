@@ -15,6 +15,9 @@ use crate::worker::arguments;
 /// Longest line of a worker's log that is forwarded, bytes.
 const LONGEST_LINE: u64 = 64 << 10;
 
+/// What the daemon may hold of its user's accounts: nothing that reads models needs them.
+const SECRETS: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+
 /// A running worker. Dropping it kills the process.
 pub(super) struct Process {
     child: Child,
@@ -39,6 +42,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        keep_secrets(&mut command);
         child::shield_from_terminal(&mut command);
         let mut child = command.spawn().map_err(|error| {
             let message = format!(
@@ -98,6 +102,13 @@ impl Process {
     }
 }
 
+/// Starts the process without the user's tokens.
+pub(crate) fn keep_secrets(command: &mut Command) {
+    for name in SECRETS {
+        command.env_remove(name);
+    }
+}
+
 fn died(status: ExitStatus) -> Fault {
     let how = exit::describe(status);
     let fault = Fault::new(
@@ -154,5 +165,22 @@ fn log(line: &str, model: &ModelName, pid: u32) {
         "DEBUG" => tracing::debug!(target: "airunner_worker", %model, pid, details, "{message}"),
         "TRACE" => tracing::trace!(target: "airunner_worker", %model, pid, details, "{message}"),
         _ => tracing::warn!(target: "airunner_worker", %model, pid, details, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_not_told_tokens() {
+        let mut command = Command::new("worker");
+        command.env("HF_TOKEN", "hf_secret");
+        keep_secrets(&mut command);
+        let removed = |name: &str| {
+            let mut variables = command.as_std().get_envs();
+            variables.any(|(known, value)| known == name && value.is_none())
+        };
+        assert!(SECRETS.into_iter().all(removed));
     }
 }
