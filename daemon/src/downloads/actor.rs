@@ -205,6 +205,7 @@ impl Actor {
             }
             Message::Shutdown { reply } => {
                 self.ending = Some(reply);
+                self.tools.ending.cancel();
                 for cancel in self.jobs.values().filter_map(|job| job.cancel.as_ref()) {
                     cancel.cancel();
                 }

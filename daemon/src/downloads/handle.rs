@@ -11,6 +11,7 @@ use airunner_core::download::{
 use airunner_core::{ErrorKind, Fault};
 use futures_util::Stream;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::actor::{Actor, Message, offline, shutting_down};
 use super::area::Area;
@@ -26,6 +27,8 @@ use crate::storage::Storage;
 
 /// Messages that may wait for the actor.
 const CAPACITY: usize = 64;
+/// Installed models that are checked at once.
+const CHECKS: usize = 2;
 
 /// How downloads are done.
 #[derive(Clone, Debug)]
@@ -82,6 +85,8 @@ impl Downloads {
             claims: Claims::default(),
             connections: Semaphore::new(limit),
             limit,
+            checks: Semaphore::new(CHECKS),
+            ending: CancellationToken::new(),
         });
         let (sender, messages) = mpsc::channel(CAPACITY);
         let actor = Actor::new(

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::actor::{offline, release};
 use super::blocking::blocking;
+use super::claims::Claim;
 use super::digest::Digest;
 use super::fetch::{Progress, Tools, Wanted, fetch};
 use super::handle::VerifyEvents;
@@ -28,7 +29,17 @@ type Events = mpsc::Sender<Result<VerifyEvent, Fault>>;
 pub(super) fn verify(tools: Arc<Tools>, library: Arc<dyn Library>, request: VerifyRequest) -> VerifyEvents {
     let (sender, events) = mpsc::channel(CAPACITY);
     tokio::spawn(async move {
-        let checked = check(&tools, &*library, request, sender.clone()).await;
+        let cancel = tools.ending.child_token();
+        let checked = check(&tools, &*library, request, sender.clone(), &cancel);
+        let mut checked = std::pin::pin!(checked);
+        let checked = tokio::select! {
+            checked = &mut checked => checked,
+            () = sender.closed() => {
+                cancel.cancel();
+                // What was begun is put in order.
+                checked.await
+            }
+        };
         if sender.send(checked.map(VerifyEvent::Finished)).await.is_err() {
             tracing::debug!("nobody waits for the check any more");
         }
@@ -41,7 +52,12 @@ async fn check(
     library: &dyn Library,
     request: VerifyRequest,
     events: Events,
+    cancel: &CancellationToken,
 ) -> Result<Vec<FileProblem>, Fault> {
+    let _permit = tokio::select! {
+        permit = tools.checks.acquire() => permit,
+        () = cancel.cancelled() => return Err(StoreError::Cancelled.into()),
+    };
     let VerifyRequest { name, repair } = request;
     let found = model(library, &name).ok_or_else(|| {
         Fault::new(
@@ -64,14 +80,17 @@ async fn check(
         ));
     }
     let store = library.store();
+    let reading = cancel.clone();
     let (published, problems) = blocking(move || {
         let published = store.published(&name)?;
-        let problems = read_all(&published, &events)?;
+        let problems = read_all(&published, &events, &reading)?;
         Ok((published, problems))
     })
     .await?;
     match origin {
-        Some(origin) if !problems.is_empty() => fetch_again(tools, &origin, published, problems).await,
+        Some(origin) if !problems.is_empty() => {
+            fetch_again(tools, &origin, published, problems, cancel).await
+        }
         Some(_) | None => Ok(problems),
     }
 }
@@ -97,12 +116,16 @@ fn origin(source: &Source) -> Result<(Repository, String), Fault> {
     Ok((Repository::parse(repository)?, commit.to_owned()))
 }
 
-fn read_all(published: &Published, events: &Events) -> Result<Vec<FileProblem>, Fault> {
+fn read_all(
+    published: &Published,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Vec<FileProblem>, Fault> {
     let total_bytes = published.size();
     let (mut done_bytes, mut reported, mut current) = (0, 0, String::new());
     let problems = published.verify(&mut |file, bytes| {
         done_bytes += bytes;
-        if events.is_closed() {
+        if cancel.is_cancelled() {
             return Err(StoreError::Cancelled);
         }
         if file != current || done_bytes - reported >= REPORT_EVERY || done_bytes == total_bytes {
@@ -126,6 +149,7 @@ async fn fetch_again(
     (repository, commit): &(Repository, String),
     published: Published,
     mut problems: Vec<FileProblem>,
+    cancel: &CancellationToken,
 ) -> Result<Vec<FileProblem>, Fault> {
     let mut wanted = Vec::new();
     for problem in &problems {
@@ -147,16 +171,7 @@ async fn fetch_again(
         });
     }
     let digests: Vec<Digest> = wanted.iter().map(|wanted| wanted.content.digest).collect();
-    let (notices, mut nobody) = mpsc::channel(16);
-    let drain = async { while nobody.recv().await.is_some() {} };
-    let progress = Arc::new(Progress::default());
-    let fetched = async {
-        let fetched = fetch(tools, wanted, &progress, &notices, &CancellationToken::new()).await;
-        drop(notices);
-        fetched
-    };
-    let (fetched, ()) = tokio::join!(fetched, drain);
-    fetched?;
+    let claims = fetch_and_claim(tools, wanted, cancel).await?;
     let area = tools.area.clone();
     let places: Vec<_> = problems
         .iter()
@@ -170,6 +185,7 @@ async fn fetch_again(
         Ok(())
     })
     .await?;
+    drop(claims);
     for digest in digests {
         release(tools, digest).await?;
     }
@@ -177,4 +193,57 @@ async fn fetch_again(
         problem.repaired = true;
     }
     Ok(problems)
+}
+
+/// All of it is in the area and stays there for as long as the claims live.
+async fn fetch_and_claim(
+    tools: &Arc<Tools>,
+    wanted: Vec<Wanted>,
+    cancel: &CancellationToken,
+) -> Result<Vec<Claim>, Fault> {
+    // In one order, so that no two wait for each other.
+    let content = |wanted: &Wanted| (wanted.content.digest, wanted.content.size);
+    let mut contents: Vec<(Digest, u64)> = wanted.iter().map(content).collect();
+    contents.sort_unstable();
+    contents.dedup();
+    loop {
+        fetch_all(tools, wanted.clone(), cancel).await?;
+        let mut claims = Vec::new();
+        let mut here = true;
+        for (digest, size) in &contents {
+            claims.push(claim(tools, *digest, cancel).await?);
+            let record = tools.storage.content(digest.to_string()).await?;
+            let checked = record.sha256.is_some() || *size == 0;
+            here &= checked && tools.area.holds(digest, *size);
+        }
+        // Whoever else wanted it may have deleted it in between.
+        if here {
+            return Ok(claims);
+        }
+    }
+}
+
+async fn claim(tools: &Tools, digest: Digest, cancel: &CancellationToken) -> Result<Claim, Fault> {
+    loop {
+        if let Some(claim) = tools.claims.try_claim(digest) {
+            return Ok(claim);
+        }
+        tokio::select! {
+            () = tools.claims.released(digest) => {}
+            () = cancel.cancelled() => return Err(StoreError::Cancelled.into()),
+        }
+    }
+}
+
+async fn fetch_all(tools: &Arc<Tools>, wanted: Vec<Wanted>, cancel: &CancellationToken) -> Result<(), Fault> {
+    let (notices, mut nobody) = mpsc::channel(16);
+    let drain = async { while nobody.recv().await.is_some() {} };
+    let progress = Arc::new(Progress::default());
+    let fetched = async {
+        let fetched = fetch(tools, wanted, &progress, &notices, cancel).await;
+        drop(notices);
+        fetched
+    };
+    let (fetched, ()) = tokio::join!(fetched, drain);
+    fetched.map(|_| ())
 }

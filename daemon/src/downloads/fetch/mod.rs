@@ -47,6 +47,10 @@ pub(super) struct Tools {
     pub(super) connections: Semaphore,
     /// Permits there are.
     pub(super) limit: usize,
+    /// One permit per check of an installed model: each reads all of it.
+    pub(super) checks: Semaphore,
+    /// The daemon ends.
+    pub(super) ending: CancellationToken,
 }
 
 /// A content and where it is to be had.

@@ -191,6 +191,8 @@ mod tests {
             claims: Claims::default(),
             connections: Semaphore::new(1),
             limit: 1,
+            checks: Semaphore::new(1),
+            ending: CancellationToken::new(),
         })
     }
 

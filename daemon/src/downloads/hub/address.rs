@@ -13,6 +13,8 @@ pub(super) struct Policy {
     allow_private: bool,
     /// Host and port of the endpoint if the user named a private address there.
     own: Option<(String, u16)>,
+    /// Host and port of the endpoint if the user named one that is spoken to in plain text.
+    plain: Option<(String, u16)>,
 }
 
 impl Policy {
@@ -22,21 +24,21 @@ impl Policy {
         Self {
             allow_private,
             own: named,
+            plain: host_and_port(endpoint).filter(|_| endpoint.scheme() == "http"),
         }
     }
 
     /// Checked before every request, so also after every redirect.
     pub(super) fn check(&self, url: &Url) -> Result<(), HubError> {
-        let refused = |why: &'static str| HubError::Refused {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            why,
-        };
+        let refused = |why| refused(url, why);
         let (host, port) = host_and_port(url).ok_or_else(|| refused("it has no host"))?;
         let loopback = is_local_name(&host) || literal(&host).is_some_and(|address| address.is_loopback());
         match url.scheme() {
             "https" => {}
-            "http" if loopback || self.allow_private => {}
-            _ => return Err(refused("only https is spoken to other machines")),
+            "http" if loopback || self.is_plain_endpoint(url) => {}
+            // What a name means is looked at before it is asked.
+            "http" if self.allow_private && literal(&host).is_none_or(|address| !is_public(address)) => {}
+            _ => return Err(refused(PLAIN)),
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("its address holds a user name"));
@@ -49,6 +51,34 @@ impl Policy {
         Ok(())
     }
 
+    /// Says whether the credentials may go there: plain text with them stays in private networks.
+    /// Without them it goes to no public address but the one that the user named.
+    pub(super) async fn may_know_token(&self, url: &Url) -> Result<bool, HubError> {
+        if url.scheme() == "https" || is_in_private_network(url).await {
+            return Ok(true);
+        }
+        if self.is_plain_endpoint(url) {
+            return Ok(false);
+        }
+        Err(refused(url, PLAIN))
+    }
+
+    /// Checked when it is known who answered.
+    pub(super) fn check_answer(&self, url: &Url, address: IpAddr) -> Result<(), HubError> {
+        let (host, _) = host_and_port(url).unwrap_or_default();
+        if !self.allows(&host, address) {
+            return Err(refused(url, PRIVATE));
+        }
+        if url.scheme() != "https" && is_public(address) && !self.is_plain_endpoint(url) {
+            return Err(refused(url, PLAIN));
+        }
+        Ok(())
+    }
+
+    fn is_plain_endpoint(&self, url: &Url) -> bool {
+        self.plain.is_some() && self.plain == host_and_port(url)
+    }
+
     /// Checked with the very addresses that are connected to, so that a name cannot change its
     /// meaning in between.
     pub(super) fn allows(&self, host: &str, address: IpAddr) -> bool {
@@ -59,6 +89,29 @@ impl Policy {
 /// Why a private address is refused.
 pub(super) const PRIVATE: &str =
     "it is in a private network or on this machine; set downloads.allow_private_addresses if that is meant";
+
+const PLAIN: &str = "only https is spoken to other machines";
+
+fn refused(url: &Url, why: &'static str) -> HubError {
+    HubError::Refused {
+        host: url.host_str().unwrap_or_default().to_owned(),
+        why,
+    }
+}
+
+async fn is_in_private_network(url: &Url) -> bool {
+    let Some((host, port)) = host_and_port(url) else {
+        return false;
+    };
+    if is_local_name(&host) || is_private_literal(&host) {
+        return true;
+    }
+    let Ok(found) = tokio::net::lookup_host((host.as_str(), port)).await else {
+        return false;
+    };
+    let public: Vec<bool> = found.map(|address| is_public(address.ip())).collect();
+    !public.is_empty() && !public.contains(&true)
+}
 
 fn host_and_port(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
@@ -199,6 +252,25 @@ mod tests {
             assert_eq!(own.check(&url(address)).is_ok(), by_own, "{address}");
             assert_eq!(private.check(&url(address)).is_ok(), by_private, "{address}");
         }
+    }
+
+    #[tokio::test]
+    async fn plain_text_goes_to_nobody_on_the_internet_unless_that_is_the_hub_and_never_with_a_token() {
+        let private = Policy::new(&url("https://hub.example"), true);
+        let plain = Policy::new(&url("http://8.8.8.8:80"), false);
+        let public = url("http://8.8.8.8/x");
+        assert!(private.check(&public).is_err());
+        assert!(private.may_know_token(&public).await.is_err());
+        assert!(plain.check(&public).is_ok());
+        assert!(!plain.may_know_token(&public).await.unwrap());
+        assert!(plain.check(&url("http://8.8.4.4/x")).is_err());
+        for address in ["https://8.8.8.8/x", "http://10.0.0.1/x", "http://localhost:1/x"] {
+            assert!(private.check(&url(address)).is_ok(), "{address}");
+            assert!(private.may_know_token(&url(address)).await.unwrap(), "{address}");
+        }
+        let named = url("http://cdn.example/x");
+        assert!(private.check_answer(&named, "8.8.8.8".parse().unwrap()).is_err());
+        assert!(private.check_answer(&named, "10.0.0.1".parse().unwrap()).is_ok());
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Hub {
             return Err(HubError::Offline);
         }
         self.policy.check(url)?;
+        let may_know_token = self.policy.may_know_token(url).await?;
         let host = host_of(url);
         let client = self
             .client
@@ -81,7 +82,7 @@ impl Hub {
         if let Some(range) = range {
             request = request.header(header::RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         }
-        if let Some(token) = self.token.as_ref().filter(|_| self.is_own(url)) {
+        if let Some(token) = self.token.as_ref().filter(|_| may_know_token && self.is_own(url)) {
             request = request.header(header::AUTHORIZATION, token.clone());
         }
         let response = tokio::time::timeout(STALLED, request.send())
@@ -92,12 +93,10 @@ impl Hub {
             })?
             .map_err(|error| unreachable(&host, error))?;
         // The resolver sees to this; an address that came in another way ends here.
-        match response.remote_addr() {
-            Some(address) if !self.policy.allows(&host, address.ip()) => {
-                Err(HubError::Refused { host, why: PRIVATE })
-            }
-            Some(_) | None => Ok(response),
+        if let Some(address) = response.remote_addr() {
+            self.policy.check_answer(url, address.ip())?;
         }
+        Ok(response)
     }
 
     /// True for the very host that the user configured.
