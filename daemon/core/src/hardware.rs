@@ -90,14 +90,6 @@ pub struct Gpu {
     pub processes: Vec<GpuProcess>,
 }
 
-impl Gpu {
-    /// Ampere and newer compute in bfloat16.
-    #[must_use]
-    pub fn is_ampere_or_newer(&self) -> bool {
-        self.compute_capability.is_some_and(|(major, _)| major >= 8)
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuProcess {
     pub pid: u32,
