@@ -22,6 +22,9 @@ mod retry;
 mod run;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use actor::Actor;
 pub use choose::Ceiling;
 pub use handle::{DownloadOptions, Downloads, PullEvents, VerifyEvents};
