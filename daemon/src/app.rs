@@ -35,6 +35,8 @@ use crate::workers::{ProcessLauncher, WorkerOptions};
 /// How long workers may take to be gone once nobody waits for requests any more, beyond what
 /// they are given to end by themselves.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Requests that were given up and that a worker has not seen the end of yet, at most.
+const CANCELLED: usize = 256;
 /// Models used within this time count as used.
 const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the database may take to close.
@@ -518,7 +520,8 @@ fn worker_options(
             allow_spinning: runtime.allow_spinning,
             context_length: Some(runtime.context_length),
             parallel_requests: count(runtime.parallel_requests),
-            queue_length: count(runtime.queue_length),
+            // The daemon bounds what it hands over; one that was given up may still be on its way out.
+            queue_length: count(runtime.queue_length.saturating_add(CANCELLED)),
             prompt_chunk: count(runtime.prompt_chunk),
             variant: None,
             prepacked_directory: settings

@@ -177,7 +177,9 @@ mod tests {
             assert!(!path.exists());
         }
         fs::write(&path, "\n[memory\n").unwrap();
-        let error = set(&path, "memory", "cpu_budget", "1").unwrap_err().to_string();
+        let error = set(&path, "memory", "cpu_budget", "1MiB")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("config.toml line 2: this is not TOML"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "\n[memory\n");
     }

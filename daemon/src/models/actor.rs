@@ -78,6 +78,8 @@ pub struct Actor {
     pub(super) looks: BTreeMap<ModelName, u64>,
     installations: u64,
     pub(super) gpu_budget: Budget,
+    /// Models that were pinned or let go, and nobody was told yet.
+    pub(super) pinned: Vec<ModelName>,
     /// Processes of all workers.
     pub(super) pids: watch::Sender<Vec<u32>>,
     started: Instant,
@@ -125,6 +127,7 @@ impl Actor {
             looks: BTreeMap::new(),
             installations: 0,
             gpu_budget: parts.gpu_budget,
+            pinned: Vec::new(),
             pids,
             started: Instant::now(),
             requests: 0,

@@ -1,5 +1,7 @@
 //! Those who want a model, from the first word to the last.
 
+use std::time::Duration;
+
 use airunner_core::lifecycle::{Purpose, RequestId};
 use airunner_core::model::Queued;
 use airunner_core::residency::{Demand, Wishes};
@@ -8,6 +10,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::acquire::Grant;
 
+/// Who does not want to wait at all still gives the daemon the time to see that it need not.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
 /// How somebody wants a model.
 #[derive(Clone, Debug)]
 pub(super) struct Want {
@@ -15,7 +20,7 @@ pub(super) struct Want {
     pub(super) purpose: Purpose,
     pub(super) keep_alive: Option<KeepAlive>,
     pub(super) priority: Priority,
-    pub(super) max_wait: Option<std::time::Duration>,
+    pub(super) max_wait: Option<Duration>,
     pub(super) wishes: Wishes,
     /// Only with a load: keep it when others need memory, or no longer.
     pub(super) pinned: Option<bool>,
@@ -32,7 +37,7 @@ impl Want {
             model: self.name.clone(),
             priority: self.priority,
             arrived: now,
-            deadline: self.max_wait.map(|wait| now.plus(wait)),
+            deadline: self.max_wait.map(|wait| now.plus(wait.max(AT_ONCE))),
             wishes: self.wishes,
             may_evict: self.may_evict,
         }

@@ -22,6 +22,10 @@ impl Actor {
                 self.residency.set_budget(device, change.budget);
             }
         }
+        for device in self.residency.devices() {
+            let decisions = self.residency.over_budget(device, false, self.now());
+            self.do_all(decisions);
+        }
         self.publish_memory();
         self.residency.breakdown()
     }
@@ -125,7 +129,7 @@ impl Actor {
             .collect()
     }
 
-    fn do_all(&mut self, decisions: Vec<Decision>) {
+    pub(super) fn do_all(&mut self, decisions: Vec<Decision>) {
         for decision in decisions {
             self.do_as_decided(decision);
         }

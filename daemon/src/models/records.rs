@@ -9,7 +9,7 @@ use airunner_core::lifecycle::UnloadReason;
 use airunner_core::memory::{MemoryReading, PackageEstimate};
 use airunner_core::residency::{LoadOption, PackageFacts};
 use airunner_core::usage::{Measurement, MeasurementKey, UsageEvent};
-use airunner_core::{Fault, ModelName};
+use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::memory::Monitor;
 use airunner_runtimes::package::{self, EstimateOptions};
 use futures_util::FutureExt as _;
@@ -121,6 +121,13 @@ fn made_by(options: &EstimateOptions) -> String {
 
 impl Shelf {
     async fn facts(&self, installed: Installed) -> Result<PackageFacts, Fault> {
+        if !installed.directory.is_dir() {
+            let message = format!(
+                "the files of the model are gone from {}: remove it and install it again",
+                installed.directory.display()
+            );
+            return Err(Fault::new(ErrorKind::ModelInvalid, message));
+        }
         let digest = self.digest(&installed).await?;
         let estimate = self.estimate(&installed, &digest).await?;
         let known = self.storage.measurements(digest).await?;
@@ -160,6 +167,11 @@ impl Shelf {
     }
 
     async fn record(&self, installed: Installed, option: LoadOption, lived: Lived) -> Result<(), Fault> {
+        let (store, package) = (Arc::clone(&self.store), installed.clone());
+        // Files that somebody changed are not what the digest stands for.
+        if !blocking(move || Ok(store.is_as_large_as_published(&package))).await? {
+            return Ok(());
+        }
         let digest = self.digest(&installed).await?;
         let measurement = Measurement {
             key: MeasurementKey {

@@ -39,6 +39,10 @@ impl Actor {
                 worker.peak = worker.peak.max(memory.peak_bytes);
                 self.residency.measured(&name, memory.resident_bytes);
                 self.refresh(&name);
+                if let Some(device) = self.residency.holding(&name).map(|option| option.device) {
+                    let decisions = self.residency.over_budget(device, true, now);
+                    self.do_all(decisions);
+                }
             }
             News::Progress(progress) => self.step(&name, Event::Progress { attempt, progress }),
             News::Loaded { loaded, llm } => {

@@ -170,6 +170,7 @@ impl Actor {
             }
             Err(error) => tracing::error!(model = %name, %error, "a defect of this program"),
         }
+        self.tell_pins();
         self.observe(name);
     }
 
@@ -261,9 +262,16 @@ impl Actor {
             return;
         }
         self.residency.pin(name, pinned);
-        let state = self.entries.get(name).map(|entry| entry.machine.state().name());
-        if let Some(state) = state {
-            self.announce(name, state, state, Cause::Pinned, String::new());
+        self.pinned.push(name.clone());
+    }
+
+    /// Said once the step that pinned them has said everything else.
+    fn tell_pins(&mut self) {
+        for name in std::mem::take(&mut self.pinned) {
+            let state = self.entries.get(&name).map(|entry| entry.machine.state().name());
+            if let Some(state) = state {
+                self.announce(&name, state, state, Cause::Pinned, String::new());
+            }
         }
     }
 

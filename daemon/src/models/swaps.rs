@@ -317,3 +317,48 @@ async fn a_preload_makes_nothing_go() {
         StateName::Loaded
     );
 }
+
+#[tokio::test]
+async fn a_lowered_budget_makes_idle_models_go() {
+    let mut world = cramped().await;
+    let (tiny, lease) = world.holds("tiny").await;
+    let change = BudgetChange {
+        device: DeviceClass::Cpu,
+        budget: Budget::Bytes(0),
+    };
+    world.models.set_budget(change).await.unwrap();
+    let state = world.models.model(&name("tiny")).unwrap().state;
+    assert_eq!(state, StateName::Busy, "what is in use stays");
+    drop(lease);
+    world.until("tiny", StateName::Loaded).await;
+    world.models.set_budget(change).await.unwrap();
+    tiny.stops().await;
+    world.until("tiny", StateName::Unloaded).await;
+    let gone = world.models.model(&name("tiny")).unwrap();
+    assert_eq!(gone.last_unload_reason, Some(UnloadReason::MemoryPressure));
+}
+
+#[tokio::test]
+async fn a_model_that_takes_more_than_was_set_aside_displaces_idle_ones_and_not_itself() {
+    let mut world = World::with_budget(Budget::Bytes(10 * GIB)).await;
+    let (tiny, lease) = world.holds("tiny").await;
+    drop(lease);
+    world.until("tiny", StateName::Loaded).await;
+    let (other, lease) = world.holds("other").await;
+    drop(lease);
+    world.until("other", StateName::Loaded).await;
+    let memory = ProcessMemory {
+        resident_bytes: 12 * GIB,
+        private_bytes: 12 * GIB,
+        peak_bytes: 12 * GIB,
+    };
+    other.reports(News::Memory(memory)).await;
+    tiny.stops().await;
+    world.until("tiny", StateName::Unloaded).await;
+    other.reports(News::Memory(memory)).await;
+    world.models.settle().await;
+    assert_eq!(
+        world.models.model(&name("other")).unwrap().state,
+        StateName::Loaded
+    );
+}

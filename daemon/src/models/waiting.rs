@@ -117,6 +117,7 @@ impl Actor {
             tracing::info!(model = %name, reason = %fault.kind, "the package cannot be loaded");
         }
         self.residency.facts(name, facts);
+        self.residency.forgive(name, self.now());
         let (answered, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.questions)
             .into_iter()
             .partition(|question| question.model() == name);

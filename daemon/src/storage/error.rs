@@ -24,6 +24,8 @@ pub(super) enum StorageError {
         path.display()
     )]
     Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("the database {} is in use by another program: end that, and start again", path.display())]
+    InUse { path: PathBuf },
     #[error("{} is a database of another program. It was left as it is. Move it aside", path.display())]
     Foreign { path: PathBuf },
     #[error("cannot bring the database {} to version {version}", path.display())]
@@ -51,6 +53,7 @@ impl From<StorageError> for Fault {
             StorageError::Create { .. }
             | StorageError::Damaged { .. }
             | StorageError::Newer { .. }
+            | StorageError::InUse { .. }
             | StorageError::Foreign { .. } => ErrorKind::StorageUnusable,
             StorageError::Open { source, .. }
             | StorageError::Migrate { source, .. }

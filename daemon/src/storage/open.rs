@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use airunner_platform::files;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StorageError;
 use super::migrations::{APPLICATION, migrate, newest};
@@ -51,6 +51,18 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "trusted_schema", "OFF")
 }
 
+/// Another program that holds it has not damaged it.
+fn unusable(path: &Path, error: &rusqlite::Error) -> StorageError {
+    let path = path.to_path_buf();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StorageError::InUse { path },
+        Some(_) | None => StorageError::Damaged {
+            path,
+            problem: error.to_string(),
+        },
+    }
+}
+
 /// The version of a database that is sound and not newer; without writing to it.
 fn examine(path: &Path) -> Result<u32, StorageError> {
     if begins_empty(path)? {
@@ -72,7 +84,7 @@ fn examine(path: &Path) -> Result<u32, StorageError> {
         let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         Ok((version, application, tables))
     };
-    let (version, application, tables) = look().map_err(|error| damaged(error.to_string()))?;
+    let (version, application, tables) = look().map_err(|error| unusable(path, &error))?;
     if application != APPLICATION && (version, tables) != (0, 0) {
         return Err(StorageError::Foreign {
             path: path.to_path_buf(),
@@ -87,7 +99,7 @@ fn examine(path: &Path) -> Result<u32, StorageError> {
     }
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(|error| damaged(error.to_string()))?;
+        .map_err(|error| unusable(path, &error))?;
     if verdict != "ok" {
         return Err(damaged(verdict));
     }

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use super::size::{display_bytes, parse_bytes};
 use crate::error::Fault;
 
+/// The least a budget may be unless it is nothing, bytes.
+const SMALLEST: u64 = 1 << 20;
+
 /// A ceiling for models and reservations on one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
@@ -46,7 +49,10 @@ impl FromStr for Budget {
             .map(|number| number.trim().parse::<u8>().ok().filter(|percent| *percent <= 100));
         match percent {
             Some(percent) => percent.map(Self::Percent),
-            None => parse_bytes(trimmed).map(Self::Bytes),
+            // "80" was meant to be "80%": nothing runs in less than this.
+            None => parse_bytes(trimmed)
+                .filter(|bytes| *bytes == 0 || *bytes >= SMALLEST)
+                .map(Self::Bytes),
         }
         .ok_or_else(|| {
             Fault::invalid(format!(
@@ -99,7 +105,7 @@ mod tests {
             assert_eq!(text.parse::<Budget>().unwrap(), budget, "{text}");
         }
         for text in [
-            "", "200%", "-1%", "101%", "%", "much", "1.5%", "2 gigs", "300000%",
+            "", "200%", "-1%", "101%", "%", "much", "80", "1.5%", "2 gigs", "300000%",
         ] {
             assert!(text.parse::<Budget>().is_err(), "{text}");
         }
@@ -114,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back(bytes in any::<u64>(), percent in 0..=100_u8, share in any::<bool>()) {
+        fn what_is_printed_reads_back(bytes in SMALLEST.., percent in 0..=100_u8, share in any::<bool>()) {
             let budget = if share { Budget::Percent(percent) } else { Budget::Bytes(bytes) };
             prop_assert_eq!(budget.to_string().parse::<Budget>().unwrap(), budget);
         }

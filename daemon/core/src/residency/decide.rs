@@ -114,6 +114,10 @@ impl<'a> Pass<'a> {
         for index in 0..self.queue.len() {
             let demand = &self.queue[index];
             let Some(deadline) = demand.deadline else { continue };
+            // A look at the files is nobody's turn; its time is given back when it ends.
+            if self.residency.facts_known(&demand.model) == Ok(false) {
+                continue;
+            }
             if deadline > self.now {
                 self.wake_at(deadline);
                 continue;

@@ -65,6 +65,14 @@ impl Residency {
         self.queue.retain(|demand| demand.request != request);
     }
 
+    /// Those who waited for a look at the files begin to wait for their turn.
+    pub fn forgive(&mut self, name: &ModelName, now: Moment) {
+        for demand in self.queue.iter_mut().filter(|demand| demand.model == *name) {
+            let patience = demand.deadline.map(|deadline| deadline.since(demand.arrived));
+            demand.deadline = patience.map(|patience| now.plus(patience));
+        }
+    }
+
     /// Takes everybody out of the queue, to be refused.
     pub fn close(&mut self) -> Vec<RequestId> {
         self.queue.drain(..).map(|demand| demand.request).collect()

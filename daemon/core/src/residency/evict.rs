@@ -151,6 +151,52 @@ impl Residency {
         going
     }
 
+    /// Models that go because there are more than the budget allows: it was lowered, or one took
+    /// more than was set aside for it. With `spare_the_last`, one that is alone stays, though it
+    /// is too large: it was loaded because somebody wants it.
+    #[must_use]
+    pub fn over_budget(&self, device: Device, spare_the_last: bool, now: Moment) -> Vec<Decision> {
+        let Some(accounts) = self.accounts(device) else {
+            return Vec::new();
+        };
+        let allowed = accounts.budget.of(accounts.reading.total_bytes);
+        let ours = accounts.models_bytes.saturating_add(accounts.reserved_bytes);
+        let there = self
+            .models
+            .values()
+            .filter(|record| record.device() == Some(device));
+        let leaving = there.clone().filter(|record| record.place == Place::Leaving);
+        let coming = leaving.map(Record::reserved).fold(0, u64::saturating_add);
+        let over = ours.saturating_sub(coming).saturating_sub(allowed);
+        let staying = there.filter(|record| record.place != Place::Leaving).count();
+        if over == 0 || (spare_the_last && staying <= 1) {
+            return Vec::new();
+        }
+        let mut idle = self.idle(device, now);
+        if spare_the_last {
+            let latest = self
+                .models
+                .iter()
+                .filter(|(_, record)| record.place == Place::Idle);
+            let latest = latest
+                .max_by_key(|(_, record)| record.idle_since)
+                .map(|(name, _)| name);
+            idle.retain(|candidate| Some(&candidate.model) != latest);
+        }
+        let all = idle
+            .iter()
+            .map(|candidate| candidate.bytes)
+            .fold(0, u64::saturating_add);
+        let going = least(idle, over.min(all)).unwrap_or_default();
+        going
+            .into_iter()
+            .map(|model| Decision::Evict {
+                model,
+                reason: UnloadReason::MemoryPressure,
+            })
+            .collect()
+    }
+
     /// Everything idle goes; pinned models too if asked for.
     #[must_use]
     pub fn free_all(&self, pinned: bool) -> Vec<(ModelName, u64)> {

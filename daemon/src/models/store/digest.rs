@@ -8,6 +8,18 @@ use super::manifest::Manifest;
 use super::{Installed, Store, StoreError, sources};
 
 impl Store {
+    /// False if a file of the manifest is missing or of another size: a quick look, no proof.
+    pub fn is_as_large_as_published(&self, installed: &Installed) -> bool {
+        let own = self.directory.join(installed.name.directory_name());
+        let Ok(manifest) = Manifest::read(&own) else {
+            return true;
+        };
+        manifest.files.iter().all(|file| {
+            let there = std::fs::metadata(installed.directory.join(&file.path));
+            there.is_ok_and(|there| there.len() == file.size)
+        })
+    }
+
     /// The same for the same files, wherever they lie: SHA-256 over names and contents as the
     /// manifest knows them, in hexadecimal. Of files without a manifest, sizes and times of
     /// change count instead of contents.
