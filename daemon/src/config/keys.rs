@@ -95,7 +95,7 @@ pub const KEYS: &[Key] = &[
         section: "models",
         name: "prepacked_cache",
         default: "\"16GiB\"",
-        help: "most space for packed weights kept on disk, which make the next load faster; 0 keeps none",
+        help: "most space for packed weights kept on disk, so that a later load need not pack them; 0 keeps none",
         set: |settings, raw| {
             bytes(raw, 0, true).map(|n| settings.models.prepacked_cache = (n > 0).then_some(n))
         },
