@@ -222,7 +222,12 @@ async fn a_download_goes_on_after_the_daemon_was_stopped() {
     assert_sound(&daemon, "team/tiny").await;
     let paused = download(&daemon, "team/paused").await.unwrap();
     assert_eq!(paused["state"], "paused");
-    assert_eq!(paused["done_bytes"], done["done_bytes"], "what is here is known");
+    // What arrived while it was being stopped is here too.
+    let (known, told) = (paused["done_bytes"].as_u64(), done["done_bytes"].as_u64());
+    assert!(
+        known >= told && told.is_some(),
+        "what is here is known: {known:?}, {told:?}"
+    );
     daemon.stop().await;
 }
 
