@@ -133,6 +133,7 @@ mod tests {
         let (usage, timings) = (Usage::default(), Timings::default());
         Done {
             finish_reason: FinishReason::Stop,
+            stop_sequence: None,
             usage,
             timings,
         }

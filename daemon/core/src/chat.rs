@@ -53,4 +53,7 @@ pub struct Conversation {
     pub documents: Vec<Value>,
     /// Further template variables, such as `enable_thinking`.
     pub template_variables: Map<String, Value>,
+    /// The last message, which is the assistant's, is the beginning of the answer and not a turn
+    /// before it.
+    pub continues: bool,
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::chat::Conversation;
+use serde_json::Value;
+
+use crate::chat::{Conversation, Tool};
 use crate::error::Fault;
 use crate::keep_alive::KeepAlive;
 use crate::model::{LoadProgress, Queued};
@@ -26,6 +28,40 @@ pub struct GenerateRequest {
     pub priority: Priority,
     /// How long the request may wait for its turn; `None`: as long as it takes.
     pub max_wait: Option<Duration>,
+    /// What the answer must look like.
+    pub format: OutputFormat,
+    /// Whether the conversation's tools may or must be called.
+    pub tool_choice: ToolChoice,
+    /// Whether one answer may call several tools.
+    pub parallel_tool_calls: bool,
+}
+
+/// What an answer is held to, token by token.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum OutputFormat {
+    /// Whatever the model writes.
+    #[default]
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that the schema allows.
+    JsonSchema(Value),
+    /// Text that the regular expression matches as a whole, in the syntax of Rust's `regex`.
+    Regex(String),
+}
+
+/// Whether tools may be called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// None may be called.
+    None,
+    /// At least one must be called.
+    Required,
+    /// This one must be called.
+    Function(String),
 }
 
 impl GenerateRequest {
@@ -40,6 +76,9 @@ impl GenerateRequest {
             keep_alive: None,
             priority: Priority::default(),
             max_wait: None,
+            format: OutputFormat::default(),
+            tool_choice: ToolChoice::default(),
+            parallel_tool_calls: true,
         }
     }
 }
@@ -51,6 +90,8 @@ pub enum Input {
     Conversation(Conversation),
     /// Tokenized as it is.
     Raw(String),
+    /// Ids of the model's own vocabulary.
+    Tokens(Vec<u32>),
 }
 
 /// How the next token is chosen. `None` takes the package's setting, and then the default
@@ -87,6 +128,10 @@ pub const MAX_TOP_LOGPROBS: u32 = 20;
 pub const MAX_LOGIT_BIAS: usize = 1024;
 /// A prompt is at most this long, bytes of all text together.
 pub const MAX_PROMPT_BYTES: usize = 16 << 20;
+/// A prompt of tokens has at most so many.
+pub const MAX_PROMPT_TOKENS: usize = 4 << 20;
+/// A schema or a regular expression is at most this long, bytes.
+pub const MAX_FORMAT_BYTES: usize = 256 << 10;
 
 impl GenerateRequest {
     /// Refuses numbers and texts that no model could follow, before anything is loaded for them.
@@ -117,7 +162,51 @@ impl GenerateRequest {
                 "top_logprobs must be 0 to {MAX_TOP_LOGPROBS}"
             )));
         }
+        self.format.validate()?;
+        self.validate_tools()?;
         self.input.validate()
+    }
+
+    fn validate_tools(&self) -> Result<(), Fault> {
+        let tools: &[Tool] = match &self.input {
+            Input::Conversation(conversation) => &conversation.tools,
+            Input::Raw(_) | Input::Tokens(_) => &[],
+        };
+        match &self.tool_choice {
+            ToolChoice::Auto | ToolChoice::None => Ok(()),
+            ToolChoice::Required if tools.is_empty() => Err(Fault::invalid(
+                "tool_choice asks for a call, but there are no tools: send at least one",
+            )),
+            ToolChoice::Required => Ok(()),
+            ToolChoice::Function(name) if tools.iter().any(|tool| &tool.name == name) => Ok(()),
+            ToolChoice::Function(name) => {
+                let shown: String = name.chars().take(64).collect();
+                Err(Fault::invalid(format!(
+                    "tool_choice asks for {shown:?}, which is not among the tools"
+                )))
+            }
+        }
+    }
+}
+
+impl OutputFormat {
+    pub fn validate(&self) -> Result<(), Fault> {
+        let bytes = match self {
+            Self::Text | Self::JsonObject => 0,
+            Self::JsonSchema(schema) => schema.to_string().len(),
+            Self::Regex(expression) => expression.len(),
+        };
+        if bytes > MAX_FORMAT_BYTES {
+            return Err(Fault::invalid(format!(
+                "the format has {bytes} bytes: at most {MAX_FORMAT_BYTES} are allowed"
+            )));
+        }
+        match self {
+            Self::JsonSchema(schema) if !schema.is_object() && !schema.is_boolean() => {
+                Err(Fault::invalid("a JSON schema must be an object, true or false"))
+            }
+            Self::Text | Self::JsonObject | Self::JsonSchema(_) | Self::Regex(_) => Ok(()),
+        }
     }
 }
 
@@ -125,6 +214,13 @@ impl Input {
     pub fn validate(&self) -> Result<(), Fault> {
         let bytes = match self {
             Self::Raw(prompt) => prompt.len(),
+            Self::Tokens(tokens) if tokens.len() > MAX_PROMPT_TOKENS => {
+                return Err(Fault::invalid(format!(
+                    "the prompt has {} tokens, more than the {MAX_PROMPT_TOKENS} any request may have",
+                    tokens.len()
+                )));
+            }
+            Self::Tokens(_) => 0,
             Self::Conversation(conversation) => conversation
                 .messages
                 .iter()
@@ -133,6 +229,7 @@ impl Input {
         };
         let empty = match self {
             Self::Raw(prompt) => prompt.is_empty(),
+            Self::Tokens(tokens) => tokens.is_empty(),
             Self::Conversation(conversation) => conversation.messages.is_empty(),
         };
         if empty {
@@ -250,6 +347,8 @@ pub struct ToolCallDelta {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done {
     pub finish_reason: FinishReason,
+    /// The stop string that ended the answer.
+    pub stop_sequence: Option<String>,
     pub usage: Usage,
     pub timings: Timings,
 }
@@ -324,7 +423,7 @@ mod tests {
     #[test]
     fn refuses_what_no_model_could_follow() {
         type Change = fn(&mut GenerateRequest);
-        let bad: [(&str, Change); 12] = [
+        let bad: [(&str, Change); 17] = [
             ("temperature", |r| r.sampling.temperature = Some(-1.0)),
             ("temperature", |r| r.sampling.temperature = Some(f32::NAN)),
             ("temperature", |r| r.sampling.temperature = Some(f32::INFINITY)),
@@ -341,6 +440,17 @@ mod tests {
             ("stop", |r| r.stop = vec!["x".into(); 17]),
             ("top_logprobs", |r| r.top_logprobs = Some(21)),
             ("prompt", |r| r.input = Input::Raw(String::new())),
+            ("prompt", |r| r.input = Input::Tokens(Vec::new())),
+            ("JSON schema", |r| {
+                r.format = OutputFormat::JsonSchema(Value::from("string"));
+            }),
+            ("format", |r| {
+                r.format = OutputFormat::Regex("a".repeat(MAX_FORMAT_BYTES + 1));
+            }),
+            ("tool_choice", |r| r.tool_choice = ToolChoice::Required),
+            ("tool_choice", |r| {
+                r.tool_choice = ToolChoice::Function("f".into())
+            }),
         ];
         for (word, change) in bad {
             let fault = request(change).validate().unwrap_err();

@@ -192,6 +192,7 @@ fn done() -> GenerateEvent {
     };
     GenerateEvent::Done(Done {
         finish_reason: FinishReason::Stop,
+        stop_sequence: None,
         usage: Usage::default(),
         timings,
     })

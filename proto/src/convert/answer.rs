@@ -125,6 +125,7 @@ impl From<Done> for v1::Done {
             finish_reason: done.finish_reason.as_str().to_owned(),
             usage: Some(done.usage.into()),
             timings: Some(done.timings.into()),
+            stop_sequence: done.stop_sequence,
         }
     }
 }
@@ -138,6 +139,7 @@ impl TryFrom<v1::Done> for Done {
             finish_reason: known(reason, "done.finish_reason", &wire.finish_reason)?,
             usage: answered(wire.usage, "done.usage")?.into(),
             timings: answered(wire.timings, "done.timings")?.try_into()?,
+            stop_sequence: wire.stop_sequence,
         })
     }
 }

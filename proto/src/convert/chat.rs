@@ -27,6 +27,7 @@ impl From<Conversation> for v1::Conversation {
             tools: conversation.tools.into_iter().map(Into::into).collect(),
             documents_json: conversation.documents.iter().map(Value::to_string).collect(),
             template_variables_json: json::object_text(conversation.template_variables),
+            continues: conversation.continues,
         }
     }
 }
@@ -49,6 +50,7 @@ impl TryFrom<v1::Conversation> for Conversation {
                 .collect::<Result<_, _>>()?,
             documents: documents(&wire.documents_json)?,
             template_variables: json::object(&wire.template_variables_json, "template_variables_json")?,
+            continues: wire.continues,
         })
     }
 }

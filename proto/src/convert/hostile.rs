@@ -303,6 +303,7 @@ fn an_answer_of_another_protocol_is_not_the_callers_mistake() {
                 decode_ms: ms,
                 ..Default::default()
             }),
+            stop_sequence: None,
         })
     };
     let events = [

@@ -29,6 +29,19 @@ pub(super) fn object(text: &str, field: &str) -> Result<Map<String, Value>, Faul
     Ok(map)
 }
 
+/// Any value in `text`, which is not empty.
+pub(super) fn value(text: &str, field: &str) -> Result<Value, Fault> {
+    at_most_bytes(text, MAX_BYTES, field)?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| Fault::invalid(format!("{field} is not JSON: {error}")))?;
+    if is_deeper_than(&value, MAX_DEPTH) {
+        return Err(Fault::invalid(format!(
+            "{field} is nested deeper than {MAX_DEPTH} levels"
+        )));
+    }
+    Ok(value)
+}
+
 /// The text of an object; the empty object is the empty text.
 pub(super) fn object_text(map: Map<String, Value>) -> String {
     if map.is_empty() {

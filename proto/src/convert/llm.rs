@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use airunner_core::generate::{GenerateRequest, Input, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, Sampling};
+use airunner_core::generate::{
+    GenerateRequest, Input, MAX_FORMAT_BYTES, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, OutputFormat, Sampling,
+    ToolChoice,
+};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
 
 use super::common::{asked_priority, millis};
+use super::json;
 use super::wire::{at_most, at_most_bytes, required};
 use crate::v1;
 
@@ -20,6 +24,7 @@ impl From<GenerateRequest> for v1::GenerateRequest {
         let input = match request.input {
             Input::Conversation(conversation) => Wire::Conversation(conversation.into()),
             Input::Raw(prompt) => Wire::RawPrompt(prompt),
+            Input::Tokens(tokens) => Wire::TokenPrompt(v1::TokenIds { tokens }),
         };
         Self {
             model: request.model.to_string(),
@@ -31,6 +36,9 @@ impl From<GenerateRequest> for v1::GenerateRequest {
             keep_alive: request.keep_alive.map(Into::into),
             priority: v1::Priority::from(request.priority).into(),
             max_wait_ms: request.max_wait.map(millis),
+            format: format(request.format),
+            tool_choice: tool_choice(request.tool_choice),
+            single_tool_call: !request.parallel_tool_calls,
         }
     }
 }
@@ -44,6 +52,7 @@ impl TryFrom<v1::GenerateRequest> for GenerateRequest {
         let input = match required(wire.input, "input")? {
             Wire::Conversation(conversation) => Input::Conversation(conversation.try_into()?),
             Wire::RawPrompt(prompt) => Input::Raw(prompt),
+            Wire::TokenPrompt(prompt) => Input::Tokens(prompt.tokens),
         };
         let request = Self {
             model: ModelName::new(&wire.model)?,
@@ -59,10 +68,60 @@ impl TryFrom<v1::GenerateRequest> for GenerateRequest {
             keep_alive: wire.keep_alive.map(TryInto::try_into).transpose()?,
             priority: asked_priority(wire.priority)?,
             max_wait: wire.max_wait_ms.map(Duration::from_millis),
+            format: wire.format.map(asked_format).transpose()?.unwrap_or_default(),
+            tool_choice: wire
+                .tool_choice
+                .map(asked_tool_choice)
+                .transpose()?
+                .unwrap_or_default(),
+            parallel_tool_calls: !wire.single_tool_call,
         };
         request.validate()?;
         Ok(request)
     }
+}
+
+fn format(format: OutputFormat) -> Option<v1::OutputFormat> {
+    use v1::output_format::Format as Wire;
+    let format = match format {
+        OutputFormat::Text => return None,
+        OutputFormat::JsonObject => Wire::JsonObject(v1::JsonObject {}),
+        OutputFormat::JsonSchema(schema) => Wire::JsonSchema(schema.to_string()),
+        OutputFormat::Regex(expression) => Wire::Regex(expression),
+    };
+    Some(v1::OutputFormat { format: Some(format) })
+}
+
+fn asked_format(wire: v1::OutputFormat) -> Result<OutputFormat, Fault> {
+    use v1::output_format::Format as Wire;
+    Ok(match required(wire.format, "format")? {
+        Wire::JsonObject(v1::JsonObject {}) => OutputFormat::JsonObject,
+        Wire::JsonSchema(schema) => {
+            at_most_bytes(&schema, MAX_FORMAT_BYTES, "format.json_schema")?;
+            OutputFormat::JsonSchema(json::value(&schema, "format.json_schema")?)
+        }
+        Wire::Regex(expression) => OutputFormat::Regex(expression),
+    })
+}
+
+fn tool_choice(choice: ToolChoice) -> Option<v1::ToolChoice> {
+    use v1::tool_choice::Choice as Wire;
+    let choice = match choice {
+        ToolChoice::Auto => return None,
+        ToolChoice::None => Wire::None(v1::NoTool {}),
+        ToolChoice::Required => Wire::Required(v1::AnyTool {}),
+        ToolChoice::Function(name) => Wire::Function(name),
+    };
+    Some(v1::ToolChoice { choice: Some(choice) })
+}
+
+fn asked_tool_choice(wire: v1::ToolChoice) -> Result<ToolChoice, Fault> {
+    use v1::tool_choice::Choice as Wire;
+    Ok(match required(wire.choice, "tool_choice")? {
+        Wire::None(v1::NoTool {}) => ToolChoice::None,
+        Wire::Required(v1::AnyTool {}) => ToolChoice::Required,
+        Wire::Function(name) => ToolChoice::Function(name),
+    })
 }
 
 impl From<Sampling> for v1::Sampling {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::generate::{
-    Done, FinishReason, GenerateEvent, GenerateRequest, Input, Sampling, TextDelta, Timings, TokenLogprob,
-    ToolCallDelta, Usage,
+    Done, FinishReason, GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling, TextDelta, Timings,
+    TokenLogprob, ToolCallDelta, ToolChoice, Usage,
 };
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::memory::Quantization;
@@ -364,14 +364,22 @@ pub(super) fn conversation() -> impl Strategy<Value = Conversation> {
             }
         });
     let documents = vec(object().prop_map(Value::Object), 0..3);
-    (vec(message(), 1..4), vec(tool, 0..3), documents, object()).prop_map(
-        |(messages, tools, documents, template_variables)| Conversation {
-            messages,
-            tools,
-            documents,
-            template_variables,
-        },
+    (
+        vec(message(), 1..4),
+        vec(tool, 0..3),
+        documents,
+        object(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(messages, tools, documents, template_variables, continues)| Conversation {
+                messages,
+                tools,
+                documents,
+                template_variables,
+                continues,
+            },
+        )
 }
 
 fn sampling() -> impl Strategy<Value = Sampling> {
@@ -410,9 +418,19 @@ fn sampling() -> impl Strategy<Value = Sampling> {
         )
 }
 
+fn output_format() -> impl Strategy<Value = OutputFormat> {
+    prop_oneof![
+        Just(OutputFormat::Text),
+        Just(OutputFormat::JsonObject),
+        any::<bool>().prop_map(|allows| OutputFormat::JsonSchema(allows.into())),
+        ".{1,12}".prop_map(OutputFormat::Regex),
+    ]
+}
+
 pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
     let input = prop_oneof![
         ".{1,12}".prop_map(Input::Raw),
+        vec(any::<u32>(), 1..4).prop_map(Input::Tokens),
         conversation().prop_map(Input::Conversation)
     ];
     let limits = (
@@ -421,8 +439,16 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
         option::of(0..=20_u32),
     );
     let turn = (priority(), option::of(duration()));
+    let held = (
+        output_format(),
+        select(vec![ToolChoice::Auto, ToolChoice::None]),
+        any::<bool>(),
+    );
+    let turn = (turn, held);
     (name(), input, sampling(), limits, option::of(keep_alive()), turn).prop_map(
-        |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive, (priority, max_wait))| {
+        |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive, (turn, held))| {
+            let (priority, max_wait) = turn;
+            let (format, tool_choice, parallel_tool_calls) = held;
             GenerateRequest {
                 model,
                 input,
@@ -433,6 +459,9 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
                 keep_alive,
                 priority,
                 max_wait,
+                format,
+                tool_choice,
+                parallel_tool_calls,
             }
         },
     )
@@ -470,11 +499,14 @@ fn done() -> impl Strategy<Value = Done> {
             tokens_per_second,
         },
     );
-    (select(&FinishReason::ALL), usage, timings).prop_map(|(finish_reason, usage, timings)| Done {
-        finish_reason,
-        usage,
-        timings,
-    })
+    (select(&FinishReason::ALL), usage, timings, option::of(".{1,4}")).prop_map(
+        |(finish_reason, usage, timings, stop_sequence)| Done {
+            finish_reason,
+            stop_sequence,
+            usage,
+            timings,
+        },
+    )
 }
 
 pub(super) fn generate_event() -> impl Strategy<Value = GenerateEvent> {

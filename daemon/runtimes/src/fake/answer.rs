@@ -57,6 +57,7 @@ impl Answer {
 pub(super) fn prompt_text(input: &Input) -> String {
     match input {
         Input::Raw(text) => text.clone(),
+        Input::Tokens(tokens) => tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
         Input::Conversation(conversation) => conversation
             .messages
             .iter()

@@ -360,6 +360,7 @@ async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Insta
         script,
         GenerateEvent::Done(Done {
             finish_reason: answer.finish_reason,
+            stop_sequence: None,
             usage,
             timings,
         }),

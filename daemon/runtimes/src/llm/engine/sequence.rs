@@ -160,6 +160,7 @@ impl Sequence {
         let timings = self.timings(Instant::now());
         self.emit(GenerateEvent::Done(Done {
             finish_reason,
+            stop_sequence: self.output.stop_sequence().map(str::to_owned),
             usage,
             timings,
         }));

@@ -99,6 +99,10 @@ impl TextModel {
                     conversation: None,
                 }
             }
+            Input::Tokens(tokens) => Prompt {
+                tokens: self.known(tokens, most)?,
+                conversation: None,
+            },
             Input::Conversation(conversation) => {
                 let rendered = self.render(conversation, &Zoned::now())?;
                 let tokens = self.tokenizer.encode_bounded(&rendered, false, most);
@@ -120,6 +124,24 @@ impl TextModel {
             ));
         }
         Ok(prompt)
+    }
+
+    /// Ids that somebody else made, if the vocabulary has them and the context holds them.
+    fn known(&self, tokens: &[u32], most: usize) -> Result<Vec<u32>, Fault> {
+        if tokens.len() > most {
+            let error = TokenizerError::TooMany {
+                tokens: tokens.len(),
+                limit: most,
+            };
+            return Err(too_long(error, most + 1));
+        }
+        let size = self.tokenizer.vocabulary_size();
+        match tokens.iter().find(|&&token| token as usize >= size) {
+            Some(token) => Err(Fault::invalid(format!(
+                "the prompt holds the token {token}, and the vocabulary of this model has {size}"
+            ))),
+            None => Ok(tokens.to_vec()),
+        }
     }
 
     /// Ids of a text, for those who want to count; nothing is too long here but for the time it takes.

@@ -111,6 +111,12 @@ impl Output {
         }
     }
 
+    /// The stop string that ended the answer.
+    #[must_use]
+    pub fn stop_sequence(&self) -> Option<&str> {
+        self.stops.found()
+    }
+
     /// Each text takes the log-probabilities gathered so far; those of a tool call are dropped
     /// with its marks.
     fn events(&mut self, pieces: Vec<Parsed>) -> Vec<GenerateEvent> {

@@ -8,7 +8,7 @@
 pub struct StopMatcher {
     stops: Vec<String>,
     held: String,
-    stopped: bool,
+    found: Option<String>,
 }
 
 impl StopMatcher {
@@ -19,14 +19,20 @@ impl StopMatcher {
         Self {
             stops,
             held: String::new(),
-            stopped: false,
+            found: None,
         }
     }
 
     /// Whether a stop string came; nothing leaves after it.
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stopped
+        self.found.is_some()
+    }
+
+    /// The stop string that came.
+    #[must_use]
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
     }
 
     /// Whether text waits that could begin a stop string.
@@ -38,15 +44,15 @@ impl StopMatcher {
     /// What may be shown now.
     #[must_use]
     pub fn push(&mut self, text: &str) -> String {
-        if self.stopped {
+        if self.stopped() {
             return String::new();
         }
         if self.stops.is_empty() {
             return text.to_owned();
         }
         self.held.push_str(text);
-        if let Some(start) = self.first_match() {
-            self.stopped = true;
+        if let Some((start, stop)) = self.first_match() {
+            self.found = Some(stop);
             self.held.truncate(start);
             return std::mem::take(&mut self.held);
         }
@@ -66,13 +72,14 @@ impl StopMatcher {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the stop string starts that ends first.
-    fn first_match(&self) -> Option<usize> {
-        let found = self
-            .stops
-            .iter()
-            .filter_map(|stop| self.held.find(stop).map(|start| (start + stop.len(), start)));
-        found.min().map(|(_, start)| start)
+    /// Where the stop string starts that ends first, and which it is.
+    fn first_match(&self) -> Option<(usize, String)> {
+        let found = self.stops.iter().filter_map(|stop| {
+            self.held
+                .find(stop)
+                .map(|start| (start + stop.len(), start, stop))
+        });
+        found.min().map(|(_, start, stop)| (start, stop.clone()))
     }
 }
 

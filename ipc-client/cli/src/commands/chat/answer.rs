@@ -144,6 +144,7 @@ impl<'a> Screen<'a> {
         self.progress = None;
         let done = Done {
             finish_reason: FinishReason::Cancelled,
+            stop_sequence: None,
             usage: self.meter.usage(),
             timings: self.meter.timings(),
         };

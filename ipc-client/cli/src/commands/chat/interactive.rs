@@ -187,6 +187,7 @@ mod tests {
     fn the_summary_tells_speed_and_cached_tokens() {
         let done = |finish_reason| Done {
             finish_reason,
+            stop_sequence: None,
             usage: Usage {
                 prompt_tokens: 100,
                 cached_tokens: 90,
