@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::generate::Sampling;
 use crate::keep_alive::KeepAlive;
 use crate::lifecycle::{StateName, UnloadReason};
 use crate::memory::Quantization;
@@ -242,6 +243,55 @@ pub struct ModelDetails {
     pub files: Vec<PackageFile>,
     pub chat_template: Option<String>,
     pub directory: String,
+    /// In the order of [`Capability::ALL`].
+    pub capabilities: Vec<Capability>,
+    /// The package's own defaults.
+    pub sampling: Sampling,
+    /// Weights of the first variant, if they can be counted.
+    pub parameters: Option<u64>,
+}
+
+/// What a model can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Goes on from a text.
+    Completion,
+    /// Answers conversations.
+    Chat,
+    /// Calls tools.
+    Tools,
+    /// Thinks before it answers, always or when asked to.
+    Thinking,
+    /// Turns a text into a vector.
+    Embedding,
+}
+
+impl Capability {
+    pub const ALL: [Self; 5] = [
+        Self::Completion,
+        Self::Chat,
+        Self::Tools,
+        Self::Thinking,
+        Self::Embedding,
+    ];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completion => "completion",
+            Self::Chat => "chat",
+            Self::Tools => "tools",
+            Self::Thinking => "thinking",
+            Self::Embedding => "embedding",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|capability| capability.as_str() == text)
+    }
 }
 
 /// One file of an installed package.

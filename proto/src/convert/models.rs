@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use airunner_core::model::{
-    ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest, Model, ModelDetails,
-    PackageFile, PackageFormat, UnloadRequest,
+    Capability, ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest, Model,
+    ModelDetails, PackageFile, PackageFormat, UnloadRequest,
 };
 use airunner_core::{Fault, ModelName};
 
@@ -75,6 +75,13 @@ impl From<ModelDetails> for v1::ShowModelResponse {
             files: details.files.into_iter().map(Into::into).collect(),
             chat_template: details.chat_template.unwrap_or_default(),
             directory: details.directory,
+            capabilities: details
+                .capabilities
+                .into_iter()
+                .map(|capability| capability.as_str().to_owned())
+                .collect(),
+            sampling: Some(details.sampling.into()),
+            parameters: details.parameters.unwrap_or_default(),
         }
     }
 }
@@ -92,6 +99,18 @@ impl TryFrom<v1::ShowModelResponse> for ModelDetails {
             files: wire.files.into_iter().map(Into::into).collect(),
             chat_template: non_empty(wire.chat_template),
             directory: wire.directory,
+            // A newer daemon may know of more.
+            capabilities: wire
+                .capabilities
+                .iter()
+                .filter_map(|capability| Capability::parse(capability))
+                .collect(),
+            sampling: wire
+                .sampling
+                .map(TryInto::try_into)
+                .transpose()?
+                .unwrap_or_default(),
+            parameters: (wire.parameters != 0).then_some(wire.parameters),
         })
     }
 }

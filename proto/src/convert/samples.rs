@@ -14,8 +14,9 @@ use airunner_core::generate::{
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::memory::Quantization;
 use airunner_core::model::{
-    ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest, LoadStage,
-    Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source, WorkerLoad,
+    Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest,
+    LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source,
+    WorkerLoad,
 };
 use airunner_core::status::DaemonStatus;
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
@@ -251,9 +252,19 @@ pub(super) fn details() -> impl Strategy<Value = ModelDetails> {
         size_bytes,
         sha256,
     });
-    let package = (format, text(), option::of(1..=u32::MAX), vec(text(), 0..3));
+    let package = (
+        format,
+        text(),
+        option::of(1..=u32::MAX),
+        vec(text(), 0..3),
+        vec(select(Capability::ALL.to_vec()), 0..3),
+        sampling(),
+        option::of(1..=u64::MAX),
+    );
     (model(), package, vec(file, 0..3), some_text(), text()).prop_map(
-        |(model, (format, architecture, context_length, variants), files, chat_template, directory)| {
+        |(model, package, files, chat_template, directory)| {
+            let (format, architecture, context_length, variants, capabilities, sampling, parameters) =
+                package;
             ModelDetails {
                 model,
                 format,
@@ -263,6 +274,9 @@ pub(super) fn details() -> impl Strategy<Value = ModelDetails> {
                 files,
                 chat_template,
                 directory,
+                capabilities,
+                sampling,
+                parameters,
             }
         },
     )

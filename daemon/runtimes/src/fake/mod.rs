@@ -17,6 +17,7 @@
 //! | `prompt_ms` | wait before the first token; default 0 |
 //! | `context_length` | default 4096; one word of the prompt counts as one token |
 //! | `architecture`, `warnings`, `chat_template` | as a true package would report them |
+//! | `capabilities` | array of what the package says it can do; default: what answers of the script and its template hold |
 //! | `memory_bytes` | allocated and written to on load |
 //! | `cache_bytes_per_token` | allocated and written to on load, as often as the context has tokens |
 //! | `variants` | array of `{"file", "level", "weights_bytes", "cache_bytes_per_token", "activation_bytes"}`, the best first; what the loaded one says is allocated instead of the two fields above |
@@ -39,6 +40,7 @@ mod tests;
 use std::path::Path;
 
 use airunner_core::Fault;
+use airunner_core::generate::Sampling;
 use airunner_core::memory::{PackageEstimate, VariantEstimate};
 use airunner_core::model::{LoadProgress, ModelKind, PackageFormat};
 
@@ -59,13 +61,19 @@ pub(crate) fn inspect(directory: &Path) -> Result<Option<PackageSummary>, Fault>
     let variants = script.variants().into_iter();
     let variants = variants.map(|variant| variant.file).collect();
     let listed = files.list()?;
+    let weights = script.variants().into_iter().map(|variant| variant.weights_bytes);
+    let capabilities = script.capabilities();
+    let parameters = weights.max().filter(|&bytes| bytes > 0);
     Ok(Some(PackageSummary {
         format: PackageFormat::Bare,
         kind: ModelKind::Llm,
         architecture: script.architecture,
         context_length: Some(script.context_length),
         variants,
+        capabilities,
         chat_template: script.chat_template,
+        sampling: Sampling::default(),
+        parameters,
         size_bytes: listed.iter().map(|file| file.size_bytes).sum(),
         needed: listed.iter().map(|file| file.path.clone()).collect(),
         files: listed,

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use airunner_core::memory::Quantization;
+use airunner_core::model::Capability;
 use airunner_core::{ErrorKind, Fault};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::FILE;
-use crate::package::Files;
+use crate::package::{Files, capabilities};
 
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -27,6 +28,7 @@ pub(super) struct Script {
     pub(super) architecture: String,
     pub(super) warnings: Vec<String>,
     pub(super) chat_template: Option<String>,
+    pub(super) capabilities: Option<Vec<ScriptedCapability>>,
     pub(super) memory_bytes: u64,
     pub(super) cache_bytes_per_token: u64,
     pub(super) variants: Vec<ScriptedVariant>,
@@ -54,6 +56,7 @@ impl Default for Script {
             architecture: "fake".to_owned(),
             warnings: Vec::new(),
             chat_template: None,
+            capabilities: None,
             memory_bytes: 0,
             cache_bytes_per_token: 0,
             variants: Vec::new(),
@@ -86,6 +89,20 @@ pub(super) struct ScriptedVariant {
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantization, D::Error> {
     let text = String::deserialize(deserializer)?;
     Quantization::parse(&text).ok_or_else(|| D::Error::custom(format!("{text:?} is no level")))
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ScriptedCapability(Capability);
+
+impl TryFrom<String> for ScriptedCapability {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Capability::parse(&text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no capability"))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -142,6 +159,22 @@ impl Script {
             .and_then(Value::as_str)
             .and_then(ErrorKind::from_reason);
         Err(Fault::new(kind.unwrap_or(ErrorKind::ModelInvalid), message))
+    }
+
+    /// What the package says it can be asked for: by itself, it answers conversations.
+    pub(super) fn capabilities(&self) -> Vec<Capability> {
+        if let Some(told) = &self.capabilities {
+            return told.iter().map(|capability| capability.0).collect();
+        }
+        let of_template = capabilities(Some(self.chat_template.as_deref().unwrap_or_default()));
+        let has = |capability: &Capability| match capability {
+            Capability::Tools => !self.tool_calls.is_empty() || of_template.contains(capability),
+            Capability::Thinking => !self.reasoning.is_empty() || of_template.contains(capability),
+            Capability::Completion | Capability::Chat | Capability::Embedding => {
+                of_template.contains(capability)
+            }
+        };
+        Capability::ALL.into_iter().filter(has).collect()
     }
 
     /// What the package pretends to have, the best first: never empty.

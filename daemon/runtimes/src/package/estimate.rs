@@ -9,7 +9,7 @@ use std::path::Path;
 use airunner_core::Fault;
 use airunner_core::memory::{PackageEstimate, Quantization, VariantEstimate};
 
-use super::weights::{Weights, weigh};
+use super::weights::{Weights, parameters, weigh};
 use super::{Files, Layout, ModelConfig, PackageError, TOKENIZER};
 use crate::onnx::parts::{Kind, Parts};
 use crate::onnx::{self, Attention, Graph, TensorShape, dtype};
@@ -107,6 +107,11 @@ pub fn estimate(directory: &Path, options: &EstimateOptions) -> Result<PackageEs
 pub(crate) fn level_of(files: &Files, file: &str) -> Result<Quantization, PackageError> {
     let weighed = onnx::inspect_parts(files, file, |_, parts| weigh(parts).level)?;
     Ok(weighed.or_else(|| hinted(file)).unwrap_or(Quantization::None))
+}
+
+/// How many weights one variant has.
+pub(super) fn parameters_of(files: &Files, file: &str) -> Result<Option<u64>, PackageError> {
+    onnx::inspect_parts(files, file, |_, parts| parameters(parts))
 }
 
 fn of_package(variants: Vec<VariantEstimate>, config: &ModelConfig) -> PackageEstimate {

@@ -18,7 +18,8 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
-use airunner_core::model::{ModelKind, PackageFile, PackageFormat};
+use airunner_core::generate::Sampling;
+use airunner_core::model::{Capability, ModelKind, PackageFile, PackageFormat};
 
 pub use config::ModelConfig;
 pub use error::PackageError;
@@ -27,7 +28,7 @@ pub use estimate::{ESTIMATOR_VERSION, EstimateOptions, estimate};
 pub use files::Files;
 pub use json::Document;
 
-use crate::llm::text::MAX_TOKENIZER_BYTES;
+use crate::llm::{self, text::MAX_TOKENIZER_BYTES};
 use crate::onnx::{self, Graph};
 
 /// What the program itself writes into a package's directory when it installs one.
@@ -50,6 +51,11 @@ pub struct PackageSummary {
     /// Graph files relative to the package, best for this machine first.
     pub variants: Vec<String>,
     pub chat_template: Option<String>,
+    pub capabilities: Vec<Capability>,
+    /// The package's own defaults.
+    pub sampling: Sampling,
+    /// Weights of the first variant, if they can be counted.
+    pub parameters: Option<u64>,
     /// Bytes of all files.
     pub size_bytes: u64,
     /// All files, in order of their names.
@@ -174,12 +180,16 @@ impl Package {
     fn summary(self) -> Result<PackageSummary, PackageError> {
         let files = self.files.list()?;
         let needed = self.needed(&files);
+        let chat_template = chat_template(&self.files)?;
         Ok(PackageSummary {
+            capabilities: capabilities(chat_template.as_deref()),
+            parameters: estimate::parameters_of(&self.files, self.variant())?,
             format: self.format,
             kind: ModelKind::Llm,
             architecture: self.config.architecture,
             context_length: self.config.context_length,
-            chat_template: chat_template(&self.files)?,
+            chat_template,
+            sampling: self.config.sampling,
             size_bytes: files.iter().map(|file| file.size_bytes).sum(),
             files,
             needed,
@@ -201,6 +211,25 @@ impl Package {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// What a language model with this chat template can be asked for.
+pub(crate) fn capabilities(template: Option<&str>) -> Vec<Capability> {
+    let Some(template) = template else {
+        return vec![Capability::Completion];
+    };
+    let abilities = llm::text::Abilities::of(template);
+    let optional = [
+        (abilities.tools, Capability::Tools),
+        (abilities.thinking, Capability::Thinking),
+    ];
+    let has = optional
+        .into_iter()
+        .filter_map(|(has, capability)| has.then_some(capability));
+    [Capability::Completion, Capability::Chat]
+        .into_iter()
+        .chain(has)
+        .collect()
 }
 
 fn not_a_package(files: &Files) -> PackageError {

@@ -78,6 +78,7 @@ fn knows_the_layouts() {
         (PackageFormat::GenAi, "phi3")
     );
     assert_eq!(summary.chat_template.as_deref(), Some("x"));
+    assert_eq!(summary.capabilities, [Capability::Completion, Capability::Chat]);
 }
 
 #[test]

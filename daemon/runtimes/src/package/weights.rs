@@ -39,6 +39,26 @@ pub(super) struct Weights {
     pub(super) unpacked_bytes: u64,
 }
 
+/// How many weights there are: those that are multiplied with, and tables that are only read.
+/// `None` if there are none.
+pub(super) fn parameters(parts: &Parts<'_>) -> Option<u64> {
+    let aliases = aliases(parts);
+    let mut counted: HashMap<&str, u64> = HashMap::new();
+    for (kind, node) in &parts.nodes {
+        if let Some((found, packing)) = multiplication(parts, &aliases, *kind, node) {
+            let name = packing.map_or(node.inputs[1], |packing| packing.name);
+            counted.insert(name, found.rows.saturating_mul(found.columns));
+        }
+    }
+    for (_, node) in parts.nodes.iter().filter(|(kind, _)| *kind == Kind::Gather) {
+        if let Some(table) = parts.initializers.get(node.inputs[0]) {
+            counted.entry(node.inputs[0]).or_insert(table.elements);
+        }
+    }
+    let all = counted.into_values().fold(0_u64, u64::saturating_add);
+    (all > 0).then_some(all)
+}
+
 /// One use of a weight in a multiplication.
 struct Packing<'m> {
     name: &'m str,
@@ -397,6 +417,10 @@ mod tests {
         ));
         assert!(tied.bytes >= 2 * table.bytes, "{tied:?}");
         assert_eq!(tied.shapes, [(16, 100_000)]);
+        let nodes = || vec![looked_up, reads(Kind::MatMul, &["x", "w"], "logits")];
+        let untied = parts(vec![("t", table), ("w", weight(1, 16, 100, true))], nodes());
+        assert_eq!(parameters(&untied), Some(1_600_000 + 1600));
+        assert_eq!(parameters(&parts(Vec::new(), nodes())), None);
         let inside = Initializer {
             is_external: false,
             ..table

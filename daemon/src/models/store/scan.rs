@@ -60,6 +60,9 @@ impl Store {
             files,
             chat_template: summary.chat_template,
             directory: directory.display().to_string(),
+            capabilities: summary.capabilities,
+            sampling: summary.sampling,
+            parameters: summary.parameters,
         })
     }
 }

@@ -15,6 +15,7 @@
 //! let reason = output.finish_reason();                          // Stop, ToolCalls, or Length when not stopped
 //! ```
 
+mod abilities;
 mod config;
 mod eos;
 mod files;
@@ -27,6 +28,7 @@ mod stream;
 mod template;
 mod tokenizer;
 
+pub use abilities::Abilities;
 pub use config::{SpecialTokens, TokenizerConfig};
 pub use eos::EosSet;
 pub use model::{Prompt, TextModel};
