@@ -22,6 +22,7 @@ use crate::config::{DEFAULT_HUB, Environment, ModelsSettings, Settings};
 use crate::downloads::{DownloadOptions, Downloads, HubOptions};
 use crate::events::{self, Hub, Publisher};
 use crate::hardware::{self, Hardware, MemorySink, Readings};
+use crate::http::{self, Api};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
 use crate::logging;
@@ -79,6 +80,7 @@ struct Daemon {
     usage: Usage,
     usage_actor: JoinHandle<()>,
     storage: Storage,
+    http: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
 }
 
@@ -126,10 +128,24 @@ impl Daemon {
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
+        let inference = Inference::new(models.clone(), usage.clone(), settings.daemon.reader_timeout);
+        let api = Api {
+            started,
+            catalog: catalog.clone(),
+            downloads: downloads.clone(),
+            hardware: hardware.clone(),
+            inference: inference.clone(),
+            models: models.clone(),
+            usage: usage.clone(),
+            ending: ending.clone(),
+            limits: http::Limits::from(&settings.http),
+        };
+        let (http, http_status) = http::start(&settings.http, api).await;
         let about = About {
             started,
             socket: socket.clone(),
             onnxruntime_library: library.as_ref().map(|library| library.display().to_string()),
+            http: http_status,
         };
         let services = Services {
             about,
@@ -137,7 +153,7 @@ impl Daemon {
             downloads: downloads.clone(),
             hardware,
             models: models.clone(),
-            inference: Inference::new(models.clone(), usage.clone(), settings.daemon.reader_timeout),
+            inference,
             usage: usage.clone(),
             ending: ending.clone(),
         };
@@ -167,6 +183,7 @@ impl Daemon {
             usage,
             usage_actor,
             storage,
+            http,
             server,
         })
     }
@@ -257,6 +274,14 @@ impl Daemon {
     }
 
     async fn end_connections(self) -> Result<(), Fault> {
+        if let Some(mut http) = self.http
+            && tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut http)
+                .await
+                .is_err()
+        {
+            tracing::debug!("open HTTP connections are cut");
+            http.abort();
+        }
         let abort = self.server.abort_handle();
         match tokio::time::timeout(CONNECTIONS_TIMEOUT, self.server).await {
             Ok(served) => joined(served),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod downloads;
 pub mod events;
 pub mod hardware;
+pub mod http;
 pub mod inference;
 pub mod ipc;
 pub mod logging;

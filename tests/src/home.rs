@@ -42,6 +42,8 @@ impl Home {
             "AIRUNNER_MODELS_BUILTIN_DIRECTORY",
             builtin_directory().to_str().expect("text").to_owned(),
         );
+        // Daemons of many tests run at once: each takes a free port.
+        home.set("AIRUNNER_HTTP_LISTEN", "127.0.0.1:0");
         home
     }
 

@@ -8,6 +8,7 @@ mod binaries;
 mod cli;
 mod daemon;
 mod home;
+pub mod http;
 mod hub;
 mod packages;
 mod processes;

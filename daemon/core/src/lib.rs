@@ -3,6 +3,7 @@
 //! Everything here is a value or a pure function: same input, same answer. No file, socket,
 //! clock, environment or thread is touched; time is an argument ([`Moment`]).
 
+pub mod access;
 pub mod breaker;
 pub mod catalog;
 pub mod chat;

@@ -29,4 +29,16 @@ pub struct DaemonStatus {
     pub shutting_down: bool,
     /// The ONNX Runtime library workers will load; `None` if none was found.
     pub onnxruntime_library: Option<String>,
+    pub http: HttpStatus,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpStatus {
+    /// Where it answers; none if it is switched off or cannot be served.
+    pub urls: Vec<String>,
+    /// Anybody on this machine may call it without a key.
+    pub open: bool,
+    /// Why it is not served although it should be.
+    pub problem: Option<String>,
 }

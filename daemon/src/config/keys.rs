@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::settings::{Settings, USUAL_CONTEXT};
-use super::value::{Raw, budget, bytes, hub, keep_alive, level, models, path, switch, whole};
+use super::value::{Raw, address, budget, bytes, hub, keep_alive, level, models, path, switch, whole};
 
 /// One setting.
 #[derive(Clone, Copy)]
@@ -113,6 +113,37 @@ pub const KEYS: &[Key] = &[
         default: "\"80%\"",
         help: "memory of each GPU that models and reservations may have together; 0 leaves the GPUs alone",
         set: |settings, raw| budget(raw).map(|budget| settings.memory.gpu_budget = budget),
+    },
+    Key {
+        section: "http",
+        name: "listen",
+        default: "\"127.0.0.1:8484\"",
+        help: "address and port of the HTTP API; \"\" serves none, port 0 takes a free one",
+        set: |settings, raw| address(raw).map(|address| settings.http.listen = address),
+    },
+    Key {
+        section: "http",
+        name: "connections",
+        default: "1024",
+        help: "connections to the HTTP API at once",
+        set: |settings, raw| whole(raw, 1, 100_000).map(|n| settings.http.connections = n as usize),
+    },
+    Key {
+        section: "http",
+        name: "body_limit",
+        default: "\"32MiB\"",
+        help: "most bytes of the body of a request to the HTTP API",
+        set: |settings, raw| {
+            bytes(raw, 1024, false)
+                .map(|n| settings.http.body_bytes = usize::try_from(n).unwrap_or(usize::MAX))
+        },
+    },
+    Key {
+        section: "http",
+        name: "body_timeout_seconds",
+        default: "60",
+        help: "how long the body of a request may take to arrive",
+        set: |settings, raw| whole(raw, 1, 3600).map(|n| settings.http.body_time = seconds(n)),
     },
     Key {
         section: "downloads",

@@ -21,8 +21,8 @@ pub use error::ConfigError;
 pub use hub::HubVariables;
 pub use keys::{KEYS, Key};
 pub use settings::{
-    DEFAULT_HUB, DaemonSettings, DownloadsSettings, LogLevel, LogSettings, MemorySettings, ModelsSettings,
-    RuntimeSettings, Settings, WorkerSettings,
+    DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings, MemorySettings,
+    ModelsSettings, RuntimeSettings, Settings, WorkerSettings,
 };
 
 use error::Origin;

@@ -1,5 +1,6 @@
 //! Every setting as a value.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub struct Settings {
     pub models: ModelsSettings,
     pub memory: MemorySettings,
     pub downloads: DownloadsSettings,
+    pub http: HttpSettings,
     pub runtime: RuntimeSettings,
     pub worker: WorkerSettings,
     pub log: LogSettings,
@@ -52,6 +54,30 @@ pub struct MemorySettings {
     pub cpu_budget: Budget,
     /// Of each GPU.
     pub gpu_budget: Budget,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    /// `None`: there is none.
+    pub listen: Option<SocketAddr>,
+    /// Connections at once.
+    pub connections: usize,
+    /// Bytes of the body of a request.
+    pub body_bytes: usize,
+    /// For the body of a request to arrive.
+    pub body_time: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8484))),
+            connections: 1024,
+            body_bytes: 32 << 20,
+            body_time: Duration::from_secs(60),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! From what was written to what is meant. The error of each is what would be allowed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use airunner_core::memory::{Budget, parse_bytes};
@@ -48,6 +49,18 @@ pub(super) fn whole(raw: Raw<'_>, low: u32, high: u32) -> Result<u32, String> {
 
 pub(super) fn switch(raw: Raw<'_>) -> Result<bool, String> {
     raw.boolean().ok_or_else(|| "true or false".to_owned())
+}
+
+/// An IP address and a port; an empty text is none.
+pub(super) fn address(raw: Raw<'_>) -> Result<Option<SocketAddr>, String> {
+    let allowed = || {
+        "an IP address and a port such as \"127.0.0.1:8484\" or \"[::1]:8484\", or \"\" for none".to_owned()
+    };
+    let text = raw.text().ok_or_else(allowed)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| allowed())
 }
 
 /// An absolute path; an empty text is none.

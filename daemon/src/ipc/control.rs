@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use airunner_core::PROTOCOL_VERSION;
-use airunner_core::status::{DaemonStatus, Hello};
+use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
 use airunner_platform::{Peer, process};
 use airunner_proto::v1;
 use airunner_proto::v1::control_server::Control;
@@ -23,6 +23,7 @@ pub struct About {
     pub socket: String,
     /// `None` if none was found.
     pub onnxruntime_library: Option<String>,
+    pub http: HttpStatus,
 }
 
 pub(super) struct Service {
@@ -43,6 +44,7 @@ impl Service {
             models: self.models.list(),
             shutting_down: self.ending.is_asked() || self.models.is_shutting_down(),
             onnxruntime_library: self.about.onnxruntime_library.clone(),
+            http: self.about.http.clone(),
         }
     }
 }

@@ -9,7 +9,11 @@ use super::error::StorageError;
 /// What leads from each version to the next: number `n` makes version `n` out of `n - 1`. A text
 /// that was ever released is never changed; what is to be different is another text at the end,
 /// beside a database of the version before it in `testdata/`.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// Says whose file it is: "AIRN".
 pub(super) const APPLICATION: i32 = 0x4149_524e;

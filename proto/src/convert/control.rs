@@ -5,7 +5,7 @@ use std::time::Duration;
 use airunner_core::Fault;
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::Cause;
-use airunner_core::status::{DaemonStatus, Hello};
+use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
 
 use super::common::{millis, models, named, state};
 use super::downloads::downloads;
@@ -45,6 +45,7 @@ impl From<DaemonStatus> for v1::StatusResponse {
             models: status.models.into_iter().map(Into::into).collect(),
             shutting_down: status.shutting_down,
             onnxruntime_library: status.onnxruntime_library.unwrap_or_default(),
+            http: Some(status.http.into()),
         }
     }
 }
@@ -63,7 +64,28 @@ impl TryFrom<v1::StatusResponse> for DaemonStatus {
             models: models(wire.models)?,
             shutting_down: wire.shutting_down,
             onnxruntime_library: non_empty(wire.onnxruntime_library),
+            http: wire.http.unwrap_or_default().into(),
         })
+    }
+}
+
+impl From<HttpStatus> for v1::HttpStatus {
+    fn from(status: HttpStatus) -> Self {
+        Self {
+            urls: status.urls,
+            open: status.open,
+            problem: status.problem.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<v1::HttpStatus> for HttpStatus {
+    fn from(wire: v1::HttpStatus) -> Self {
+        Self {
+            urls: wire.urls,
+            open: wire.open,
+            problem: non_empty(wire.problem),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use airunner_core::ErrorKind;
-use airunner_core::status::DaemonStatus;
+use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_ipc_client::{Client, Endpoint};
 use clap::Args;
 
@@ -35,6 +35,15 @@ impl Status {
     }
 }
 
+fn http(status: &HttpStatus) -> String {
+    match (&status.problem, status.urls.is_empty()) {
+        (Some(problem), _) => problem.clone(),
+        (None, true) => "switched off".to_owned(),
+        (None, false) if status.open => format!("{}, open to every program here", status.urls.join(" ")),
+        (None, false) => status.urls.join(" "),
+    }
+}
+
 fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
     let state = if status.shutting_down {
         "is shutting down"
@@ -54,6 +63,7 @@ fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
         ("up for", units::duration(status.uptime)),
         ("memory", units::size(status.memory_bytes)),
         ("socket", status.socket.clone()),
+        ("HTTP", http(&status.http)),
         ("protocol", status.protocol_version.to_string()),
         ("ONNX Runtime", library.to_owned()),
     ] {

@@ -15,7 +15,16 @@ pub(crate) struct StatusView {
     socket: String,
     uptime_seconds: Option<u64>,
     memory_bytes: Option<u64>,
+    http: Option<HttpView>,
     models: Vec<ProcessRow>,
+}
+
+/// The HTTP API.
+#[derive(Debug, Serialize)]
+struct HttpView {
+    urls: Vec<String>,
+    open: bool,
+    problem: Option<String>,
 }
 
 impl StatusView {
@@ -28,6 +37,11 @@ impl StatusView {
             socket: status.socket.clone(),
             uptime_seconds: Some(status.uptime.as_secs()),
             memory_bytes: Some(status.memory_bytes),
+            http: Some(HttpView {
+                urls: status.http.urls.clone(),
+                open: status.http.open,
+                problem: status.http.problem.clone(),
+            }),
             models: process_rows(&status.models),
         }
     }
@@ -41,6 +55,7 @@ impl StatusView {
             socket,
             uptime_seconds: None,
             memory_bytes: None,
+            http: None,
             models: Vec::new(),
         }
     }
@@ -53,6 +68,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::samples::{loaded, value};
+    use airunner_core::status::HttpStatus;
+
     use super::*;
 
     #[test]
@@ -67,10 +84,11 @@ mod tests {
             models: vec![loaded()],
             shutting_down: false,
             onnxruntime_library: None,
+            http: HttpStatus::default(),
         });
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into())));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected = "running pid version protocol socket uptime_seconds memory_bytes models";
+        let expected = "running pid version protocol socket uptime_seconds memory_bytes http models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

@@ -210,7 +210,7 @@ mod tests {
     use std::time::Duration;
 
     use airunner_core::Fault;
-    use airunner_core::status::DaemonStatus;
+    use airunner_core::status::{DaemonStatus, HttpStatus};
 
     use super::super::facts::{Library, Place};
     use super::*;
@@ -234,6 +234,7 @@ mod tests {
                 models: Vec::new(),
                 shutting_down: false,
                 onnxruntime_library: None,
+                http: HttpStatus::default(),
             }),
             library: Some(Library {
                 path: PathBuf::from("/lib/x"),

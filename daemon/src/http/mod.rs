@@ -1,0 +1,52 @@
+//! The HTTP API: one server that speaks the languages of four families of clients.
+//!
+//! Handlers decode, call a handle of a domain and encode; they decide nothing. What goes wrong
+//! is a [`Failure`](failure::Failure), which is written in the form of the family whose path was
+//! asked for, in one place: `family`.
+
+mod answer;
+mod anthropic;
+mod api;
+mod failure;
+mod family;
+mod native;
+mod ollama;
+mod openai;
+mod payload;
+mod router;
+mod server;
+mod stream;
+
+pub use api::{Api, Limits};
+
+use airunner_core::status::HttpStatus;
+use tokio::task::JoinHandle;
+
+use crate::config::HttpSettings;
+use server::Server;
+
+/// Serves what the settings ask for. Without the HTTP API everything else still works, so what
+/// prevents it is told and not fatal.
+pub async fn start(settings: &HttpSettings, api: Api) -> (Option<JoinHandle<()>>, HttpStatus) {
+    let Some(address) = settings.listen else {
+        return (None, HttpStatus::default());
+    };
+    let bound = Server::bind(address, settings.connections, api).await;
+    match bound.and_then(|server| Ok((server.address()?, server))) {
+        Ok((address, server)) => {
+            let status = HttpStatus {
+                urls: vec![format!("http://{address}")],
+                ..HttpStatus::default()
+            };
+            (Some(tokio::spawn(server.serve())), status)
+        }
+        Err(fault) => {
+            tracing::error!(reason = %fault.kind, "the HTTP API is not served: {fault}");
+            let status = HttpStatus {
+                problem: Some(fault.message),
+                ..HttpStatus::default()
+            };
+            (None, status)
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The language of OpenAI: `/v1`.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::api::Api;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+}

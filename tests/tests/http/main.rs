@@ -1,0 +1,3 @@
+//! The HTTP API, through true daemons.
+
+mod health;
