@@ -18,7 +18,7 @@ use airunner_core::model::{
     LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source,
     WorkerLoad,
 };
-use airunner_core::status::DaemonStatus;
+use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -282,6 +282,14 @@ pub(super) fn details() -> impl Strategy<Value = ModelDetails> {
     )
 }
 
+fn http_status() -> impl Strategy<Value = HttpStatus> {
+    (vec(text(), 0..3), any::<bool>(), some_text()).prop_map(|(urls, open, problem)| HttpStatus {
+        urls,
+        open,
+        problem,
+    })
+}
+
 pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
     (
         any::<(u32, u32, u64, bool)>(),
@@ -290,6 +298,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
         duration(),
         vec(model(), 0..3),
         some_text(),
+        http_status(),
     )
         .prop_map(
             |(
@@ -299,6 +308,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
                 uptime,
                 models,
                 onnxruntime_library,
+                http,
             )| DaemonStatus {
                 pid,
                 daemon_version,
@@ -309,6 +319,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
                 models,
                 shutting_down,
                 onnxruntime_library,
+                http,
             },
         )
 }
