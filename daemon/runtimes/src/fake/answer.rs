@@ -2,21 +2,35 @@
 
 use airunner_core::ErrorKind;
 use airunner_core::Fault;
-use airunner_core::generate::{FinishReason, GenerateRequest, Input};
+use airunner_core::chat::Tool;
+use airunner_core::generate::{
+    FinishReason, GenerateRequest, Input, OutputFormat, TextDelta, TokenLogprob, ToolChoice,
+};
+use serde_json::{Value, json};
 
-use super::script::Script;
+use super::script::{Script, ScriptedCall};
+use super::smallest::smallest;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) prompt_tokens: u32,
+    pub(super) reasoning: Vec<String>,
     pub(super) pieces: Vec<String>,
+    /// Only if the finish reason says so.
+    pub(super) calls: Vec<ScriptedCall>,
     pub(super) finish_reason: FinishReason,
+    pub(super) stop_sequence: Option<String>,
+    pub(super) top_logprobs: Option<u32>,
 }
 
 impl Answer {
     pub(super) fn to(request: &GenerateRequest, script: &Script) -> Result<Self, Fault> {
         let prompt = prompt_text(&request.input);
-        let prompt_tokens = u32::try_from(words(&prompt).len()).unwrap_or(u32::MAX);
+        let prompt_length = match &request.input {
+            Input::Tokens(tokens) => tokens.len(),
+            Input::Raw(_) | Input::Conversation(_) => words(&prompt).len(),
+        };
+        let prompt_tokens = u32::try_from(prompt_length).unwrap_or(u32::MAX);
         let room = script
             .context_length
             .checked_sub(prompt_tokens)
@@ -31,33 +45,136 @@ impl Answer {
                 )
             })?;
         let limit = request.max_tokens.map_or(room, |max| max.min(room)) as usize;
-        let written = script.tokens.clone().unwrap_or_else(|| words(&prompt));
+        let calls = calls(request, script);
+        let is_forced = matches!(
+            request.tool_choice,
+            ToolChoice::Required | ToolChoice::Function(_)
+        );
+        let written = if is_forced {
+            Vec::new()
+        } else {
+            formatted(&request.format, script)
+                .or_else(|| script.tokens.clone())
+                .unwrap_or_else(|| words(&prompt))
+        };
         let endless = script.repeat && !written.is_empty();
         let all = if endless {
             written.iter().cloned().cycle().take(limit + 1).collect()
         } else {
             written
         };
-        let (mut pieces, stopped) = cut_at_stop(all, &request.stop);
+        let (mut pieces, found) = cut_at_stop(all, &request.stop);
         let too_long = pieces.len() > limit;
         pieces.truncate(limit);
-        let finish_reason = match (too_long, stopped, script.tool_calls.is_empty()) {
+        let stop_sequence = found.filter(|_| !too_long);
+        let finish_reason = match (too_long, stop_sequence.is_some(), calls.is_empty()) {
             (true, ..) => FinishReason::Length,
             (false, false, false) => FinishReason::ToolCalls,
             (false, ..) => FinishReason::Stop,
         };
         Ok(Self {
             prompt_tokens,
+            reasoning: reasoning(request, script),
             pieces,
+            calls,
             finish_reason,
+            stop_sequence,
+            top_logprobs: request.top_logprobs,
         })
     }
+
+    /// A piece of the answer with made up log-probabilities, where they were asked for.
+    pub(super) fn delta(&self, text: &str) -> TextDelta {
+        let entry = |rank: u32, top| TokenLogprob {
+            token_id: text.bytes().map(u32::from).sum::<u32>() + rank,
+            token: format!("{text}{}", "~".repeat(rank as usize)).into_bytes(),
+            #[expect(clippy::cast_precision_loss, reason = "at most twenty")]
+            logprob: -0.25 * (rank + 1) as f32,
+            top,
+        };
+        let logprobs = self.top_logprobs.map(|count| {
+            let top = (0..count).map(|rank| entry(rank, Vec::new())).collect();
+            entry(0, top)
+        });
+        TextDelta {
+            text: text.to_owned(),
+            logprobs: logprobs.into_iter().collect(),
+        }
+    }
+}
+
+fn conversation_tools(request: &GenerateRequest) -> &[Tool] {
+    match &request.input {
+        Input::Conversation(conversation) => &conversation.tools,
+        Input::Raw(_) | Input::Tokens(_) => &[],
+    }
+}
+
+fn reasoning(request: &GenerateRequest, script: &Script) -> Vec<String> {
+    let is_off = match &request.input {
+        Input::Conversation(conversation) => {
+            conversation.template_variables.get("enable_thinking") == Some(&Value::Bool(false))
+        }
+        Input::Raw(_) | Input::Tokens(_) => false,
+    };
+    if is_off {
+        Vec::new()
+    } else {
+        script.reasoning.clone()
+    }
+}
+
+/// The scripted calls that the request allows; one made up where it wants one and there is none.
+fn calls(request: &GenerateRequest, script: &Script) -> Vec<ScriptedCall> {
+    let scripted = script.tool_calls.iter();
+    let mut calls: Vec<ScriptedCall> = match &request.tool_choice {
+        ToolChoice::None => Vec::new(),
+        ToolChoice::Auto | ToolChoice::Required => scripted.cloned().collect(),
+        ToolChoice::Function(name) => scripted.filter(|call| &call.name == name).cloned().collect(),
+    };
+    let mut tools = conversation_tools(request).iter();
+    let wanted = match &request.tool_choice {
+        ToolChoice::Auto | ToolChoice::None => None,
+        ToolChoice::Required => tools.next(),
+        ToolChoice::Function(name) => tools.find(|tool| &tool.name == name),
+    };
+    if let Some(tool) = wanted.filter(|_| calls.is_empty()) {
+        calls.push(ScriptedCall {
+            name: tool.name.clone(),
+            arguments: smallest(&tool.parameters),
+        });
+    }
+    if !request.parallel_tool_calls {
+        calls.truncate(1);
+    }
+    calls
+}
+
+/// What is written where JSON is asked for; `None` leaves it to the script's tokens.
+fn formatted(format: &OutputFormat, script: &Script) -> Option<Vec<String>> {
+    let schema = match format {
+        OutputFormat::Text | OutputFormat::Regex(_) => return None,
+        OutputFormat::JsonObject => &json!({}),
+        OutputFormat::JsonSchema(schema) => schema,
+    };
+    let text = match (&script.json_text, &script.tokens) {
+        (Some(text), _) => text.clone(),
+        (None, Some(_)) => return None,
+        (None, None) => smallest(schema).to_string(),
+    };
+    Some(text.split_inclusive(',').map(str::to_owned).collect())
 }
 
 pub(super) fn prompt_text(input: &Input) -> String {
     match input {
         Input::Raw(text) => text.clone(),
-        Input::Tokens(tokens) => tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
+        Input::Tokens(tokens) => {
+            let bytes: Vec<u8> = tokens
+                .iter()
+                .map(|&token| u8::try_from(token).unwrap_or(b'?'))
+                .collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
         Input::Conversation(conversation) => conversation
             .messages
             .iter()
@@ -72,10 +189,13 @@ fn words(text: &str) -> Vec<String> {
     text.split_inclusive(' ').map(str::to_owned).collect()
 }
 
-fn cut_at_stop(pieces: Vec<String>, stops: &[String]) -> (Vec<String>, bool) {
+fn cut_at_stop(pieces: Vec<String>, stops: &[String]) -> (Vec<String>, Option<String>) {
     let whole = pieces.concat();
-    let Some(end) = stops.iter().filter_map(|stop| whole.find(stop.as_str())).min() else {
-        return (pieces, false);
+    let found = stops
+        .iter()
+        .filter_map(|stop| Some((whole.find(stop.as_str())?, stop)));
+    let Some((end, stop)) = found.min() else {
+        return (pieces, None);
     };
     let mut left = end;
     let mut kept = Vec::new();
@@ -86,7 +206,7 @@ fn cut_at_stop(pieces: Vec<String>, stops: &[String]) -> (Vec<String>, bool) {
             kept.push(piece);
         }
     }
-    (kept, true)
+    (kept, Some(stop.clone()))
 }
 
 #[cfg(test)]
@@ -128,6 +248,89 @@ mod tests {
         assert_eq!(
             answer(endless, |_| {}),
             ("a|a|a".to_owned(), FinishReason::Length)
+        );
+    }
+
+    fn decided(script: &str, change: impl FnOnce(&mut GenerateRequest)) -> Answer {
+        let script: Script = serde_json::from_str(script).unwrap();
+        let conversation = airunner_core::chat::Conversation {
+            messages: vec![airunner_core::chat::Message::new("user", "one two")],
+            tools: ["f", "g"].map(tool).to_vec(),
+            ..Default::default()
+        };
+        let mut request =
+            GenerateRequest::new(ModelName::new("fake").unwrap(), Input::Conversation(conversation));
+        change(&mut request);
+        Answer::to(&request, &script).unwrap()
+    }
+
+    fn tool(name: &str) -> Tool {
+        Tool {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: json!({"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}}),
+        }
+    }
+
+    fn called(answer: &Answer) -> Vec<(&str, String)> {
+        let calls = answer.calls.iter();
+        calls
+            .map(|call| (call.name.as_str(), call.arguments.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn calls_follow_the_choice() {
+        let script = r#"{"tokens": ["a"], "tool_calls": [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]}"#;
+        let auto = decided(script, |r| r.parallel_tool_calls = false);
+        assert_eq!(called(&auto), [("f", r#"{"x":1}"#.to_owned())]);
+        let none = decided(script, |r| r.tool_choice = ToolChoice::None);
+        assert_eq!((none.calls.len(), none.finish_reason), (0, FinishReason::Stop));
+        let named = decided(script, |r| r.tool_choice = ToolChoice::Function("g".into()));
+        assert_eq!(called(&named), [("g", "{}".to_owned())]);
+        let made_up = decided("{}", |r| r.tool_choice = ToolChoice::Required);
+        assert_eq!(called(&made_up), [("f", r#"{"x":0}"#.to_owned())]);
+        assert_eq!(
+            (made_up.pieces.len(), made_up.finish_reason),
+            (0, FinishReason::ToolCalls)
+        );
+    }
+
+    #[test]
+    fn formats_stops_and_thinking_are_honoured() {
+        let json = |script: &str| {
+            decided(script, |r| {
+                r.format = OutputFormat::JsonSchema(tool("f").parameters);
+            })
+            .pieces
+            .concat()
+        };
+        assert_eq!(json("{}"), r#"{"x":0}"#);
+        assert_eq!(
+            json(r#"{"json_text": "{\"x\": 7}", "tokens": ["a"]}"#),
+            r#"{"x": 7}"#
+        );
+        assert_eq!(json(r#"{"tokens": ["{}"]}"#), "{}");
+        let stopped = decided("{}", |r| r.stop = vec!["two".into(), "e t".into()]);
+        assert_eq!(stopped.stop_sequence.as_deref(), Some("e t"));
+        let thinking = r#"{"reasoning": ["hm"]}"#;
+        assert_eq!(decided(thinking, |_| {}).reasoning, ["hm"]);
+        let quiet = decided(thinking, |r| {
+            if let Input::Conversation(conversation) = &mut r.input {
+                let off = ("enable_thinking".to_owned(), false.into());
+                conversation.template_variables.extend([off]);
+            }
+        });
+        assert!(quiet.reasoning.is_empty());
+        let likely = decided("{}", |r| r.top_logprobs = Some(2)).delta("ab");
+        assert_eq!(
+            (likely.logprobs[0].token.as_slice(), likely.logprobs[0].top.len()),
+            (&b"ab"[..], 2)
+        );
+        let tokens = decided("{}", |r| r.input = Input::Tokens(vec![72, 105, 32]));
+        assert_eq!(
+            (tokens.prompt_tokens, tokens.pieces.concat().as_str()),
+            (3, "Hi ")
         );
     }
 }

@@ -4,6 +4,11 @@
 //! what the file says, and fails, crashes or hangs where the file says so. Two runs of the same
 //! file differ in timing only. Compiled with the feature `fake-runtime`, never in a release.
 //!
+//! What a request asks for is honoured where it can be: no call with the tool choice `none`, the
+//! named one with a function, and one made up if a call is asked for and none is scripted; no
+//! reasoning where the template's variable `enable_thinking` is false; log-probabilities, which are
+//! made up. Tokens are single bytes.
+//!
 //! All fields of the file have defaults; unknown fields are an error.
 //!
 //! | field | meaning |
@@ -13,6 +18,8 @@
 //! | `repeat` | stream `tokens` again and again until `max_tokens` or the context ends it |
 //! | `reasoning` | array of texts streamed before the answer as reasoning |
 //! | `tool_calls` | array of `{"name", "arguments"}` streamed after the answer; the answer ends with `tool_calls` |
+//! | `argument_pieces` | in how many pieces the arguments of a call are streamed; default 1 |
+//! | `json_text` | streamed instead of `tokens` where JSON is asked for; without both, the smallest value that a simple schema allows |
 //! | `token_interval_ms` | wait before each token; default 0 |
 //! | `prompt_ms` | wait before the first token; default 0 |
 //! | `context_length` | default 4096; one word of the prompt counts as one token |
@@ -33,6 +40,7 @@
 mod answer;
 mod runtime;
 mod script;
+mod smallest;
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::answer::{Answer, prompt_text};
-use super::script::{Place, Script, ScriptedVariant};
+use super::script::{Place, Script, ScriptedCall, ScriptedVariant};
 use super::{Reached, reach};
 use crate::{LlmRuntime, LoadOptions, TokenizeInput};
 
@@ -310,35 +310,23 @@ async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Insta
         cached_tokens: 0,
     };
     send(events, script, done).await?;
-    for text in &script.reasoning {
-        send(
-            events,
-            script,
-            GenerateEvent::Reasoning(TextDelta {
-                text: text.clone(),
-                logprobs: Vec::new(),
-            }),
-        )
-        .await?;
+    for text in &answer.reasoning {
+        let delta = TextDelta {
+            text: text.clone(),
+            logprobs: Vec::new(),
+        };
+        send(events, script, GenerateEvent::Reasoning(delta)).await?;
     }
     let first_token = started.elapsed();
     let completion_tokens = u32::try_from(answer.pieces.len()).unwrap_or(u32::MAX);
-    for (count, text) in answer.pieces.into_iter().enumerate() {
+    for (count, text) in answer.pieces.iter().enumerate() {
         at(script, count).await;
         pause(script.token_interval_ms).await;
-        send(
-            events,
-            script,
-            GenerateEvent::Text(TextDelta {
-                text,
-                logprobs: Vec::new(),
-            }),
-        )
-        .await?;
+        send(events, script, GenerateEvent::Text(answer.delta(text))).await?;
     }
     at(script, completion_tokens as usize).await;
     if answer.finish_reason == FinishReason::ToolCalls {
-        call_tools(events, script).await?;
+        call_tools(events, script, &answer.calls).await?;
     }
     let decode = started.elapsed().saturating_sub(first_token);
     let timings = Timings {
@@ -360,7 +348,7 @@ async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Insta
         script,
         GenerateEvent::Done(Done {
             finish_reason: answer.finish_reason,
-            stop_sequence: None,
+            stop_sequence: answer.stop_sequence,
             usage,
             timings,
         }),
@@ -368,15 +356,20 @@ async fn stream(events: &Events, script: &Script, answer: Answer, arrived: Insta
     .await
 }
 
-async fn call_tools(events: &Events, script: &Script) -> Result<(), Fault> {
-    for (index, call) in (0..).zip(&script.tool_calls) {
-        let delta = ToolCallDelta {
-            index,
-            id: Some(format!("call_{index}")),
-            name: Some(call.name.clone()),
-            arguments: call.arguments.to_string(),
-        };
-        send(events, script, GenerateEvent::ToolCall(delta)).await?;
+async fn call_tools(events: &Events, script: &Script, calls: &[ScriptedCall]) -> Result<(), Fault> {
+    for (index, call) in (0..).zip(calls) {
+        let arguments: Vec<char> = call.arguments.to_string().chars().collect();
+        let size = arguments.len().div_ceil(script.argument_pieces.max(1)).max(1);
+        for (piece, part) in arguments.chunks(size).enumerate() {
+            let is_first = piece == 0;
+            let delta = ToolCallDelta {
+                index,
+                id: is_first.then(|| format!("call_{index}")),
+                name: is_first.then(|| call.name.clone()),
+                arguments: part.iter().collect(),
+            };
+            send(events, script, GenerateEvent::ToolCall(delta)).await?;
+        }
     }
     Ok(())
 }

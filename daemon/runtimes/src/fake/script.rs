@@ -22,6 +22,8 @@ pub(super) struct Script {
     pub(super) repeat: bool,
     pub(super) reasoning: Vec<String>,
     pub(super) tool_calls: Vec<ScriptedCall>,
+    pub(super) argument_pieces: usize,
+    pub(super) json_text: Option<String>,
     pub(super) token_interval_ms: u64,
     pub(super) prompt_ms: u64,
     pub(super) context_length: u32,
@@ -50,6 +52,8 @@ impl Default for Script {
             repeat: false,
             reasoning: Vec::new(),
             tool_calls: Vec::new(),
+            argument_pieces: 1,
+            json_text: None,
             token_interval_ms: 0,
             prompt_ms: 0,
             context_length: 4096,
@@ -105,7 +109,7 @@ impl TryFrom<String> for ScriptedCapability {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScriptedCall {
     pub(super) name: String,

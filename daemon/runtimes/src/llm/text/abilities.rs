@@ -44,9 +44,10 @@ fn reads(template: &str, variable: &str) -> bool {
             let before = code.as_bytes()[..start].last();
             let after = code.as_bytes().get(start + variable.len());
             let quoted = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"'));
-            !before.is_some_and(is_name)
-                && !after.is_some_and(|byte| is_name(byte) && *byte != b'.')
-                && !(quoted(before) && quoted(after))
+            let is_longer =
+                before.is_some_and(is_name) || after.is_some_and(|byte| is_name(byte) && *byte != b'.');
+            let is_text = quoted(before) && quoted(after);
+            !is_longer && !is_text
         })
     })
 }
