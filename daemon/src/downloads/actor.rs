@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::blocking::blocking;
 use super::digest::Digest;
-use super::fetch::Tools;
+use super::fetch::{Tools, bytes_here};
 use super::job::{Intent, Job, Reply};
 use super::library::Library;
 use super::resolve::Asked;
@@ -328,6 +328,7 @@ impl Actor {
     async fn settle(&mut self, id: DownloadId, intent: Intent) {
         match intent {
             Intent::Pause => {
+                self.count(id).await;
                 let fault = self.jobs[&id].asked.record.fault.clone();
                 let failed = self.jobs[&id].state() == DownloadState::Failed;
                 let fault = fault.filter(|_| failed);
@@ -380,12 +381,43 @@ impl Actor {
             (Err(_), None) if self.ending.is_some() => {}
             (Err(fault), None) => {
                 tracing::warn!(download = id.0, error = %fault, "a download failed");
+                self.count(id).await;
                 self.enter(id, DownloadState::Failed, Some(fault)).await;
             }
         }
         let picture = self.jobs.get(&id).map(Job::picture);
         for reply in replies {
             drop(reply.send(picture.clone().ok_or_else(|| unknown(id))));
+        }
+        self.count_others().await;
+    }
+
+    /// What is written down is what the next daemon knows, and what a resumed run begins with: a
+    /// run counts neither what another fetched of the same contents nor what it never came to.
+    async fn count(&mut self, id: DownloadId) -> bool {
+        let storage = &self.tools.storage;
+        let here = async { bytes_here(storage, &storage.download_files(id).await?).await };
+        match (here.await, self.jobs.get(&id)) {
+            (Ok(here), Some(job)) => job.count(here),
+            (Ok(_), None) => false,
+            (Err(error), _) => {
+                tracing::warn!(download = id.0, %error, "what is here of a download is not known");
+                false
+            }
+        }
+    }
+
+    /// Downloads at rest have what a run that ended fetched of the same contents.
+    async fn count_others(&mut self) {
+        let at_rest = |job: &&Job| {
+            job.cancel.is_none() && matches!(job.state(), DownloadState::Paused | DownloadState::Failed)
+        };
+        let others = self.jobs.values().filter(at_rest);
+        let others: Vec<DownloadId> = others.map(|job| job.asked.record.id).collect();
+        for id in others {
+            if self.count(id).await {
+                self.publish(&self.jobs[&id]);
+            }
         }
     }
 

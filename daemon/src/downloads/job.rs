@@ -65,8 +65,7 @@ impl Job {
             file: String::new(),
             speed: Speed::default(),
         };
-        job.progress.add(here);
-        job.draw();
+        job.count(here);
         job
     }
 
@@ -109,6 +108,12 @@ impl Job {
     /// Looks at how far it is; true if that is news.
     pub(super) fn measure(&mut self, now: Instant) -> bool {
         self.speed.add(now, self.progress.done());
+        self.draw()
+    }
+
+    /// So many bytes are here, whoever fetched them; true if that is news. Not while it runs.
+    pub(super) fn count(&self, here: u64) -> bool {
+        self.progress.set(here);
         self.draw()
     }
 

@@ -1,12 +1,13 @@
 //! The actor with a daemon that fails around it.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use airunner_core::catalog::CatalogEntry;
-use airunner_core::download::DownloadState;
-use airunner_core::download::{PullEvent, PullRequest};
+use airunner_core::download::{DownloadId, DownloadState, PullEvent, PullRequest};
 use airunner_core::model::Model;
-use airunner_core::{ErrorKind, Fault};
+use airunner_core::{ErrorKind, Fault, ModelName};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 
@@ -15,7 +16,7 @@ use crate::downloads::handle::{DownloadOptions, Downloads};
 use crate::downloads::hub::HubOptions;
 use crate::downloads::library::{Library, Names};
 use crate::models::{Installed, Store};
-use crate::storage::Storage;
+use crate::storage::{ContentRecord, DownloadFileRecord, DownloadRecord, Storage};
 
 /// Everything that is asked of it fails as nothing should.
 struct Broken;
@@ -44,27 +45,36 @@ impl Names for Broken {
     }
 }
 
-#[tokio::test]
-async fn a_run_that_panics_has_failed_and_can_be_cancelled() {
-    let home = tempfile::tempdir().unwrap();
-    let options = DownloadOptions {
+fn options(home: &Path, offline: bool) -> DownloadOptions {
+    DownloadOptions {
         hub: HubOptions {
             endpoint: "https://hub.invalid".to_owned(),
             token: None,
             allow_private_addresses: false,
-            offline: false,
+            offline,
         },
-        directory: home.path().join("downloads"),
+        directory: home.join("downloads"),
         hub_cache: None,
         connections: 1,
         bandwidth: None,
-    };
-    let storage = Storage::open(&home.path().join("test.db")).unwrap();
+    }
+}
+
+async fn open(home: &Path, offline: bool, storage: &Storage) -> Downloads {
     let (publisher, _hub) = crate::events::hub();
-    let (downloads, actor) = Downloads::open(options, storage, Arc::new(Broken), Arc::new(Broken), publisher)
-        .await
-        .unwrap();
+    let (options, storage) = (options(home, offline), storage.clone());
+    let (library, names) = (Arc::new(Broken), Arc::new(Broken));
+    let opened = Downloads::open(options, storage, library, names, publisher).await;
+    let (downloads, actor) = opened.unwrap();
     tokio::spawn(actor.run());
+    downloads
+}
+
+#[tokio::test]
+async fn a_run_that_panics_has_failed_and_can_be_cancelled() {
+    let home = tempfile::tempdir().unwrap();
+    let storage = Storage::open(&home.path().join("test.db")).unwrap();
+    let downloads = open(home.path(), false, &storage).await;
     let request = PullRequest {
         source: "team/tiny".to_owned(),
         revision: None,
@@ -79,4 +89,51 @@ async fn a_run_that_panics_has_failed_and_can_be_cancelled() {
     let cancelled = downloads.cancel(id).await.unwrap();
     assert_eq!(cancelled.state, DownloadState::Cancelled);
     downloads.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_pauses_is_told_what_the_next_daemon_will_know() {
+    const SIZE: u64 = (3 << 20) + 5;
+    let home = tempfile::tempdir().unwrap();
+    let storage = Storage::open(&home.path().join("test.db")).unwrap();
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let record = DownloadRecord {
+        id: DownloadId(0),
+        name: ModelName::new("tiny").unwrap(),
+        repository: "team/tiny".to_owned(),
+        revision: "main".to_owned(),
+        wish: None,
+        commit: Some("0123".to_owned()),
+        level: None,
+        directory: String::new(),
+        state: DownloadState::Queued,
+        fault: None,
+        total_bytes: SIZE,
+        started_at: SystemTime::UNIX_EPOCH,
+    };
+    let id = storage.add_download(record.clone()).await.unwrap();
+    let file = DownloadFileRecord {
+        path: "model.onnx".to_owned(),
+        digest: digest.clone(),
+        size: SIZE,
+    };
+    let planned = storage.set_download_plan(DownloadRecord { id, ..record }, vec![file]);
+    planned.await.unwrap();
+    let downloads = open(home.path(), true, &storage).await;
+    assert_eq!(downloads.list().await.unwrap()[0].done_bytes, 0);
+    // Another download has it too, and wrote down the first and the last chunk.
+    let content = ContentRecord {
+        chunks: vec![0b1001],
+        ..ContentRecord::default()
+    };
+    storage.put_content(digest, content).await.unwrap();
+    let told = downloads.pause(id).await.unwrap();
+    assert_eq!(
+        (told.state, told.done_bytes),
+        (DownloadState::Paused, (1 << 20) + 5)
+    );
+    downloads.shutdown().await;
+    let next = open(home.path(), true, &storage).await;
+    assert_eq!(next.list().await.unwrap()[0].done_bytes, told.done_bytes);
+    next.shutdown().await;
 }

@@ -80,7 +80,11 @@ impl Progress {
     }
 
     pub(super) fn reset(&self) {
-        self.done.store(0, Ordering::Relaxed);
+        self.set(0);
+    }
+
+    pub(super) fn set(&self, bytes: u64) {
+        self.done.store(bytes, Ordering::Relaxed);
     }
 }
 
