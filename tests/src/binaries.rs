@@ -17,7 +17,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// The folder of the profile this test was built in, such as `target/debug`.
-fn profile_directory() -> PathBuf {
+pub(crate) fn profile_directory() -> PathBuf {
     let test = std::env::current_exe().expect("a test has an executable");
     let deps = test.parent().expect("an executable is in a folder");
     deps.parent().expect("target/<profile>/deps").to_owned()
@@ -46,4 +46,11 @@ pub fn onnxruntime_library() -> PathBuf {
         .ok()
         .and_then(|entries| entries.flatten().map(|entry| entry.path()).next())
         .unwrap_or_else(|| panic!("no ONNX Runtime in {}: run `cargo xtask setup`", folder.display()))
+}
+
+/// Directories of `PATH`.
+pub(crate) fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default()
 }

@@ -59,7 +59,6 @@ impl Http {
     }
 
     /// A request to go on building.
-    #[must_use]
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         let request = self.client.request(method, format!("{}{path}", self.url));

@@ -6,6 +6,7 @@
 
 mod binaries;
 mod cli;
+mod clients;
 mod daemon;
 mod home;
 pub mod http;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use binaries::{binary, onnxruntime_library, repository};
 pub use cli::{Cli, CliOutput};
+pub use clients::{Clients, client_daemon, client_models};
 pub use daemon::Daemon;
 pub use home::Home;
 pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};

@@ -35,7 +35,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Fetch ONNX Runtime and put the built-in models where the programs look for them
+    /// Fetch ONNX Runtime and the clients for tests, and put the built-in models where the programs
+    /// look for them
     Setup,
     /// Build, start a daemon on a private home and chat with the built-in model
     Run,
@@ -73,7 +74,10 @@ fn main() -> ExitCode {
 fn carry_out(task: Task) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Setup => setup::all(&workspace)?,
+        Task::Setup => {
+            setup::all(&workspace)?;
+            setup::clients(&workspace)?;
+        }
         Task::Run => return run::run(&workspace),
         Task::Test { arguments } => test::test(&workspace, &arguments)?,
         Task::Lint { list: true, .. } => lint::list(),

@@ -6,6 +6,9 @@ use crate::{process, say, setup};
 /// Sets up, builds and runs the tests; `arguments` go to `cargo test`.
 pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
     setup::all(workspace)?;
+    if !selects_packages(arguments) || selects(arguments, "airunner-tests") {
+        setup::clients(workspace)?;
+    }
     say::timed("build", || build(workspace))?;
     say::timed("tests", || run(workspace, arguments))
 }
@@ -34,9 +37,16 @@ fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn selects_packages(arguments: &[String]) -> bool {
-    let own = arguments.iter().take_while(|argument| *argument != "--");
-    own.into_iter()
-        .any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+    of_cargo(arguments).any(|argument| argument.starts_with("-p") || argument.starts_with("--package"))
+}
+
+fn selects(arguments: &[String], package: &str) -> bool {
+    of_cargo(arguments).any(|argument| argument.ends_with(package))
+}
+
+/// What is not for the test programs themselves.
+fn of_cargo(arguments: &[String]) -> impl Iterator<Item = &String> {
+    arguments.iter().take_while(|argument| *argument != "--")
 }
 
 #[cfg(test)]
@@ -50,5 +60,10 @@ mod tests {
         assert!(selects_packages(&words("--package=airunner-core")));
         assert!(!selects_packages(&words("lifecycle -- --nocapture -p")));
         assert!(!selects_packages(&[]));
+        assert!(selects(&words("-p airunner-tests --test http"), "airunner-tests"));
+        assert!(!selects(
+            &words("-p airunner-core -- airunner-tests"),
+            "airunner-tests"
+        ));
     }
 }

@@ -1,5 +1,6 @@
 //! Everything a fresh machine needs before the programs can run; nothing the second time.
 
+mod clients;
 mod models;
 mod onnxruntime;
 mod system;
@@ -16,4 +17,9 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
     onnxruntime::stage(workspace)?;
     models::stage(workspace)?;
     Ok(())
+}
+
+/// What only the tests of the HTTP API need: client libraries, and a browser.
+pub(crate) fn clients(workspace: &Workspace) -> anyhow::Result<()> {
+    clients::stage(workspace)
 }

@@ -55,6 +55,49 @@ fn find_python_with_pip() -> Option<String> {
         .map(|&name| name.to_owned())
 }
 
+/// A Python that makes environments of its own, which Debian has in a package of its own.
+pub(super) fn python_with_environments() -> anyhow::Result<String> {
+    let python = python_with_pip()?;
+    let works = || process::output(Command::new(&python).args(["-c", "import ensurepip, venv"])).is_ok();
+    if !works() {
+        install("Python's venv", &["python3-venv"])?;
+    }
+    if works() {
+        Ok(python)
+    } else {
+        bail!("`{python} -c 'import ensurepip, venv'` still fails although the package is installed")
+    }
+}
+
+/// Node.js with its package manager.
+pub(super) fn npm() -> anyhow::Result<String> {
+    let find = || {
+        let node = process::find_program(&["node"]);
+        node.and_then(|_| process::find_program(&["npm", "npm.cmd"]))
+    };
+    if let Some(npm) = find() {
+        return Ok(npm);
+    }
+    install("Node.js with npm", &["nodejs", "npm"])?;
+    match find() {
+        Some(npm) => Ok(npm),
+        None => bail!("node and npm are not on the search path although their packages are installed"),
+    }
+}
+
+/// A browser that works without a screen, for the documentation of the HTTP API.
+pub(super) fn require_browser() -> anyhow::Result<()> {
+    const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+    if process::find_program(&BROWSERS).is_some() {
+        return Ok(());
+    }
+    install("Chromium", &["chromium"])?;
+    if process::find_program(&BROWSERS).is_none() {
+        bail!("no Chromium is on the search path although its package is installed");
+    }
+    Ok(())
+}
+
 /// Installs Debian packages as root; tells anybody else what to type.
 fn install(what: &str, packages: &[&str]) -> anyhow::Result<()> {
     let command = format!("apt-get install -y {}", packages.join(" "));
