@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Whole {
     pub(super) text: String,
     pub(super) reasoning: String,
+    /// Pieces of the reasoning, which are its tokens but for those that made no text alone.
+    pub(super) reasoning_tokens: u32,
     pub(super) calls: Vec<Call>,
     /// Of the text alone.
     pub(super) logprobs: Vec<TokenLogprob>,
@@ -38,18 +40,23 @@ pub(super) struct Call {
 pub(super) async fn whole(mut answer: Answer) -> Result<Whole, Fault> {
     let (mut text, mut reasoning) = (String::new(), String::new());
     let (mut calls, mut logprobs) = (Vec::new(), Vec::new());
+    let mut reasoning_tokens = 0;
     while let Some(event) = answer.recv().await {
         match event? {
             GenerateEvent::Text(delta) => {
                 text.push_str(&delta.text);
                 logprobs.extend(delta.logprobs);
             }
-            GenerateEvent::Reasoning(delta) => reasoning.push_str(&delta.text),
+            GenerateEvent::Reasoning(delta) => {
+                reasoning.push_str(&delta.text);
+                reasoning_tokens += 1;
+            }
             GenerateEvent::ToolCall(delta) => add(&mut calls, delta),
             GenerateEvent::Done(done) => {
                 return Ok(Whole {
                     text,
                     reasoning,
+                    reasoning_tokens,
                     calls,
                     logprobs,
                     done,
