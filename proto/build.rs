@@ -1,7 +1,7 @@
 //! Compiles the `.proto` files without `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const PUBLIC: [&str; 7] = [
+    const PUBLIC: [&str; 8] = [
         "airunner/v1/common.proto",
         "airunner/v1/control.proto",
         "airunner/v1/models.proto",
@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "airunner/v1/downloads.proto",
         "airunner/v1/catalog.proto",
         "airunner/v1/hardware.proto",
+        "airunner/v1/keys.proto",
     ];
     const WORKER: &str = "airunner/worker/v1/worker.proto";
     println!("cargo:rerun-if-changed=proto");

@@ -25,6 +25,7 @@ use crate::hardware::{self, Hardware, MemorySink, Readings};
 use crate::http::{self, Api};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
+use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
 use crate::prepack::{self, PrepackOptions, Prepacker};
@@ -79,6 +80,8 @@ struct Daemon {
     hardware_actor: JoinHandle<()>,
     usage: Usage,
     usage_actor: JoinHandle<()>,
+    keys: Keys,
+    keys_actor: JoinHandle<()>,
     storage: Storage,
     http: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
@@ -102,6 +105,7 @@ impl Daemon {
         clear_sockets(places);
         let storage = Storage::open(&places.data.join(storage::FILE_NAME))?;
         let (usage, usage_actor) = Usage::new(storage.clone());
+        let (keys, keys_actor) = Keys::open(&places.data, storage.clone()).await?;
         let catalog = Catalog::new(
             places.config.join(catalog::FILE_NAME),
             settings.runtime.context_length,
@@ -135,6 +139,7 @@ impl Daemon {
             downloads: downloads.clone(),
             hardware: hardware.clone(),
             inference: inference.clone(),
+            keys: keys.clone(),
             models: models.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
@@ -154,6 +159,7 @@ impl Daemon {
             hardware,
             models: models.clone(),
             inference,
+            keys: keys.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
         };
@@ -161,6 +167,7 @@ impl Daemon {
         let actor = tokio::spawn(actor.run());
         let hardware_actor = tokio::spawn(hardware_actor.run(Arc::new(models.clone())));
         let usage_actor = tokio::spawn(usage_actor.run());
+        let keys_actor = tokio::spawn(keys_actor.run());
         tokio::spawn(downloads_actor.run());
         let worker_options = worker_options(places, settings, &installation, library.as_deref());
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
@@ -182,6 +189,8 @@ impl Daemon {
             hardware_actor,
             usage,
             usage_actor,
+            keys,
+            keys_actor,
             storage,
             http,
             server,
@@ -266,6 +275,8 @@ impl Daemon {
         let end = async {
             self.usage.end().await;
             drop((&mut self.usage_actor).await);
+            self.keys.end().await;
+            drop((&mut self.keys_actor).await);
             self.storage.close().await;
         };
         if tokio::time::timeout(STORAGE_TIMEOUT, end).await.is_err() {

@@ -7,12 +7,15 @@
 pub mod app;
 pub mod catalog;
 pub mod config;
+pub mod conversations;
 pub mod downloads;
 pub mod events;
 pub mod hardware;
 pub mod http;
 pub mod inference;
 pub mod ipc;
+pub mod jobs;
+pub mod keys;
 pub mod logging;
 pub mod models;
 pub mod prepack;

@@ -8,7 +8,7 @@ use airunner_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::channel::{fault, open, promptly};
-use crate::{Catalog, Control, Downloads, Hardware, Llm, Models, Starter, Watch};
+use crate::{Catalog, Control, Downloads, Hardware, Keys, Llm, Models, Starter, Watch};
 
 const NAME: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
@@ -102,6 +102,12 @@ impl Client {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.channel.clone())
+    }
+
+    /// Keys of the HTTP API.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        Keys::new(self.channel.clone())
     }
 
     /// Follows the daemon's state, over restarts of the daemon too.

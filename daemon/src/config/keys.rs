@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::http::{auth, hosts, networks, origins, rate, tls};
 use super::settings::{Settings, USUAL_CONTEXT};
 use super::value::{Raw, address, budget, bytes, hub, keep_alive, level, models, path, switch, whole};
 
@@ -144,6 +145,83 @@ pub const KEYS: &[Key] = &[
         default: "60",
         help: "how long the body of a request may take to arrive",
         set: |settings, raw| whole(raw, 1, 3600).map(|n| settings.http.body_time = seconds(n)),
+    },
+    Key {
+        section: "http",
+        name: "auth",
+        default: "\"required\"",
+        help: "who needs a key: everybody (required), or everybody who is not on this machine (loopback-open)",
+        set: |settings, raw| auth(raw).map(|auth| settings.http.auth = auth),
+    },
+    Key {
+        section: "http",
+        name: "tls",
+        default: "\"off\"",
+        help: "encrypt: off, self-signed (a certificate the daemon makes), or files (your own)",
+        set: |settings, raw| tls(raw).map(|tls| settings.http.tls = tls),
+    },
+    Key {
+        section: "http",
+        name: "tls_certificate",
+        default: "\"\"",
+        help: "your certificate with its chain, PEM",
+        set: |settings, raw| path(raw).map(|path| settings.http.tls_certificate = path),
+    },
+    Key {
+        section: "http",
+        name: "tls_key",
+        default: "\"\"",
+        help: "the private key of your certificate, PEM",
+        set: |settings, raw| path(raw).map(|path| settings.http.tls_key = path),
+    },
+    Key {
+        section: "http",
+        name: "allowed_hosts",
+        default: "[]",
+        help: "names by which clients may call this machine, besides localhost and its address",
+        set: |settings, raw| hosts(raw).map(|hosts| settings.http.allowed_hosts = hosts),
+    },
+    Key {
+        section: "http",
+        name: "allowed_origins",
+        default: "[]",
+        help: "web pages of other origins that may call, such as \"https://app.example\"",
+        set: |settings, raw| origins(raw).map(|origins| settings.http.allowed_origins = origins),
+    },
+    Key {
+        section: "http",
+        name: "allow",
+        default: "[]",
+        help: "networks that may call; [] allows all",
+        set: |settings, raw| networks(raw).map(|networks| settings.http.allow = networks),
+    },
+    Key {
+        section: "http",
+        name: "deny",
+        default: "[]",
+        help: "networks that may not call, whatever allow says",
+        set: |settings, raw| networks(raw).map(|networks| settings.http.deny = networks),
+    },
+    Key {
+        section: "http",
+        name: "trusted_proxies",
+        default: "[]",
+        help: "proxies whose X-Forwarded-For is believed",
+        set: |settings, raw| networks(raw).map(|networks| settings.http.trusted_proxies = networks),
+    },
+    Key {
+        section: "http",
+        name: "rate_limit",
+        default: "\"60000/min\"",
+        help: "most requests of one key and of one address, such as \"600/min\"; \"\" sets no limit",
+        set: |settings, raw| rate(raw).map(|rate| settings.http.rate_limit = rate),
+    },
+    Key {
+        section: "http",
+        name: "ollama_port",
+        default: "false",
+        help: "listen on 127.0.0.1:11434 as well, where clients of Ollama look, if it is free",
+        set: |settings, raw| switch(raw).map(|on| settings.http.ollama_port = on),
     },
     Key {
         section: "downloads",

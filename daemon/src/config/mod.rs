@@ -7,6 +7,7 @@ mod environment;
 mod error;
 mod file;
 mod hub;
+mod http;
 mod keys;
 mod settings;
 mod value;
@@ -21,8 +22,8 @@ pub use error::ConfigError;
 pub use hub::HubVariables;
 pub use keys::{KEYS, Key};
 pub use settings::{
-    DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings, MemorySettings,
-    ModelsSettings, RuntimeSettings, Settings, WorkerSettings,
+    Auth, DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings, MemorySettings,
+    ModelsSettings, Rate, RuntimeSettings, Settings, Tls, WorkerSettings,
 };
 
 use error::Origin;

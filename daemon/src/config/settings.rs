@@ -1,11 +1,13 @@
 //! Every setting as a value.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use airunner_core::memory::Budget;
 use airunner_core::{KeepAlive, ModelName};
+use ipnet::IpNet;
 
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,6 +69,54 @@ pub struct HttpSettings {
     pub body_bytes: usize,
     /// For the body of a request to arrive.
     pub body_time: Duration,
+    pub auth: Auth,
+    pub tls: Tls,
+    /// PEM, with the chain; of [`Tls::Files`].
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM; of [`Tls::Files`].
+    pub tls_key: Option<PathBuf>,
+    /// Names by which clients may call this server, besides its own; in small letters.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call, such as `https://app.example`; in small letters.
+    pub allowed_origins: Vec<String>,
+    /// Networks that may call; empty: all.
+    pub allow: Vec<IpNet>,
+    /// Networks that may not, whatever `allow` says.
+    pub deny: Vec<IpNet>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Of each key and of each address; `None`: no limit.
+    pub rate_limit: Option<Rate>,
+    /// Listen on the port that clients of Ollama expect, too.
+    pub ollama_port: bool,
+}
+
+/// Who needs a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// Everybody.
+    #[default]
+    Required,
+    /// Everybody who is not on this machine.
+    LoopbackOpen,
+}
+
+/// How connections are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    #[default]
+    Off,
+    /// With a certificate that the daemon makes.
+    SelfSigned,
+    /// With a certificate of the user.
+    Files,
+}
+
+/// So many requests in such a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub count: NonZeroU32,
+    pub within: Duration,
 }
 
 impl Default for HttpSettings {
@@ -76,6 +126,20 @@ impl Default for HttpSettings {
             connections: 1024,
             body_bytes: 32 << 20,
             body_time: Duration::from_secs(60),
+            auth: Auth::Required,
+            tls: Tls::Off,
+            tls_certificate: None,
+            tls_key: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            trusted_proxies: Vec::new(),
+            rate_limit: NonZeroU32::new(60_000).map(|count| Rate {
+                count,
+                within: Duration::from_secs(60),
+            }),
+            ollama_port: false,
         }
     }
 }

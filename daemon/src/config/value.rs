@@ -16,7 +16,7 @@ pub(in crate::config) enum Raw<'a> {
 }
 
 impl Raw<'_> {
-    fn text(&self) -> Option<&str> {
+    pub(in crate::config) fn text(&self) -> Option<&str> {
         match self {
             Self::Environment(text) => Some(text.trim()),
             Self::File(value) => value.as_str(),
@@ -116,15 +116,8 @@ pub(super) fn budget(raw: Raw<'_>) -> Result<Budget, String> {
 
 /// Names of models, each once; in the environment with commas between them, or `[]` for none.
 pub(super) fn models(raw: Raw<'_>) -> Result<Vec<ModelName>, String> {
-    let texts = match raw {
-        Raw::Environment("[]") => Some(Vec::new()),
-        Raw::Environment(text) => Some(text.split(',').map(str::trim).collect::<Vec<_>>()),
-        Raw::File(value) => value
-            .as_array()
-            .and_then(|array| array.iter().map(toml_edit::Value::as_str).collect()),
-    };
-    let texts =
-        texts.ok_or_else(|| "a list of names of models such as [\"tiny\", \"owner/name\"]".to_owned())?;
+    let texts = texts(raw)
+        .ok_or_else(|| "a list of names of models such as [\"tiny\", \"owner/name\"]".to_owned())?;
     let mut names: Vec<ModelName> = Vec::new();
     for text in texts {
         let name = ModelName::new(text).map_err(|fault| format!("a list of names of models: {fault}"))?;
@@ -133,6 +126,15 @@ pub(super) fn models(raw: Raw<'_>) -> Result<Vec<ModelName>, String> {
         }
     }
     Ok(names)
+}
+
+/// A list of texts.
+pub(super) fn texts(raw: Raw<'_>) -> Option<Vec<&str>> {
+    match raw {
+        Raw::Environment("[]") => Some(Vec::new()),
+        Raw::Environment(text) => Some(text.split(',').map(str::trim).collect()),
+        Raw::File(value) => value.as_array()?.iter().map(toml_edit::Value::as_str).collect(),
+    }
 }
 
 /// The address of a hub, without a slash at its end; an empty text is none.

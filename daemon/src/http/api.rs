@@ -10,6 +10,7 @@ use crate::config::HttpSettings;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
+use crate::keys::Keys;
 use crate::models::Models;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
@@ -22,6 +23,7 @@ pub struct Api {
     pub downloads: Downloads,
     pub hardware: Hardware,
     pub inference: Inference,
+    pub keys: Keys,
     pub models: Models,
     pub usage: Usage,
     pub ending: Ending,

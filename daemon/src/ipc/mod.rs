@@ -7,6 +7,7 @@ mod connection;
 mod control;
 mod downloads;
 mod hardware;
+mod keys;
 mod llm;
 mod models;
 mod server;

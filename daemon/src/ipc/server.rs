@@ -9,16 +9,18 @@ use airunner_proto::v1::catalog_server::CatalogServer;
 use airunner_proto::v1::control_server::ControlServer;
 use airunner_proto::v1::downloads_server::DownloadsServer;
 use airunner_proto::v1::hardware_server::HardwareServer;
+use airunner_proto::v1::keys_server::KeysServer;
 use airunner_proto::v1::llm_server::LlmServer;
 use airunner_proto::v1::models_server::ModelsServer;
 use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
-use super::{catalog, connection, control, downloads, hardware, llm, models};
+use super::{catalog, connection, control, downloads, hardware, keys, llm, models};
 use crate::catalog::Catalog;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
+use crate::keys::Keys;
 use crate::models::Models;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
@@ -42,6 +44,7 @@ pub struct Services {
     pub hardware: Hardware,
     pub models: Models,
     pub inference: Inference,
+    pub keys: Keys,
     pub usage: Usage,
     pub ending: Ending,
 }
@@ -61,6 +64,7 @@ impl Server {
             hardware,
             models,
             inference,
+            keys,
             usage,
             ending,
         } = services;
@@ -99,6 +103,9 @@ impl Server {
         let downloads = DownloadsServer::new(downloads::Service { downloads })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let keys = KeysServer::new(keys::Service { keys })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ControlServer<control::Service>>().await;
         health.set_serving::<ModelsServer<models::Service>>().await;
@@ -106,6 +113,7 @@ impl Server {
         health.set_serving::<LlmServer<llm::Service>>().await;
         health.set_serving::<CatalogServer<catalog::Service>>().await;
         health.set_serving::<DownloadsServer<downloads::Service>>().await;
+        health.set_serving::<KeysServer<keys::Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -125,6 +133,7 @@ impl Server {
             .add_service(hardware)
             .add_service(catalog)
             .add_service(downloads)
+            .add_service(keys)
             .add_service(health_service)
             .add_service(reflection);
         Ok(Self { router, ending })

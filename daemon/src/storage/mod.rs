@@ -4,8 +4,12 @@
 //! else sends it work. A file per domain holds that domain's statements as functions on
 //! [`Storage`]. What is installed is not here: the manifests beside the models say that.
 
+mod audit;
+mod conversations;
 mod downloads;
 mod error;
+mod jobs;
+mod keys;
 mod measurements;
 mod migrations;
 mod numbers;
@@ -17,7 +21,9 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
+pub use conversations::{Added, Viewer};
 pub use downloads::{ContentRecord, DownloadFileRecord, DownloadRecord};
+pub use keys::KeyRecord;
 pub use thread::Storage;
 pub use usage::UsageBatch;
 

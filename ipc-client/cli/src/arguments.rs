@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chat, completions, doctor, downloads, free, hardware, load, logs, man, memory, models, ps, restart,
+    chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models, ps, restart,
     start, stats, status, stop, unload,
 };
 
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Hardware(hardware::Hardware),
     /// List downloads; pause, resume or cancel one.
     Downloads(downloads::Downloads),
+    /// Print the token of the HTTP API; make, list and revoke keys for it.
+    Keys(keys::Keys),
     /// Show what models were used and what it cost; nothing of it leaves this machine.
     Stats(stats::Stats),
     /// Talk to a model.
@@ -82,6 +84,7 @@ impl Command {
             | Self::Free(_)
             | Self::Hardware(_)
             | Self::Downloads(_)
+            | Self::Keys(_)
             | Self::Stats(_)
             | Self::Doctor(_)
             | Self::Completions(_)
@@ -152,6 +155,12 @@ mod tests {
             "downloads pause 3",
             "downloads resume 3",
             "downloads cancel 3",
+            "keys token",
+            "keys create phone",
+            "keys create phone --scope inference,models --expires 30d --json",
+            "keys list --json",
+            "keys revoke phone --json",
+            "keys audit -n 5 --json",
             "ps",
             "chat tiny",
             "chat tiny hello",
@@ -197,6 +206,12 @@ mod tests {
             "models estimate",
             "downloads pause",
             "downloads pause x",
+            "keys",
+            "keys create",
+            "keys create phone --scope everything",
+            "keys create phone --expires soon",
+            "keys revoke",
+            "keys audit -n 0",
             "chat tiny hi --top-k -1",
             "chat tiny hi --seed x",
             "chat tiny hi --raw --system S",

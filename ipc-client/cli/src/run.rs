@@ -98,6 +98,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Free(free) => free.run(context).await,
         Command::Hardware(hardware) => hardware.run(context).await,
         Command::Downloads(downloads) => downloads.run(context).await,
+        Command::Keys(keys) => keys.run(context).await,
         Command::Stats(stats) => stats.run(context).await,
         Command::Chat(chat) => chat.run(context).await,
         Command::Doctor(doctor) => doctor.run(context).await,

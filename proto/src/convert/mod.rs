@@ -13,6 +13,7 @@ pub mod control;
 pub mod downloads;
 pub mod error;
 pub mod hardware;
+pub mod keys;
 pub mod llm;
 pub mod memory;
 pub mod models;

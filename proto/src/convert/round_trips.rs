@@ -1,5 +1,6 @@
 //! Every domain value survives the way to the wire and back.
 
+use airunner_core::access::{AuditEntry, CreatedKey, Key, NewKey, Secret};
 use airunner_core::catalog::CatalogEntry;
 use airunner_core::download::{Download, DownloadId, PullEvent, PullRequest, VerifyEvent, VerifyRequest};
 use airunner_core::event::WatchMessage;
@@ -116,6 +117,12 @@ round_trips! {
     download_id: DownloadId => v1::DownloadRequest, any::<u64>().prop_map(DownloadId);
     verify_request: VerifyRequest => v1::VerifyModelRequest, samples::verify_request();
     verify_event: VerifyEvent => v1::VerifyModelResponse, samples::verify_event();
+    new_key: NewKey => v1::CreateKeyRequest, samples::new_key();
+    created_key: CreatedKey => v1::CreateKeyResponse, samples::created_key();
+    keys: Vec<Key> => v1::ListKeysResponse, vec(samples::key(), 0..3);
+    revoke_key: String => v1::RevokeKeyRequest, ".{0,20}";
+    local_token: Secret => v1::LocalTokenResponse, samples::secret();
+    audit: Vec<AuditEntry> => v1::AuditResponse, vec(samples::audit_entry(), 0..3);
     tokenize: TokenizeRequest => v1::TokenizeRequest,
         (samples::name(), prop_oneof![
             any::<(String, bool)>().prop_map(|(text, add_special_tokens)| TokenizeInput::Text { text, add_special_tokens }),

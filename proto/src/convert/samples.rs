@@ -1,5 +1,6 @@
 //! Every domain value, for property tests.
 
+mod access;
 mod hub;
 mod machine;
 
@@ -26,6 +27,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
 
+pub(super) use access::*;
 pub(super) use hub::*;
 pub(super) use machine::*;
 

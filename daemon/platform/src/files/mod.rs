@@ -31,6 +31,11 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     os::create_private(path)
 }
 
+/// True if the file belongs to this user and nobody else can open it, as far as the system tells.
+pub fn is_private(file: &File) -> io::Result<bool> {
+    os::is_private(file)
+}
+
 /// Makes sure that the names in a directory survive a power failure, where that takes a call.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     os::sync_directory(path)
@@ -48,6 +53,10 @@ mod tests {
         let file = create_private(&path).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(create_private(&path).is_err());
+        assert!(is_private(&file).unwrap());
+        file.set_permissions(std::fs::Permissions::from_mode(0o640))
+            .unwrap();
+        assert!(!is_private(&file).unwrap());
     }
 
     #[test]

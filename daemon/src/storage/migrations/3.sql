@@ -1,7 +1,7 @@
 -- Keys of the HTTP API. A key itself is never here: only what it begins with and its SHA-256.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     prefix TEXT NOT NULL,
     hash BLOB NOT NULL UNIQUE,
     -- Separated by commas.
@@ -11,6 +11,8 @@ CREATE TABLE keys (
     last_used_at_ms INTEGER,
     revoked_at_ms INTEGER
 ) STRICT;
+
+CREATE UNIQUE INDEX keys_in_use ON keys (name) WHERE revoked_at_ms IS NULL;
 
 -- What was done with keys and binds, and who was refused.
 CREATE TABLE audit (

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod downloads;
 pub(crate) mod free;
 pub(crate) mod hardware;
+pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod man;
