@@ -12,9 +12,14 @@ use crate::life::{Life, Workplace};
 use crate::mib;
 
 const CONTEXT: u32 = 1024;
-const ROUNDS: usize = 3;
 
-pub(crate) async fn measure(workplace: &Workplace, packages: &[PathBuf], cache: &Path) -> anyhow::Result<()> {
+/// What takes longest in a round is what the machine did besides: the shortest of each side count.
+pub(crate) async fn measure(
+    workplace: &Workplace,
+    packages: &[PathBuf],
+    cache: &Path,
+    rounds: usize,
+) -> anyhow::Result<()> {
     println!(
         "| package | made in | load | load from copy | times as fast (bar 3) | resident, of it private |"
     );
@@ -23,7 +28,7 @@ pub(crate) async fn measure(workplace: &Workplace, packages: &[PathBuf], cache: 
     for package in packages {
         let made = make(package, cache).await?;
         let (mut without, mut with, mut memory) = (f64::MAX, f64::MAX, None);
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let life = Life::begin(workplace, package, CONTEXT, None).await?;
             without = without.min(life.load_time.as_secs_f64());
             life.end().await?;

@@ -1,6 +1,6 @@
-//! Memory of the whole machine before, during and after a life.
+//! What the whole machine gets back when a model goes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,57 +9,96 @@ use crate::life::{Life, Workplace};
 use crate::mib;
 
 const CONTEXT: u32 = 1024;
-/// Within this much of what was taken.
-const ENOUGH: f64 = 0.98;
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Less than this is lost in what everything else on the machine does.
-const VISIBLE: f64 = 64.0;
 
-pub(crate) async fn measure(workplace: &Workplace, packages: &[PathBuf]) -> anyhow::Result<()> {
-    println!("| package | taken | back after the unload (bar 98 % within 2 s) |");
-    println!("|---|---|---|");
+/// One unload. Bytes.
+struct Round {
+    /// Of the worker alone, right before: nobody else has these pages, and they are no file's.
+    private: u64,
+    /// By which the machine's available memory rose.
+    back: i64,
+    gone_after: Duration,
+}
+
+impl Round {
+    /// Per cent.
+    fn share(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "figures for a person")]
+        let (back, private) = (self.back as f64, self.private as f64);
+        100.0 * back / private
+    }
+}
+
+/// What is available to the machine moves with everything else it does, mostly with what it keeps
+/// of files: hence rounds, their median, and the extremes beside it.
+pub(crate) async fn measure(
+    workplace: &Workplace,
+    packages: &[PathBuf],
+    rounds: usize,
+) -> anyhow::Result<()> {
+    println!(
+        "| package | private before the unload | worker gone after | back after 2 s (bar 98 %) | lowest, highest |"
+    );
+    println!("|---|---|---|---|---|");
     for package in packages {
-        // Files that are read for the first time would count as taken.
+        // What is read for the first time would be kept, and count against what comes back.
         Life::begin(workplace, package, CONTEXT, None)
             .await?
             .end()
             .await?;
-        let before = available()?;
-        let life = Life::begin(workplace, package, CONTEXT, None).await?;
-        life.fill().await?;
-        let during = available()?;
-        let taken = before - during;
-        let name = package.file_name().unwrap_or_default().display().to_string();
-        let begin = Instant::now();
-        life.end().await?;
-        if taken < VISIBLE {
-            eprintln!("{name} takes too little to be seen: {taken:.0} MiB");
-            continue;
+        let mut unloads = Vec::new();
+        for _ in 0..rounds {
+            unloads.push(unload(workplace, package).await?);
         }
-        let back = loop {
-            let back = (available()? - during) / taken;
-            if back >= ENOUGH || begin.elapsed() > PATIENCE {
-                break back;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
+        let gone: Vec<f64> = unloads
+            .iter()
+            .map(|round| round.gone_after.as_secs_f64())
+            .collect();
+        let private: Vec<f64> = unloads.iter().map(|round| mib(round.private)).collect();
+        let shares: Vec<f64> = unloads.iter().map(Round::share).collect();
+        let (lowest, median, highest) = spread(shares);
         println!(
-            "| {name} | {taken:.0} MiB | {:.1} % after {:.2} s |",
-            100.0 * back,
-            begin.elapsed().as_secs_f64()
+            "| {} | {:.0} MiB | {:.2} s (at most {:.2} s) | {median:.1} % (median of {rounds}) | {lowest:.1} %, {highest:.1} % |",
+            package.file_name().unwrap_or_default().display(),
+            spread(private).1,
+            spread(gone.clone()).1,
+            spread(gone).2,
         );
     }
     println!();
     Ok(())
 }
 
-/// Of the whole machine, mebibytes.
-fn available() -> anyhow::Result<f64> {
+async fn unload(workplace: &Workplace, package: &Path) -> anyhow::Result<Round> {
+    let life = Life::begin(workplace, package, CONTEXT, None).await?;
+    life.fill().await?;
+    let private = life.memory()?.private_bytes;
+    let during = available()?;
+    let begin = Instant::now();
+    life.end().await?;
+    let gone_after = begin.elapsed();
+    tokio::time::sleep_until((begin + PATIENCE).into()).await;
+    Ok(Round {
+        private,
+        back: available()? - during,
+        gone_after,
+    })
+}
+
+/// The lowest, the median, the highest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
+}
+
+/// Of the whole machine, bytes.
+fn available() -> anyhow::Result<i64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))
         .context("MemAvailable")?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(mib(kibibytes * 1024))
+    let kibibytes: i64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes * 1024)
 }

@@ -2,7 +2,7 @@
 //! and memory given back. True worker processes, without a daemon around them.
 //!
 //!     cargo bench -p airunner-tests --bench memory -- --package DIR [--package DIR ...]
-//!         [--contexts 256,1024,2048] [--copies CACHE]
+//!         [--contexts 256,1024,2048] [--copies CACHE] [--rounds 7] [--only estimates|back|copies]
 //!
 //! Prints tables in Markdown; nothing here passes or fails, a person compares with the bars.
 //! CACHE is a directory for packed copies, which take twice the weights; without it none are made.
@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let mut packages = Vec::new();
     let mut contexts: Vec<u32> = vec![256, 1024, 2048];
-    let mut cache = None;
+    let (mut cache, mut rounds, mut only) = (None, 7, None);
     while let Some(option) = arguments.next() {
         let value = arguments
             .next()
@@ -40,15 +40,23 @@ async fn main() -> anyhow::Result<()> {
             "--package" => packages.push(std::path::absolute(value)?),
             "--contexts" => contexts = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--copies" => cache = Some(std::path::absolute(PathBuf::from(value))?),
+            "--rounds" => rounds = value.parse()?,
+            "--only" => only = Some(value),
             _ => anyhow::bail!("unknown option {option}"),
         }
     }
     anyhow::ensure!(!packages.is_empty(), "--package DIR is missing");
+    anyhow::ensure!(rounds > 0, "--rounds 0 measures nothing");
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let workplace = life::Workplace::new()?;
-    estimates::measure(&workplace, &packages, &contexts).await?;
-    given_back::measure(&workplace, &packages).await?;
-    if let Some(cache) = cache {
-        copies::measure(&workplace, &packages, &cache).await?;
+    if wanted("estimates") {
+        estimates::measure(&workplace, &packages, &contexts).await?;
+    }
+    if wanted("back") {
+        given_back::measure(&workplace, &packages, rounds).await?;
+    }
+    if let Some(cache) = cache.filter(|_| wanted("copies")) {
+        copies::measure(&workplace, &packages, &cache, rounds).await?;
     }
     Ok(())
 }
