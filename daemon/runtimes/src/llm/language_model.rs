@@ -3,13 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Instant;
 
-use airunner_core::generate::{GenerateEvent, GenerateRequest, Sampling};
+use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, Sampling, ToolChoice};
 use airunner_core::model::{LoadProgress, LoadStage, Loaded};
 use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
 use tokio::sync::mpsc;
 
 use super::allocator;
+use super::constraint::Constraints;
 use super::engine::{Engine, EngineOptions, Work};
 use super::kv::{self, Cache};
 use super::sampling::Sampler;
@@ -27,6 +28,7 @@ const UNDECLARED_CONTEXT: u32 = 2048;
 
 struct LanguageModel {
     text: TextModel,
+    constraints: Constraints,
     /// The package's defaults.
     sampling: Sampling,
     loaded: Loaded,
@@ -37,7 +39,6 @@ pub(crate) fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadProgress),
 ) -> Result<Box<dyn LlmRuntime>, Fault> {
-    allocator::keep_little();
     let mut report = |stage, fraction| progress(LoadProgress { stage, fraction });
     report(LoadStage::Checking, 0.0);
     let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
@@ -51,6 +52,10 @@ pub(crate) fn load(
     });
     let text = text.map_err(|_| Fault::internal("the tokenizer's thread panicked"))??;
     let mut model = model?;
+    // Not before: packing needs the same large pieces again and again, and each would be pages
+    // that the kernel has to clear first.
+    allocator::keep_little();
+    allocator::give_back();
     report(LoadStage::WarmingUp, 0.9);
     let mut loaded = describe(&package, options)?;
     let slots = options.parallel_requests.max(1);
@@ -77,6 +82,7 @@ pub(crate) fn load(
     )?;
     report(LoadStage::Ready, 1.0);
     Ok(Box::new(LanguageModel {
+        constraints: Constraints::new(&text),
         text,
         sampling: package.config().sampling.clone(),
         loaded,
@@ -149,13 +155,19 @@ impl LlmRuntime for LanguageModel {
 
     fn generate(
         &self,
-        request: GenerateRequest,
+        mut request: GenerateRequest,
         arrived: Instant,
     ) -> Result<mpsc::Receiver<Result<GenerateEvent, Fault>>, Fault> {
         request.validate()?;
+        if let (ToolChoice::None, Input::Conversation(conversation)) =
+            (&request.tool_choice, &mut request.input)
+        {
+            conversation.tools.clear();
+        }
         let ticket = self.engine.ticket()?;
         let context = self.loaded.context_length as usize;
         let prompt = self.text.prompt(&request.input, context)?;
+        let constraint = self.constraints.for_request(&self.text, &request, &prompt)?;
         let room = context.saturating_sub(prompt.tokens.len());
         let seed = fresh_seed();
         let output = self.text.output(&request, &prompt, seed);
@@ -163,6 +175,7 @@ impl LlmRuntime for LanguageModel {
         let work = Work {
             sampler: Sampler::new(&sampling, request.top_logprobs, seed, &prompt.tokens),
             output,
+            constraint,
             limit: request.max_tokens.map_or(room, |most| room.min(most as usize)),
             prompt: prompt.tokens,
             arrived,
