@@ -29,6 +29,7 @@ use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
 use crate::prepack::{self, PrepackOptions, Prepacker};
+use crate::responses::Responses;
 use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
 use crate::usage::Usage;
@@ -105,6 +106,7 @@ impl Daemon {
         clear_sockets(places);
         let storage = Storage::open(&places.data.join(storage::FILE_NAME))?;
         let (usage, usage_actor) = Usage::new(storage.clone());
+        let (responses, responses_actor) = Responses::new(storage.clone());
         let (keys, keys_actor) = Keys::open(&places.data, storage.clone()).await?;
         let catalog = Catalog::new(
             places.config.join(catalog::FILE_NAME),
@@ -141,6 +143,7 @@ impl Daemon {
             inference: inference.clone(),
             keys: keys.clone(),
             models: models.clone(),
+            responses,
             usage: usage.clone(),
             ending: ending.clone(),
             limits: http::Limits::from(&settings.http),
@@ -167,6 +170,7 @@ impl Daemon {
         let actor = tokio::spawn(actor.run());
         let hardware_actor = tokio::spawn(hardware_actor.run(Arc::new(models.clone())));
         let usage_actor = tokio::spawn(usage_actor.run());
+        tokio::spawn(responses_actor.run());
         let keys_actor = tokio::spawn(keys_actor.run());
         tokio::spawn(downloads_actor.run());
         let worker_options = worker_options(places, settings, &installation, library.as_deref());

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod logging;
 pub mod models;
 pub mod prepack;
+pub mod responses;
 pub mod shutdown;
 pub mod storage;
 pub mod usage;

@@ -12,6 +12,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::responses::Responses;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
 
@@ -25,6 +26,7 @@ pub struct Api {
     pub inference: Inference,
     pub keys: Keys,
     pub models: Models,
+    pub responses: Responses,
     pub usage: Usage,
     pub ending: Ending,
     pub limits: Limits,

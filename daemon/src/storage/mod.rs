@@ -15,6 +15,7 @@ mod migrations;
 mod numbers;
 mod open;
 mod packages;
+mod responses;
 mod thread;
 mod usage;
 
@@ -24,6 +25,7 @@ mod tests;
 pub use conversations::{Added, Viewer};
 pub use downloads::{ContentRecord, DownloadFileRecord, DownloadRecord};
 pub use keys::KeyRecord;
+pub use responses::{ResponseBounds, ResponseRecord};
 pub use thread::Storage;
 pub use usage::UsageBatch;
 
