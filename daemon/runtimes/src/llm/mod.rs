@@ -5,6 +5,7 @@
 //! computed, `engine` runs many requests at once.
 
 mod allocator;
+mod constraint;
 mod engine;
 mod error;
 mod interface;

@@ -25,6 +25,7 @@ use airunner_core::generate::GenerateEvent;
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::mpsc;
 
+use super::constraint::Constraint;
 use super::kv::Cache;
 use super::sampling::Sampler;
 use super::session::Model;
@@ -65,6 +66,8 @@ pub(crate) struct Work {
     pub(crate) prompt: Vec<u32>,
     pub(crate) sampler: Sampler,
     pub(crate) output: Output,
+    /// What the answer is held to.
+    pub(crate) constraint: Option<Box<Constraint>>,
     /// Tokens the answer may have.
     pub(crate) limit: usize,
     pub(crate) arrived: Instant,
@@ -165,6 +168,7 @@ impl Engine {
             prompt: work.prompt,
             sampler: work.sampler,
             output: work.output,
+            constraint: work.constraint,
             limit: work.limit,
             events,
             arrived: work.arrived,

@@ -43,6 +43,5 @@ pub(super) fn sample(
 }
 
 fn next(sequence: &mut Sequence, logits: &Logits, row: usize) -> Result<bool, Fault> {
-    let sampled = sequence.sampler.sample(logits.row(row)?)?;
-    Ok(sequence.accept(&sampled))
+    sequence.choose(logits.row(row)?)
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use airunner_core::Fault;
 use airunner_core::generate::{Done, FinishReason, GenerateEvent, Timings, Usage};
 use airunner_core::model::Queued;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::courier::{Event, Events, Watch};
 use super::schedule::Phase;
+use crate::llm::constraint::{Allowed, Constraint};
 use crate::llm::sampling::{Sampled, Sampler};
 use crate::llm::text::Output;
 
@@ -40,6 +42,7 @@ pub(super) struct Request {
     pub(super) prompt: Vec<u32>,
     pub(super) sampler: Sampler,
     pub(super) output: Output,
+    pub(super) constraint: Option<Box<Constraint>>,
     /// Tokens the answer may have.
     pub(super) limit: usize,
     pub(super) events: Events,
@@ -75,6 +78,7 @@ pub(super) struct Sequence {
     limit: usize,
     pub(super) sampler: Sampler,
     output: Output,
+    constraint: Option<Box<Constraint>>,
     pub(super) events: Events,
     /// What did not fit into the channel.
     pending: VecDeque<Event>,
@@ -97,6 +101,7 @@ impl Sequence {
             limit: request.limit,
             sampler: request.sampler,
             output: request.output,
+            constraint: request.constraint,
             events: request.events,
             pending: VecDeque::new(),
             parked_since: None,
@@ -131,8 +136,26 @@ impl Sequence {
         });
     }
 
+    /// Chooses the next token of the answer by its row of logits; true if it was the last.
+    pub(super) fn choose(&mut self, logits: &[f32]) -> Result<bool, Fault> {
+        let Some(constraint) = &mut self.constraint else {
+            let sampled = self.sampler.sample(logits)?;
+            return Ok(self.accept(&sampled));
+        };
+        let allowed = constraint.allowed()?;
+        let restrict = |row: &mut [f32]| allowed.apply(row);
+        let restrict = (!matches!(allowed, Allowed::All)).then_some(&restrict as &dyn Fn(&mut [f32]));
+        let sampled = self.sampler.sample_within(logits, restrict)?;
+        let is_complete = constraint.accept(sampled.token)?;
+        let is_last = self.accept(&sampled);
+        if is_complete {
+            self.output.end();
+        }
+        Ok(is_last || is_complete)
+    }
+
     /// Takes the next token of the answer; true if it was the last.
-    pub(super) fn accept(&mut self, sampled: &Sampled) -> bool {
+    fn accept(&mut self, sampled: &Sampled) -> bool {
         self.first_token.get_or_insert_with(Instant::now);
         self.watch = None;
         self.tokens.push(sampled.token);
@@ -168,7 +191,7 @@ impl Sequence {
     }
 
     /// The end of a sequence that cannot go on.
-    pub(super) fn fail(mut self, fault: airunner_core::Fault) -> (Events, VecDeque<Event>) {
+    pub(super) fn fail(mut self, fault: Fault) -> (Events, VecDeque<Event>) {
         self.pending.push_back(Err(fault));
         (self.events, self.pending)
     }

@@ -111,6 +111,7 @@ impl Bench {
             sampler: Sampler::new(&sampling, Some(0), 1, &prompt.tokens),
             output: self.text.output(&request, &prompt, 1),
             prompt: prompt.tokens,
+            constraint: None,
             limit,
             arrived: Instant::now(),
         };

@@ -72,22 +72,39 @@ impl Sampler {
 
     /// The next token by its row of logits. It counts as a token of the answer from here on.
     pub fn sample(&mut self, logits: &[f32]) -> Result<Sampled, SamplingError> {
+        self.sample_within(logits, None)
+    }
+
+    /// The same, where `restrict` has ruled out tokens by setting their logits to minus infinity.
+    pub fn sample_within(
+        &mut self,
+        logits: &[f32],
+        restrict: Option<&dyn Fn(&mut [f32])>,
+    ) -> Result<Sampled, SamplingError> {
         let highest = number(peak(logits))?;
-        let token = if self.penalties.are_off() {
-            self.choose(logits, highest)
-        } else {
-            self.choose_penalised(logits)?
+        let token = match restrict {
+            None if self.penalties.are_off() => self.choose(logits, highest),
+            _ => self.choose_changed(logits, restrict)?,
         };
         self.penalties.accept(token);
         let logprobs = self.top_logprobs.map(|top| logprobs(logits, highest, token, top));
         Ok(Sampled { token, logprobs })
     }
 
-    fn choose_penalised(&mut self, logits: &[f32]) -> Result<u32, SamplingError> {
+    fn choose_changed(
+        &mut self,
+        logits: &[f32],
+        restrict: Option<&dyn Fn(&mut [f32])>,
+    ) -> Result<u32, SamplingError> {
         let mut row = std::mem::take(&mut self.scratch);
         row.clear();
         row.extend_from_slice(logits);
-        self.penalties.apply(&mut row);
+        if !self.penalties.are_off() {
+            self.penalties.apply(&mut row);
+        }
+        if let Some(restrict) = restrict {
+            restrict(&mut row);
+        }
         let token = number(peak(&row)).map(|highest| self.choose(&row, highest));
         self.scratch = row;
         token

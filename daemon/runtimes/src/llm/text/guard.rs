@@ -13,7 +13,7 @@ const STUCK_LIMIT: usize = 2;
 
 /// Why some work has no result.
 #[derive(Debug)]
-pub(super) enum Interrupted {
+pub(in crate::llm) enum Interrupted {
     /// It took longer than this.
     TooSlow(Duration),
     Panicked,
@@ -26,7 +26,7 @@ pub(super) enum Interrupted {
 /// A thread cannot be ended from outside: a stuck one goes on until its work is done or its
 /// process ends, so a second one is the last that is tried.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(in crate::llm) struct Guard {
     name: &'static str,
     limit: Duration,
     stuck: Arc<AtomicUsize>,
@@ -34,7 +34,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// The thread's name is what a debugger shows.
-    pub(super) fn new(name: &'static str, limit: Duration) -> Self {
+    pub(in crate::llm) fn new(name: &'static str, limit: Duration) -> Self {
         Self {
             name,
             limit,
@@ -43,7 +43,7 @@ impl Guard {
     }
 
     /// Only what is used of the stack takes memory.
-    pub(super) fn run<T: Send + 'static>(
+    pub(in crate::llm) fn run<T: Send + 'static>(
         &self,
         stack_bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,

@@ -17,6 +17,7 @@
 
 mod abilities;
 mod config;
+mod continuation;
 mod eos;
 mod files;
 mod guard;
@@ -31,7 +32,8 @@ mod tokenizer;
 pub use abilities::Abilities;
 pub use config::{SpecialTokens, TokenizerConfig};
 pub use eos::EosSet;
-pub use model::{Prompt, TextModel};
+pub(super) use guard::{Guard, Interrupted};
+pub use model::{Prompt, TextModel, Thinking};
 pub use output::Output;
 pub use parse::{OutputFormat, OutputParser, Parsed};
 pub use stop::StopMatcher;

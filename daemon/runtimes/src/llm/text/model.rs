@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use airunner_core::chat::Conversation;
-use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::generate::{GenerateRequest, Input, OutputFormat as Format};
 use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
 
 use super::config::TokenizerConfig;
+use super::continuation::{beginning, cut};
 use super::eos::EosSet;
 use super::output::Output;
 use super::parse::{OutputFormat, OutputParser};
@@ -36,11 +37,36 @@ pub struct Prompt {
     conversation: Option<Turn>,
 }
 
+/// Whether a model thinks before its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinking {
+    /// It does not, or it is done.
+    None,
+    /// If it wants to.
+    Possible { open: &'static str, close: &'static str },
+    /// The prompt ends in its reasoning.
+    Inside { close: &'static str },
+    /// It writes in channels, of which the last is the answer.
+    Channels,
+}
+
+impl Prompt {
+    /// What the prompt holds of the answer already.
+    #[must_use]
+    pub fn beginning(&self) -> &str {
+        self.conversation.as_ref().map_or("", |turn| &turn.beginning)
+    }
+}
+
 /// What the answer to a conversation depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Turn {
     /// The prompt ends inside the model's reasoning.
     opened: bool,
+    /// The prompt ends behind it.
+    closed: bool,
+    /// What the prompt holds of the answer.
+    beginning: String,
     /// Names of the functions the model may call.
     tools: Vec<String>,
 }
@@ -80,6 +106,11 @@ impl TextModel {
         &self.eos
     }
 
+    /// The same, to keep.
+    pub(in crate::llm) fn shared_eos(&self) -> Arc<EosSet> {
+        Arc::clone(&self.eos)
+    }
+
     /// Whether the package can answer conversations.
     #[must_use]
     pub fn has_chat_template(&self) -> bool {
@@ -108,8 +139,11 @@ impl TextModel {
                 let tokens = self.tokenizer.encode_bounded(&rendered, false, most);
                 let mut tokens = tokens.map_err(|error| too_long(error, context_length))?;
                 self.drop_second_bos(&mut tokens);
+                let begun = beginning(conversation)?;
                 let turn = Turn {
-                    opened: self.format.is_opened_by(&rendered),
+                    opened: self.format.is_opened_by(&rendered) || self.format.is_left_open_by(begun),
+                    closed: self.format.is_closed_by(&rendered),
+                    beginning: self.format.answer_of(begun).to_owned(),
                     tools: conversation.tools.iter().map(|tool| tool.name.clone()).collect(),
                 };
                 Prompt {
@@ -160,10 +194,48 @@ impl TextModel {
             .tool_template
             .as_ref()
             .filter(|_| !conversation.tools.is_empty());
-        match with_tools.or(self.template.as_ref()) {
-            None => Err(TemplateError::Missing.into()),
-            Some(Err(fault)) => Err(fault.clone()),
-            Some(Ok(template)) => Ok(template.render(conversation, true, now)?),
+        let template = match with_tools.or(self.template.as_ref()) {
+            None => return Err(TemplateError::Missing.into()),
+            Some(Err(fault)) => return Err(fault.clone()),
+            Some(Ok(template)) => template,
+        };
+        let Some(begun) = beginning(conversation)? else {
+            let mut messages = conversation.messages.as_slice();
+            if conversation.continues {
+                messages = &messages[..messages.len() - 1];
+            }
+            if messages.len() == conversation.messages.len() {
+                return Ok(template.render(conversation, true, now)?);
+            }
+            let shorter = Conversation {
+                messages: messages.to_vec(),
+                ..conversation.clone()
+            };
+            return Ok(template.render(&shorter, true, now)?);
+        };
+        let rendered = template.render(conversation, false, now)?;
+        let cut = cut(&rendered, &begun.content).map(str::to_owned);
+        cut.ok_or_else(|| {
+            Fault::invalid(
+                "this model's chat template changes the assistant's last message: it cannot be continued",
+            )
+        })
+    }
+
+    /// Whether the model thinks before its answer to the prompt.
+    #[must_use]
+    pub fn thinking(&self, prompt: &Prompt) -> Thinking {
+        let Some(turn) = &prompt.conversation else {
+            return Thinking::None;
+        };
+        let has_answer = turn.closed || !turn.beginning.is_empty();
+        match self.format.reasoning {
+            Some(tags) if turn.opened => Thinking::Inside { close: tags.close },
+            Some(tags) if !has_answer => Thinking::Possible {
+                open: tags.open,
+                close: tags.close,
+            },
+            Some(_) | None => Thinking::None,
         }
     }
 
@@ -179,7 +251,13 @@ impl TextModel {
                     .filter_map(|mark| self.tokenizer.token_to_id(mark))
                     .collect();
                 let parser = OutputParser::new(self.format, turn.opened, turn.tools.clone(), seed);
-                (TextStream::alone(&self.tokenizer).showing(shown), parser)
+                let goes_on = !turn.beginning.is_empty() || request.format != Format::Text;
+                let stream = if goes_on {
+                    TextStream::continuing()
+                } else {
+                    TextStream::alone(&self.tokenizer)
+                };
+                (stream.showing(shown), parser)
             }
         };
         let stops = StopMatcher::new(&request.stop);

@@ -68,6 +68,11 @@ impl Output {
         self.events(pieces)
     }
 
+    /// Nothing may follow: the answer is complete.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Whether the answer is over: an end-of-sequence token or a stop string came.
     #[must_use]
     pub fn stopped(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Which formats a package uses, read from its chat template and vocabulary.
 
+use airunner_core::chat::Message;
+
 /// How a model writes its tool calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallFormat {
@@ -24,9 +26,9 @@ impl CallFormat {
 
 /// What encloses a model's reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tags {
-    pub(super) open: &'static str,
-    pub(super) close: &'static str,
+pub(in crate::llm::text) struct Tags {
+    pub(in crate::llm::text) open: &'static str,
+    pub(in crate::llm::text) close: &'static str,
 }
 
 const REASONING: [Tags; 2] = [
@@ -51,7 +53,7 @@ const CALLS: [(&str, CallFormat); 4] = [
 /// The formats of one package; none of them for a package without a chat template.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputFormat {
-    pub(super) reasoning: Option<Tags>,
+    pub(in crate::llm::text) reasoning: Option<Tags>,
     pub(super) calls: Option<CallFormat>,
 }
 
@@ -98,5 +100,33 @@ impl OutputFormat {
     pub fn is_opened_by(&self, prompt: &str) -> bool {
         self.reasoning
             .is_some_and(|tags| prompt.trim_end().ends_with(tags.open))
+    }
+
+    /// Whether a rendered prompt ends behind the model's reasoning.
+    #[must_use]
+    pub fn is_closed_by(&self, prompt: &str) -> bool {
+        self.reasoning
+            .is_some_and(|tags| prompt.trim_end().ends_with(tags.close))
+    }
+
+    /// Whether a beginning of the assistant's turn ends inside its reasoning.
+    pub(in crate::llm::text) fn is_left_open_by(&self, begun: Option<&Message>) -> bool {
+        begun.zip(self.reasoning).is_some_and(|(message, tags)| {
+            let opened = message.content.rfind(tags.open);
+            opened.is_some_and(|at| !message.content[at..].contains(tags.close))
+        })
+    }
+
+    /// What a beginning of the assistant's turn holds besides its reasoning.
+    pub(in crate::llm::text) fn answer_of<'m>(&self, begun: Option<&'m Message>) -> &'m str {
+        let content = begun.map_or("", |message| message.content.as_str());
+        let Some(tags) = self.reasoning else {
+            return content;
+        };
+        match content.rsplit_once(tags.close) {
+            Some((_, answer)) => answer.trim_start(),
+            None if content.contains(tags.open) => "",
+            None => content,
+        }
     }
 }

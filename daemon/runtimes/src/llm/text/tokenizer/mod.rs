@@ -105,6 +105,12 @@ impl Tokenizer {
         self.piece(token).map_or_else(Vec::new, |piece| piece.bytes)
     }
 
+    /// Whether a text is the bytes of its tokens, one after the other.
+    #[must_use]
+    pub fn spells_bytes(&self) -> bool {
+        self.decoding != Decoding::Library
+    }
+
     /// What `token` contributes to a text.
     pub(super) fn piece(&self, token: u32) -> Option<Piece> {
         let text = self.spelling(token)?;

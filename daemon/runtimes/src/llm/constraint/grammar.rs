@@ -1,0 +1,174 @@
+//! What an answer is held to, and from where on.
+
+use llguidance::api::{GrammarWithLexer, ParserLimits, TopLevelGrammar};
+use llguidance::{Matcher, ParserFactory};
+use serde_json::{Value, json};
+
+use super::error::ConstraintError;
+use super::masks::first_line;
+
+/// Schemas nested deeper are refused before anything follows them.
+const DEPTH_LIMIT: usize = 64;
+/// White space between two parts of a JSON text, at most.
+const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,40}";
+
+/// What the constrained part of an answer may be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Grammar {
+    /// JSON that a schema allows.
+    Json(Value),
+    /// A text that an expression matches as a whole.
+    Regex(String),
+    /// Rules in llguidance's form of Lark, and the schemas they refer to by `@name`.
+    Rules {
+        rules: String,
+        schemas: Vec<(String, Value)>,
+    },
+}
+
+/// From where on an answer is held to its grammar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// From its first token.
+    Now,
+    /// From its first token, or from the end of the reasoning if it begins with this token.
+    NowOrBehindReasoning { open: u32, close: String },
+    /// From the end of the reasoning, in which the answer begins.
+    BehindReasoning { close: String },
+    /// From where these texts came in this order.
+    Behind { marks: Vec<String>, is_required: bool },
+}
+
+/// How one answer is held to a format.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) grammar: Grammar,
+    pub(crate) begin: Begin,
+    /// Marks of reasoning in which nothing begins, where it begins behind marks; and whether the
+    /// answer begins inside of it.
+    pub(crate) reasoning: Option<(String, String, bool)>,
+    /// Whether the same may begin again after it ended; else the answer ends with it.
+    pub(crate) repeats: bool,
+    /// What is there already of the constrained part.
+    pub(crate) beginning: String,
+}
+
+impl Plan {
+    pub(crate) const fn new(grammar: Grammar, begin: Begin) -> Self {
+        Self {
+            grammar,
+            begin,
+            reasoning: None,
+            repeats: false,
+            beginning: String::new(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConstraintError> {
+        let schemas: Vec<&Value> = match &self.grammar {
+            Grammar::Json(schema) => vec![schema],
+            Grammar::Regex(_) => Vec::new(),
+            Grammar::Rules { schemas, .. } => schemas.iter().map(|(_, schema)| schema).collect(),
+        };
+        if schemas.into_iter().any(|schema| !is_within(schema, DEPTH_LIMIT)) {
+            return Err(ConstraintError::TooDeep { limit: DEPTH_LIMIT });
+        }
+        Ok(())
+    }
+}
+
+fn is_within(value: &Value, depth: usize) -> bool {
+    let Some(below) = depth.checked_sub(1) else {
+        return false;
+    };
+    match value {
+        Value::Array(list) => list.iter().all(|value| is_within(value, below)),
+        Value::Object(object) => object.values().all(|value| is_within(value, below)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+/// What a step of any grammar may cost: some milliseconds, and some megabytes in all.
+pub(super) fn bound(limits: &mut ParserLimits) {
+    limits.step_lexer_fuel = 150_000;
+    limits.step_max_items = 50_000;
+    limits.max_lexer_states = 30_000;
+    limits.max_grammar_size = 200_000;
+    limits.verbose_errors = false;
+}
+
+/// Compiles the plan's grammar and takes in the beginning that is there already.
+pub(super) fn compile(factory: &ParserFactory, plan: &Plan) -> Result<Matcher, ConstraintError> {
+    let refused = |error: &dyn std::fmt::Display| ConstraintError::Grammar(first_line(&error.to_string()));
+    let parser = factory
+        .create_parser(sources(plan))
+        .map_err(|error| refused(&format!("{error:#}")))?;
+    let mut matcher = Matcher::new(Ok(parser)).into_cancellable();
+    for warning in matcher.grammar_warnings() {
+        tracing::debug!(%warning, "a grammar has a warning");
+    }
+    if let Some(error) = matcher.get_error() {
+        return Err(refused(&error));
+    }
+    if !plan.beginning.is_empty() {
+        let tokens = factory.tok_env().tokenize(&plan.beginning);
+        let taken = matcher.try_consume_tokens(&tokens);
+        if taken.ok() != Some(tokens.len()) {
+            return Err(ConstraintError::Beginning);
+        }
+    }
+    Ok(matcher)
+}
+
+fn sources(plan: &Plan) -> TopLevelGrammar {
+    match &plan.grammar {
+        Grammar::Json(schema) if plan.begin == Begin::Now => {
+            TopLevelGrammar::from_json_schema(spaced(schema, false))
+        }
+        Grammar::Json(schema) => {
+            // Behind its reasoning a model writes empty lines first.
+            let rules = "start: LEAD? @answer\nLEAD: /[\\n ]{1,2}/\n";
+            with_schemas(rules.to_owned(), [("answer".to_owned(), spaced(schema, false))])
+        }
+        Grammar::Regex(expression) => {
+            let whole = expression.strip_prefix('^').unwrap_or(expression);
+            let whole = match whole.strip_suffix('$') {
+                Some(inner) if !inner.ends_with('\\') => inner,
+                Some(_) | None => whole,
+            };
+            TopLevelGrammar::from_regex(&format!("(?:{whole})"))
+        }
+        Grammar::Rules { rules, schemas } => {
+            let schemas = schemas
+                .iter()
+                .map(|(name, schema)| (name.clone(), spaced(schema, true)));
+            with_schemas(rules.clone(), schemas)
+        }
+    }
+}
+
+fn with_schemas(rules: String, schemas: impl IntoIterator<Item = (String, Value)>) -> TopLevelGrammar {
+    let named = schemas.into_iter().map(|(name, schema)| GrammarWithLexer {
+        name: Some(name),
+        ..GrammarWithLexer::from_json_schema(schema)
+    });
+    TopLevelGrammar {
+        grammars: std::iter::once(GrammarWithLexer::from_lark(rules))
+            .chain(named)
+            .collect(),
+        max_tokens: None,
+    }
+}
+
+/// The schema with bounded white space, since a model may write it without end. `is_lenient`
+/// passes over what cannot be enforced instead of refusing it.
+fn spaced(schema: &Value, is_lenient: bool) -> Value {
+    let mut object = match schema {
+        Value::Object(object) => object.clone(),
+        Value::Bool(true) => serde_json::Map::new(),
+        other => return other.clone(),
+    };
+    let options = json!({"whitespace_pattern": WHITE_SPACE, "lenient": is_lenient});
+    object.insert("x-guidance".to_owned(), options);
+    Value::Object(object)
+}
