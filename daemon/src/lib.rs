@@ -17,6 +17,7 @@ pub mod ipc;
 pub mod jobs;
 pub mod keys;
 pub mod logging;
+pub mod metrics;
 pub mod models;
 pub mod prepack;
 pub mod responses;

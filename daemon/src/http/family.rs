@@ -39,6 +39,16 @@ impl Family {
         }
     }
 
+    /// For logs, numbers and descriptions.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::OpenAi => "openai",
+            Self::Ollama => "ollama",
+            Self::Anthropic => "anthropic",
+        }
+    }
+
     /// The body of an error.
     pub(super) fn error(self, fault: &Fault) -> Value {
         let message = public_message(fault);
@@ -130,6 +140,8 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
         tracing::debug!(reason = %fault.kind, "request refused: {fault}");
     }
     let mut rendered = family.response(&fault);
+    // For those who count.
+    rendered.extensions_mut().insert(fault.kind);
     // A status set on purpose, such as 405, stays, and so do headers such as Allow.
     if *response.status_mut() != StatusCode::OK {
         *rendered.status_mut() = response.status();

@@ -7,6 +7,7 @@
 mod answer;
 mod anthropic;
 mod api;
+mod docs;
 mod failure;
 mod family;
 mod native;
@@ -16,6 +17,7 @@ mod payload;
 mod router;
 mod server;
 mod stream;
+mod telemetry;
 
 pub use api::{Api, Limits};
 

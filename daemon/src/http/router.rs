@@ -3,34 +3,48 @@
 use airunner_core::access::Caller;
 use airunner_core::{ErrorKind, Fault};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use serde_json::Value;
 
 use super::api::Api;
+use super::docs::{self, Document};
 use super::failure::Failure;
-use super::{anthropic, family, native, ollama, openai};
+use super::family::Family;
+use super::telemetry::Observer;
+use super::{anthropic, family, native, ollama, openai, telemetry};
 
 /// Everything that answers, and its description.
-pub(super) fn routes() -> (Router<Api>, OpenApi) {
-    OpenApiRouter::new()
-        .merge(native::router())
-        .merge(openai::router())
-        .merge(ollama::router())
-        .merge(anthropic::router())
-        .split_for_parts()
+pub(super) fn routes() -> (Router<Api>, Value) {
+    let families = [
+        (Family::Native, native::router().merge(telemetry::router())),
+        (Family::OpenAi, openai::router()),
+        (Family::Ollama, ollama::router()),
+        (Family::Anthropic, anthropic::router()),
+    ];
+    let (mut routes, mut document) = (Router::new(), Document::new());
+    for (family, router) in families {
+        let (family_routes, described) = router.split_for_parts();
+        routes = routes.merge(family_routes);
+        document.add(family, &described);
+    }
+    (routes, document.finish())
 }
 
 /// What a connection is served by.
 pub(super) fn router(api: Api) -> Router {
-    let (routes, _) = routes();
+    let (routes, document) = routes();
+    let observer = Observer {
+        metrics: api.usage.metrics().clone(),
+    };
     routes
+        .merge(docs::router(&document))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(Extension(Caller::local()))
         .layer(from_fn(family::render))
+        .layer(from_fn_with_state(observer, telemetry::observe))
         .with_state(api)
 }
 

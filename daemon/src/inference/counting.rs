@@ -32,7 +32,10 @@ impl Counting {
         outcome: Result<Result<GenerateEvent, E>, Fault>,
     ) -> Result<Result<GenerateEvent, E>, Fault> {
         let tokens = match &outcome {
-            Ok(Ok(GenerateEvent::Done(done))) => (done.usage.prompt_tokens, done.usage.completion_tokens),
+            Ok(Ok(GenerateEvent::Done(done))) => {
+                self.usage.metrics().time(&self.model, &done.timings);
+                (done.usage.prompt_tokens, done.usage.completion_tokens)
+            }
             Ok(_) | Err(_) => (0, 0),
         };
         self.count(tokens, outcome.is_err());

@@ -8,6 +8,7 @@ use airunner_core::{Fault, ModelName};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::{Actor, Message};
+use crate::metrics::Metrics;
 use crate::storage::{Storage, UsageBatch};
 
 /// Calls that may wait for the actor.
@@ -20,6 +21,7 @@ pub struct Usage {
     pending: Arc<watch::Sender<UsageBatch>>,
     sender: mpsc::Sender<Message>,
     storage: Storage,
+    metrics: Metrics,
 }
 
 impl Usage {
@@ -33,6 +35,7 @@ impl Usage {
             pending,
             sender,
             storage,
+            metrics: Metrics::default(),
         };
         (handle, actor)
     }
@@ -44,7 +47,14 @@ impl Usage {
 
     /// Counts something that happened then.
     pub fn note_at(&self, event: &UsageEvent, at: SystemTime) {
+        self.metrics.count(event);
         self.pending.send_modify(|batch| batch.add(event, at));
+    }
+
+    /// The numbers for those who watch from outside, which see what is noted here at once.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// By model, the one last used first; of the last time only, in whole days.

@@ -1,0 +1,146 @@
+//! The layer around everything.
+
+use airunner_core::ErrorKind;
+use airunner_core::access::Caller;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::body::Watched;
+use super::trace::Trace;
+use super::{identity, trace};
+use crate::http::family::Family;
+use crate::metrics::{self, Metrics, Open};
+
+/// Where nothing is.
+const UNKNOWN: &str = "unknown";
+/// Asked so often that only the numbers of it are told.
+const PROBES: [&str; 5] = ["/health", "/live", "/ready", "/version", "/metrics"];
+
+/// What the layer writes to.
+#[derive(Clone)]
+pub(in crate::http) struct Observer {
+    pub(in crate::http) metrics: Metrics,
+}
+
+/// Gives every request a name, counts it and tells of it once its answer has ended.
+pub(in crate::http) async fn observe(
+    State(observer): State<Observer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = identity::of(request.headers());
+    let trace = Trace::continued(request.headers());
+    let seen = Seen::new(&observer.metrics, &request, &id, trace);
+    // Whoever asks somebody else on behalf of this request names it, and its place in the trace.
+    request.headers_mut().insert(identity::HEADER, id.clone());
+    if let Some(header) = trace.and_then(|trace| trace.header()) {
+        request.headers_mut().insert(trace::HEADER, header);
+    }
+    let span = tracing::debug_span!("request", id = %seen.id, trace = seen.trace);
+    let mut response = next.run(request).instrument(span).await;
+    let headers = response.headers_mut();
+    if seen.family == Family::Anthropic {
+        headers.insert(identity::ANTHROPIC_HEADER, id.clone());
+    }
+    headers.insert(identity::HEADER, id);
+    seen.watch(response)
+}
+
+/// A request under way.
+struct Seen {
+    metrics: Metrics,
+    open: Open,
+    family: Family,
+    method: Method,
+    route: Option<MatchedPath>,
+    id: String,
+    trace: Option<String>,
+    since: Instant,
+}
+
+impl Seen {
+    fn new(metrics: &Metrics, request: &Request, id: &HeaderValue, trace: Option<Trace>) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            open: metrics.open_request(),
+            family: Family::of(request.uri().path(), request.headers()),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            id: id.to_str().unwrap_or_default().to_owned(),
+            trace: trace.map(|trace| trace.id()),
+            since: Instant::now(),
+        }
+    }
+
+    fn watch(self, response: Response) -> Response {
+        let status = response.status().as_u16();
+        if let Some(kind) = response.extensions().get::<ErrorKind>() {
+            self.metrics.refused(self.family.as_str(), *kind);
+        }
+        let caller = response.extensions().get::<Caller>();
+        let key = caller.map(|caller| caller.name.clone());
+        let (parts, body) = response.into_parts();
+        let body = Watched::new(body, move |bytes| self.end(status, key.as_deref(), bytes));
+        Response::from_parts(parts, Body::new(body))
+    }
+
+    fn end(self, status: u16, key: Option<&str>, bytes: u64) {
+        let took = self.since.elapsed();
+        let route = self.route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
+        self.metrics.answered(&metrics::Request {
+            family: self.family.as_str(),
+            method: method(&self.method),
+            route,
+            status,
+            took,
+            bytes,
+        });
+        drop(self.open);
+        let milliseconds = took.as_secs_f64() * 1e3;
+        let (method, id, trace) = (method(&self.method), self.id, self.trace);
+        if PROBES.contains(&route) {
+            tracing::debug!(
+                method,
+                route,
+                status,
+                milliseconds,
+                bytes,
+                key,
+                id,
+                trace,
+                "answered"
+            );
+        } else {
+            tracing::info!(
+                method,
+                route,
+                status,
+                milliseconds,
+                bytes,
+                key,
+                id,
+                trace,
+                "answered"
+            );
+        }
+    }
+}
+
+/// A stranger can make up methods.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,47 @@
+//! The numbers, for Prometheus.
+
+use airunner_core::access::{Caller, Scope};
+use airunner_core::{ErrorKind, Fault};
+use airunner_platform::process;
+use axum::Extension;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::api::Api;
+use crate::http::failure::Failure;
+use crate::metrics::Picture;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(in crate::http) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(metrics))
+}
+
+/// Numbers about requests, models and memory, as Prometheus reads them.
+#[utoipa::path(get, path = "/metrics", tag = "metrics", responses(
+    (status = 200, description = "OpenMetrics text",
+        content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8", body = String),
+))]
+async fn metrics(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<impl IntoResponse, Failure> {
+    if !caller.may(Scope::Models) {
+        let fault = Fault::new(
+            ErrorKind::PermissionDenied,
+            "this key has no right to see metrics",
+        );
+        return Err(Failure(fault));
+    }
+    let picture = Picture {
+        models: api.models.list(),
+        memory: api.models.memory(),
+        own_memory_bytes: process::own_resident_memory(),
+        uptime: api.started.elapsed(),
+    };
+    let text = api.usage.metrics().text(&picture);
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+}
