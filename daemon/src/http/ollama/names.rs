@@ -1,0 +1,32 @@
+//! Which model a client of Ollama means, and how it is called there.
+
+use airunner_core::{ErrorKind, Fault, ModelName};
+
+use super::super::api::{Api, model_name};
+
+/// An installed model by its name, with or without a tag, or by an alias of the catalogue such
+/// as `qwen2.5:0.5b`.
+pub(in super::super) async fn find(api: &Api, text: &str) -> Result<ModelName, Fault> {
+    let refusal = match model_name(text) {
+        Ok(name) => match api.models.model(&name) {
+            Ok(model) => return Ok(model.name),
+            Err(fault) => fault,
+        },
+        Err(fault) => fault,
+    };
+    if refusal.kind != ErrorKind::ModelNotFound {
+        return Err(refusal);
+    }
+    let Some(entry) = api.catalog.find(text).await? else {
+        return Err(refusal);
+    };
+    api.models
+        .model(&entry.name)
+        .map(|model| model.name)
+        .map_err(|_| refusal)
+}
+
+/// A name with the tag that clients expect behind every name.
+pub(super) fn tagged(name: &ModelName) -> String {
+    format!("{name}:latest")
+}

@@ -1,0 +1,130 @@
+//! One answer, as lines or as a whole.
+
+use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::model::Capability;
+use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
+use airunner_core::{Fault, ModelName};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
+
+use super::super::answer::{begin, whole};
+use super::super::api::Api;
+use super::super::family::Family;
+use super::super::stream::lines;
+use super::pieces::{Piece, Pieces};
+
+/// What is asked, and how the client wants to hear the answer.
+pub(super) struct Ask {
+    pub(super) request: GenerateRequest,
+    pub(super) stream: bool,
+    pub(super) shows_thinking: bool,
+    /// The tokens of all of it come with the last piece.
+    pub(super) remembers: Option<Memory>,
+}
+
+/// Tokens of an earlier exchange, and what was asked after it.
+#[derive(Clone)]
+pub(super) struct Memory {
+    pub(super) api: Api,
+    pub(super) model: ModelName,
+    pub(super) input: Input,
+}
+
+impl Memory {
+    /// The exchange so far, for the next one; `None` if the model cannot be asked any more.
+    async fn tokens(&self, answer: &str) -> Option<Vec<u32>> {
+        let mut tokens = match &self.input {
+            Input::Tokens(tokens) => tokens.clone(),
+            Input::Raw(text) => self.count(text_of(text)).await?,
+            Input::Conversation(conversation) => {
+                let conversation = TokenizeInput::Conversation(conversation.clone());
+                self.count(conversation).await?
+            }
+        };
+        tokens.extend(self.count(text_of(answer)).await?);
+        Some(tokens)
+    }
+
+    async fn count(&self, input: TokenizeInput) -> Option<Vec<u32>> {
+        let model = self.model.clone();
+        let request = TokenizeRequest { model, input };
+        self.api.inference.tokenize(request).await.ok()
+    }
+}
+
+fn text_of(text: &str) -> TokenizeInput {
+    TokenizeInput::Text {
+        text: text.to_owned(),
+        add_special_tokens: false,
+    }
+}
+
+/// A line of a stream.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<T> {
+    Piece(T),
+    Error(serde_json::Value),
+}
+
+/// Answers; `write` gives the pieces the endpoint's own form.
+pub(super) async fn reply<T: Serialize + Send + 'static>(
+    api: &Api,
+    ask: Ask,
+    mut write: impl FnMut(Piece, Option<Vec<u32>>) -> T + Send + 'static,
+) -> Result<Response, Fault> {
+    let mut pieces = Pieces::new(ask.shows_thinking);
+    let answer = api.inference.generate(ask.request)?;
+    let memory = ask.remembers;
+    if !ask.stream {
+        let piece = pieces.whole(whole(answer).await?);
+        let tokens = remember(memory, &piece).await;
+        return Ok(axum::Json(write(piece, tokens)).into_response());
+    }
+    let events = begin(answer).await?;
+    let told = events
+        .flat_map(move |event| {
+            let pieces = match event {
+                Ok(event) => pieces.of(event).into_iter().map(Ok).collect(),
+                Err(fault) => vec![Err(fault)],
+            };
+            stream::iter(pieces)
+        })
+        .then(move |piece| {
+            let memory = memory.clone();
+            async move {
+                let piece = piece?;
+                let tokens = remember(memory, &piece).await;
+                Ok((piece, tokens))
+            }
+        })
+        .map(move |told: Result<_, Fault>| match told {
+            Ok((piece, tokens)) => Line::Piece(write(piece, tokens)),
+            Err(fault) => Line::Error(Family::Ollama.error(&fault)),
+        });
+    Ok(lines(told))
+}
+
+async fn remember(memory: Option<Memory>, piece: &Piece) -> Option<Vec<u32>> {
+    let end = piece.end.as_ref()?;
+    memory?.tokens(&end.written).await
+}
+
+/// Refuses what the model cannot do.
+pub(super) async fn check(api: &Api, model: &ModelName, needed: &[Capability]) -> Result<(), Fault> {
+    if needed.is_empty() {
+        return Ok(());
+    }
+    let details = api.models.show(model).await?;
+    match needed
+        .iter()
+        .find(|capability| !details.capabilities.contains(capability))
+    {
+        None => Ok(()),
+        Some(capability) => Err(Fault::invalid(format!(
+            "\"{model}\" does not support {}",
+            capability.as_str()
+        ))),
+    }
+}
