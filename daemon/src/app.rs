@@ -19,12 +19,14 @@ use tokio::time::Instant;
 
 use crate::catalog::{self, Catalog};
 use crate::config::{DEFAULT_HUB, Environment, ModelsSettings, Settings};
+use crate::conversations::Conversations;
 use crate::downloads::{DownloadOptions, Downloads, HubOptions};
 use crate::events::{self, Hub, Publisher};
 use crate::hardware::{self, Hardware, MemorySink, Readings};
 use crate::http::{self, Api};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
+use crate::jobs::{self, Jobs};
 use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
@@ -78,6 +80,7 @@ struct Daemon {
     models: Models,
     actor: JoinHandle<()>,
     downloads: Downloads,
+    jobs: Jobs,
     hardware_actor: JoinHandle<()>,
     usage: Usage,
     usage_actor: JoinHandle<()>,
@@ -131,6 +134,7 @@ impl Daemon {
             downloads_publisher,
         )
         .await?;
+        let (jobs, jobs_actor) = Jobs::new(works(&downloads, &models), storage.clone());
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
@@ -138,9 +142,11 @@ impl Daemon {
         let api = Api {
             started,
             catalog: catalog.clone(),
+            conversations: Conversations::new(storage.clone()),
             downloads: downloads.clone(),
             hardware: hardware.clone(),
             inference: inference.clone(),
+            jobs: jobs.clone(),
             keys: keys.clone(),
             models: models.clone(),
             responses,
@@ -148,7 +154,15 @@ impl Daemon {
             ending: ending.clone(),
             limits: http::Limits::from(&settings.http),
         };
-        let (http, http_status) = http::start(&settings.http, api).await;
+        let (http, http_status) = http::start(
+            http::Setting {
+                settings: &settings.http,
+                data: &places.data,
+                reader_timeout: settings.daemon.reader_timeout,
+            },
+            api,
+        )
+        .await;
         let about = About {
             started,
             socket: socket.clone(),
@@ -173,6 +187,7 @@ impl Daemon {
         tokio::spawn(responses_actor.run());
         let keys_actor = tokio::spawn(keys_actor.run());
         tokio::spawn(downloads_actor.run());
+        tokio::spawn(jobs_actor.run());
         let worker_options = worker_options(places, settings, &installation, library.as_deref());
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
@@ -190,6 +205,7 @@ impl Daemon {
             models,
             actor,
             downloads,
+            jobs,
             hardware_actor,
             usage,
             usage_actor,
@@ -224,6 +240,7 @@ impl Daemon {
 
     /// They stop where they are and go on at the next start.
     async fn end_downloads(&self) {
+        self.jobs.shutdown().await;
         if tokio::time::timeout(STORAGE_TIMEOUT, self.downloads.shutdown())
             .await
             .is_err()
@@ -529,6 +546,22 @@ fn download_options(
         connections: settings.connections,
         bandwidth: settings.bandwidth,
     })
+}
+
+/// The kinds of jobs there are.
+fn works(downloads: &Downloads, models: &Models) -> jobs::Options {
+    jobs::Options::new(vec![
+        Arc::new(jobs::Pull {
+            downloads: downloads.clone(),
+            models: models.clone(),
+        }),
+        Arc::new(jobs::Verify {
+            downloads: downloads.clone(),
+        }),
+        Arc::new(jobs::Import {
+            models: models.clone(),
+        }),
+    ])
 }
 
 fn worker_options(

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod files;
 pub mod gpu;
 pub mod hardware;
+pub mod host;
 pub mod installation;
 pub mod instance;
 pub mod io_error;
@@ -28,6 +29,7 @@ mod text;
 
 pub use detached::Detached;
 pub use endpoint::{Connection, Endpoint, Listener, Peer, connect};
+pub use host::host_name;
 pub use installation::Installation;
 pub use instance::{InstanceLock, LockError};
 pub use limits::ChildLimits;

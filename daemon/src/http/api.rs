@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::config::HttpSettings;
+use crate::conversations::Conversations;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
+use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::models::Models;
 use crate::responses::Responses;
@@ -21,9 +23,11 @@ use crate::usage::Usage;
 pub struct Api {
     pub started: Instant,
     pub catalog: Catalog,
+    pub conversations: Conversations,
     pub downloads: Downloads,
     pub hardware: Hardware,
     pub inference: Inference,
+    pub jobs: Jobs,
     pub keys: Keys,
     pub models: Models,
     pub responses: Responses,

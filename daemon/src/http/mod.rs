@@ -10,6 +10,7 @@ mod api;
 mod docs;
 mod failure;
 mod family;
+mod guard;
 mod native;
 mod ollama;
 mod openai;
@@ -24,21 +25,26 @@ pub use api::{Api, Limits};
 use airunner_core::status::HttpStatus;
 use tokio::task::JoinHandle;
 
-use crate::config::HttpSettings;
+use crate::config::Auth;
 use server::Server;
+pub use server::Setting;
 
 /// Serves what the settings ask for. Without the HTTP API everything else still works, so what
 /// prevents it is told and not fatal.
-pub async fn start(settings: &HttpSettings, api: Api) -> (Option<JoinHandle<()>>, HttpStatus) {
-    let Some(address) = settings.listen else {
+pub async fn start(setting: Setting<'_>, api: Api) -> (Option<JoinHandle<()>>, HttpStatus) {
+    let Some(address) = setting.settings.listen else {
         return (None, HttpStatus::default());
     };
-    let bound = Server::bind(address, settings.connections, api).await;
-    match bound.and_then(|server| Ok((server.address()?, server))) {
-        Ok((address, server)) => {
+    match Server::bind(address, setting, api).await {
+        Ok(server) => {
+            let open = setting.settings.auth == Auth::LoopbackOpen;
+            if open {
+                tracing::warn!("every program on this machine may call the HTTP API without a key");
+            }
             let status = HttpStatus {
-                urls: vec![format!("http://{address}")],
-                ..HttpStatus::default()
+                urls: server.urls(),
+                open,
+                problem: None,
             };
             (Some(tokio::spawn(server.serve())), status)
         }

@@ -1,17 +1,17 @@
 //! All routes.
 
-use airunner_core::access::Caller;
 use airunner_core::{ErrorKind, Fault};
+use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
 use serde_json::Value;
 
 use super::api::Api;
 use super::docs::{self, Document};
 use super::failure::Failure;
 use super::family::Family;
+use super::guard::{self, Guard};
 use super::telemetry::Observer;
 use super::{anthropic, family, native, ollama, openai, telemetry};
 
@@ -33,7 +33,7 @@ pub(super) fn routes() -> (Router<Api>, Value) {
 }
 
 /// What a connection is served by.
-pub(super) fn router(api: Api) -> Router {
+pub(super) fn router(api: Api, guard: Guard) -> Router {
     let (routes, document) = routes();
     let observer = Observer {
         metrics: api.usage.metrics().clone(),
@@ -42,7 +42,7 @@ pub(super) fn router(api: Api) -> Router {
         .merge(docs::router(&document))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(Extension(Caller::local()))
+        .layer(from_fn_with_state(guard, guard::guard))
         .layer(from_fn(family::render))
         .layer(from_fn_with_state(observer, telemetry::observe))
         .with_state(api)

@@ -1,0 +1,283 @@
+//! Who is let in: the first thing a request meets and the last thing an answer does, but for the
+//! form of errors.
+//!
+//! Owns the checks of network, host name, origin, key, right and rate, in this order. Handlers
+//! find the [`Caller`] among the extensions of the request, and never see a key.
+
+mod credentials;
+mod host;
+mod networks;
+mod origin;
+mod rates;
+mod refusal;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use airunner_core::access::{AuditEvent, Caller};
+use airunner_core::{ErrorKind, Fault};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::config::{Auth, HttpSettings};
+use crate::keys::Keys;
+use credentials::Presented;
+use host::Hosts;
+use networks::{Client, Networks};
+use origin::{Origins, Source, Target};
+use rates::{Exceeded, Rates, Standing};
+use refusal::Refusal;
+use routes::Need;
+
+/// What keys of ours begin with.
+const KEY_MARK: &str = "air_";
+
+/// The connection a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) encrypted: bool,
+}
+
+/// The rules.
+#[derive(Clone)]
+pub(super) struct Guard(Arc<Rules>);
+
+struct Rules {
+    auth: Auth,
+    hosts: Hosts,
+    networks: Networks,
+    origins: Origins,
+    rates: Rates,
+    keys: Keys,
+}
+
+/// What is found out about a request that is let in.
+struct Admitted {
+    caller: Option<Caller>,
+    standing: Option<Standing>,
+}
+
+/// What can be said of a request before anything is decided.
+struct Asked {
+    method: Method,
+    pattern: Option<String>,
+}
+
+impl Guard {
+    /// `names`: what this server is called besides localhost and its addresses.
+    pub(super) fn new(settings: &HttpSettings, names: Vec<String>, keys: Keys) -> Self {
+        Self(Arc::new(Rules {
+            auth: settings.auth,
+            hosts: Hosts::new(names),
+            networks: Networks::new(settings),
+            origins: Origins::new(settings.allowed_origins.clone()),
+            rates: Rates::new(settings.rate_limit),
+            keys,
+        }))
+    }
+}
+
+/// Lets a request in, or says why not.
+pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Request, next: Next) -> Response {
+    let presented = credentials::take(request.headers_mut());
+    let asked = Asked {
+        method: request.method().clone(),
+        pattern: request
+            .extensions()
+            .get::<MatchedPath>()
+            .map(|path| path.as_str().to_owned()),
+    };
+    let Some(connection) = request.extensions().get::<Connection>().copied() else {
+        return Refusal::from(Fault::internal("a request came by no connection")).into_response();
+    };
+    let (client, source) = match rules.place(&connection, &asked, &request) {
+        Ok(place) => place,
+        Err((client, refusal)) => return harden(rules.refuse(&asked, client, &connection, None, refusal)),
+    };
+    let mut response = if origin::is_preflight(&asked.method, request.headers()) {
+        origin::preflight(request.headers())
+    } else {
+        match rules.admit(&asked, client, presented) {
+            Ok(Admitted { caller, standing }) => {
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(caller);
+                }
+                let mut response = next.run(request).await;
+                if let Some(standing) = standing {
+                    standing.tell(response.headers_mut());
+                }
+                response
+            }
+            Err(Denied {
+                name,
+                refusal,
+                standing,
+            }) => {
+                let mut response = rules.refuse(&asked, Some(client), &connection, name.as_deref(), refusal);
+                if let Some(standing) = standing {
+                    standing.tell(response.headers_mut());
+                }
+                response
+            }
+        }
+    };
+    origin::permit(&source, response.headers_mut());
+    harden(response)
+}
+
+/// Who is refused although the request is well placed.
+struct Denied {
+    /// Of the key, if it is one.
+    name: Option<String>,
+    refusal: Refusal,
+    standing: Option<Standing>,
+}
+
+impl From<Fault> for Denied {
+    fn from(fault: Fault) -> Self {
+        Self {
+            name: None,
+            refusal: fault.into(),
+            standing: None,
+        }
+    }
+}
+
+impl From<Exceeded> for Denied {
+    fn from(exceeded: Exceeded) -> Self {
+        Self {
+            standing: Some(exceeded.standing),
+            ..exceeded.fault.into()
+        }
+    }
+}
+
+impl Rules {
+    /// Where the request comes from and what it is meant for.
+    fn place(
+        &self,
+        connection: &Connection,
+        asked: &Asked,
+        request: &Request,
+    ) -> Result<(Client, Source), (Option<Client>, Refusal)> {
+        let headers = request.headers();
+        let client = self
+            .networks
+            .check(connection.remote.ip(), headers)
+            .map_err(|refusal| (None, refusal))?;
+        let refused = |refusal| (Some(client), refusal);
+        let authority = self
+            .hosts
+            .check(request.uri(), headers, connection.local.ip())
+            .map_err(refused)?;
+        let target = Target {
+            authority: &authority,
+            secure: (!client.proxied).then_some(connection.encrypted),
+            is_page: routes::is_page(asked.pattern.as_deref()),
+        };
+        let source = self
+            .origins
+            .check(&asked.method, headers, &target)
+            .map_err(refused)?;
+        Ok((client, source))
+    }
+
+    /// Who it is, and whether that one may do this now.
+    fn admit(&self, asked: &Asked, client: Client, presented: Presented) -> Result<Admitted, Denied> {
+        let Need::Scope(scope) = routes::need(&asked.method, asked.pattern.as_deref()) else {
+            return Ok(Admitted {
+                caller: None,
+                standing: None,
+            });
+        };
+        let standing = self.rates.address(client.address)?;
+        let caller = self.identify(client, presented)?;
+        let denied = |denied: Denied| Denied {
+            name: Some(caller.name.clone()),
+            ..denied
+        };
+        let standing = self
+            .rates
+            .key(caller.key, standing)
+            .map_err(|exceeded| denied(exceeded.into()))?;
+        // Whoever is known may know that there is nothing.
+        if asked.pattern.is_some() && !caller.may(scope) {
+            return Err(denied(lacks(scope).into()));
+        }
+        Ok(Admitted {
+            caller: Some(caller),
+            standing,
+        })
+    }
+
+    fn identify(&self, client: Client, presented: Presented) -> Result<Caller, Denied> {
+        let open = self.auth == Auth::LoopbackOpen && client.is_local;
+        let key = match presented {
+            // Many clients must be given a key, whatever it is, and send it.
+            Presented::Key(key) if open && !key.starts_with(KEY_MARK) => return Ok(Caller::local()),
+            Presented::Nothing | Presented::Unclear if open => return Ok(Caller::local()),
+            Presented::Nothing => return Ok(self.keys.identify("")?),
+            Presented::Key(key) => key,
+            Presented::Unclear => String::new(),
+        };
+        self.keys.identify(&key).map_err(|fault| {
+            // A key that is good is never held up by those who guess.
+            match self.rates.wrong_key(client.address) {
+                Ok(()) => fault.into(),
+                Err(exceeded) => Denied {
+                    standing: None,
+                    ..exceeded.into()
+                },
+            }
+        })
+    }
+
+    fn refuse(
+        &self,
+        asked: &Asked,
+        client: Option<Client>,
+        connection: &Connection,
+        name: Option<&str>,
+        refusal: Refusal,
+    ) -> Response {
+        let address = client.map_or(connection.remote.ip().to_canonical(), |client| client.address);
+        let place = asked.pattern.as_deref().unwrap_or("an unknown path");
+        let detail = format!("{}: {} {place}", refusal.fault.kind, asked.method);
+        self.keys
+            .note(AuditEvent::Refused, name, Some(address.to_string()), &detail);
+        refusal.into_response()
+    }
+}
+
+fn lacks(scope: airunner_core::access::Scope) -> Fault {
+    Fault::new(
+        ErrorKind::PermissionDenied,
+        format!("this key is not good for that: it lacks the scope {scope}"),
+    )
+}
+
+/// What keeps browsers from guessing at answers, and other pages from embedding them.
+fn harden(mut response: Response) -> Response {
+    fn set(headers: &mut HeaderMap, name: &'static str, value: &'static str) {
+        let name = HeaderName::from_static(name);
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return response;
+    }
+    let headers = response.headers_mut();
+    set(headers, "x-content-type-options", "nosniff");
+    set(headers, "x-frame-options", "DENY");
+    set(headers, "referrer-policy", "no-referrer");
+    if !headers.contains_key(axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        set(headers, "cross-origin-resource-policy", "same-origin");
+    }
+    response
+}

@@ -1,0 +1,144 @@
+//! The one table of what each route needs.
+
+use airunner_core::access::Scope;
+use axum::http::Method;
+
+/// What a caller must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing: it tells nothing private and changes nothing.
+    Nothing,
+    /// A key that is good for this.
+    Scope(Scope),
+}
+
+use Need::Nothing;
+const ASK: Need = Need::Scope(Scope::Inference);
+const MODELS: Need = Need::Scope(Scope::Models);
+const ADMIN: Need = Need::Scope(Scope::Admin);
+
+/// By the pattern of the route, as the router knows it; a star at the end is for all that begins
+/// so. HEAD is GET.
+const TABLE: &[(&str, &str, Need)] = &[
+    ("GET", "/", Nothing),
+    ("GET", "/health", Nothing),
+    ("GET", "/live", Nothing),
+    ("GET", "/ready", Nothing),
+    ("GET", "/version", Nothing),
+    ("GET", "/docs", Nothing),
+    ("GET", "/docs/*", Nothing),
+    ("GET", "/openapi.json", Nothing),
+    ("GET", "/metrics", ADMIN),
+    // Our own.
+    ("GET", "/api/v1/health", Nothing),
+    ("GET", "/api/v1/live", Nothing),
+    ("GET", "/api/v1/ready", Nothing),
+    ("GET", "/api/v1/version", Nothing),
+    // OpenAI's.
+    ("GET", "/v1/models", ASK),
+    ("GET", "/v1/models/{id}", ASK),
+    ("POST", "/v1/chat/completions", ASK),
+    ("POST", "/v1/completions", ASK),
+    ("POST", "/v1/embeddings", ASK),
+    ("POST", "/v1/tokenize", ASK),
+    ("POST", "/v1/detokenize", ASK),
+    // Anthropic's.
+    ("POST", "/v1/messages", ASK),
+    ("POST", "/v1/messages/count_tokens", ASK),
+    // Ollama's.
+    ("GET", "/api/version", Nothing),
+    ("GET", "/api/tags", ASK),
+    ("GET", "/api/ps", ASK),
+    ("POST", "/api/show", ASK),
+    ("POST", "/api/generate", ASK),
+    ("POST", "/api/chat", ASK),
+    ("POST", "/api/embed", ASK),
+    ("POST", "/api/embeddings", ASK),
+    ("POST", "/api/pull", MODELS),
+    ("POST", "/api/push", MODELS),
+    ("POST", "/api/copy", MODELS),
+    ("POST", "/api/create", MODELS),
+    ("DELETE", "/api/delete", MODELS),
+    ("GET", "/api/blobs/{digest}", MODELS),
+    ("POST", "/api/blobs/{digest}", MODELS),
+];
+
+/// What a request needs. A route that is not in the table is for those who have all rights.
+pub(super) fn need(method: &Method, pattern: Option<&str>) -> Need {
+    let method = if *method == Method::HEAD {
+        "GET"
+    } else {
+        method.as_str()
+    };
+    let fits = |path: &str, pattern: &str| match path.strip_suffix('*') {
+        Some(beginning) => pattern.starts_with(beginning),
+        None => path == pattern,
+    };
+    let row = pattern.and_then(|pattern| {
+        TABLE
+            .iter()
+            .find(|(row_method, path, _)| *row_method == method && fits(path, pattern))
+    });
+    row.map_or(ADMIN, |(_, _, need)| *need)
+}
+
+/// Whether a person may come to a page by a link from elsewhere.
+pub(super) fn is_page(pattern: Option<&str>) -> bool {
+    pattern.is_some_and(|pattern| pattern == "/" || pattern == "/docs" || pattern.starts_with("/docs/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::router::routes;
+
+    /// Every route of the description, as the table writes it.
+    fn described() -> Vec<(String, String)> {
+        let (_, document) = routes();
+        let paths = document["paths"].as_object().unwrap();
+        let methods = ["get", "post", "put", "patch", "delete"];
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let has = |method: &&str| item.get(*method).is_some();
+                methods
+                    .into_iter()
+                    .filter(has)
+                    .map(|method| (method.to_uppercase(), path.clone()))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_route_says_what_it_needs() {
+        let missing: Vec<_> = described()
+            .into_iter()
+            .filter(|(method, path)| !TABLE.iter().any(|row| row.0 == method && row.1 == path))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "these routes have no row in the table: {missing:#?}"
+        );
+    }
+
+    #[test]
+    fn no_route_is_there_twice() {
+        for (index, row) in TABLE.iter().enumerate() {
+            let same = |other: &&(&str, &str, Need)| (other.0, other.1) == (row.0, row.1);
+            assert!(TABLE[..index].iter().all(|other| !same(&other)), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_never_public_and_what_is_unknown_is_for_the_owner() {
+        for row in TABLE.iter().filter(|row| row.2 == Nothing) {
+            assert_eq!(row.0, "GET", "{row:?}");
+        }
+        assert_eq!(need(&Method::HEAD, Some("/health")), Nothing);
+        assert_eq!(need(&Method::POST, Some("/health")), ADMIN);
+        assert_eq!(need(&Method::GET, Some("/docs/viewer.js")), Nothing);
+        assert_eq!(need(&Method::GET, Some("/docsx")), ADMIN);
+        assert_eq!(need(&Method::GET, Some("/nothing")), ADMIN);
+        assert_eq!(need(&Method::GET, None), ADMIN);
+    }
+}
