@@ -228,6 +228,9 @@ impl TextModel {
         let Some(turn) = &prompt.conversation else {
             return Thinking::None;
         };
+        if self.format.has_channels() {
+            return Thinking::Channels;
+        }
         let has_answer = turn.closed || !turn.beginning.is_empty();
         match self.format.reasoning {
             Some(tags) if turn.opened => Thinking::Inside { close: tags.close },
@@ -250,7 +253,7 @@ impl TextModel {
                 let shown = marks
                     .filter_map(|mark| self.tokenizer.token_to_id(mark))
                     .collect();
-                let parser = OutputParser::new(self.format, turn.opened, turn.tools.clone(), seed);
+                let parser = OutputParser::new(self.format.clone(), turn.opened, turn.tools.clone(), seed);
                 let goes_on = !turn.beginning.is_empty() || request.format != Format::Text;
                 let stream = if goes_on {
                     TextStream::continuing()

@@ -220,7 +220,7 @@ mod tests {
             eos,
             TextStream::alone(&tokenizer).showing(shown),
             StopMatcher::new(&stops),
-            OutputParser::new(format, false, tools, 1),
+            OutputParser::new(format.clone(), false, tools, 1),
         );
         let (mut events, mut taken) = (Vec::new(), 0);
         for word in words {

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::format::Body;
+use super::{pythonic, xml};
+
 /// A call as the model wrote it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Call {
@@ -40,7 +43,8 @@ pub(super) fn call(value: &Value) -> Option<Call> {
         .get("function")
         .filter(|inner| inner.is_object())
         .unwrap_or(value);
-    let name = value.get("name")?.as_str()?.to_owned();
+    let name = value.get("name").or_else(|| value.get("tool_name"))?;
+    let name = name.as_str()?.to_owned();
     let arguments = match value.get("arguments").or_else(|| value.get("parameters")) {
         Some(Value::Object(arguments)) => arguments.clone(),
         Some(Value::String(text)) => serde_json::from_str(text).ok()?,
@@ -62,4 +66,91 @@ pub(super) fn calls(value: &Value) -> Option<Vec<Call>> {
         Value::Object(_) => Some(vec![call(value)?]),
         Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
+}
+
+/// How far a text is calls that end by themselves.
+#[derive(Debug, PartialEq)]
+pub(super) enum Read {
+    /// Whole calls, and where they end.
+    Whole(Vec<Call>, usize),
+    Begun,
+    Broken,
+}
+
+/// Calls at the beginning of a text whose format has no mark at the end.
+pub(super) fn read(body: &Body, text: &str) -> Read {
+    let begun = text.trim_start();
+    let skipped = text.len() - begun.len();
+    match body {
+        Body::Pythonic => return pythonic::read(text),
+        Body::Json if begun.starts_with(|first: char| first != '[' && first != '{') => {
+            return read_named(begun, skipped);
+        }
+        Body::Json | Body::Bare | Body::Named { .. } | Body::Channels => {}
+    }
+    match json(text) {
+        Json::Whole(value, end) => calls(&value).map_or(Read::Broken, |found| Read::Whole(found, end)),
+        Json::Begun => Read::Begun,
+        Json::Broken => Read::Broken,
+    }
+}
+
+/// A name is no longer than this.
+const LONGEST_NAME: usize = 256;
+
+/// `name[ARGS]{..}`, perhaps with `[CALL_ID]..` between.
+fn read_named(text: &str, skipped: usize) -> Read {
+    let Some((head, rest)) = text.split_once("[ARGS]") else {
+        let is_name = text.len() <= LONGEST_NAME && !text.contains(['\n', ' ']);
+        return if is_name { Read::Begun } else { Read::Broken };
+    };
+    let (name, id) = match head.split_once("[CALL_ID]") {
+        Some((name, id)) => (name, Some(id.to_owned())),
+        None => (head, None),
+    };
+    match json(rest) {
+        Json::Whole(Value::Object(arguments), end) => {
+            let name = name.trim().to_owned();
+            let end = skipped + text.len() - rest.len() + end;
+            Read::Whole(vec![Call { id, name, arguments }], end)
+        }
+        Json::Begun => Read::Begun,
+        Json::Whole(..) | Json::Broken => Read::Broken,
+    }
+}
+
+/// The calls between the marks of a format that has both.
+pub(super) fn read_closed(body: &Body, text: &str) -> Option<Vec<Call>> {
+    let text = text.trim();
+    match body {
+        Body::Pythonic => pythonic::calls(text),
+        Body::Named { split } => named(text, split).map(|call| vec![call]),
+        Body::Json | Body::Bare | Body::Channels => {
+            let value = serde_json::from_str(text).ok();
+            value.and_then(|value| calls(&value)).or_else(|| xml::calls(text))
+        }
+    }
+}
+
+/// `name<split>{..}` and what templates put around: `function<split>name` and a fence.
+fn named(text: &str, split: &str) -> Option<Call> {
+    let (head, rest) = text.split_once(split)?;
+    let (start, end) = (rest.find('{')?, rest.rfind('}')? + 1);
+    let name = match head.trim() {
+        "function" => rest.get(..start)?.lines().next()?,
+        head => head,
+    };
+    let name = name.trim();
+    let name = name.strip_prefix("functions.").unwrap_or(name);
+    let name = match name.rsplit_once(':') {
+        Some((name, number)) if number.chars().all(|digit| digit.is_ascii_digit()) => name,
+        Some(_) | None => name,
+    };
+    let arguments = serde_json::from_str(rest.get(start..end)?).ok()?;
+    let name = name.to_owned();
+    (!name.is_empty()).then_some(Call {
+        id: None,
+        name,
+        arguments,
+    })
 }

@@ -4,11 +4,15 @@
 //! that the model wrote is lost.
 
 mod calls;
+mod channels;
 mod format;
 mod identifier;
 mod parser;
+mod pythonic;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 pub use format::OutputFormat;
+pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat, Frame};
 pub use parser::{OutputParser, Parsed};

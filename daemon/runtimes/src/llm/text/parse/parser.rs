@@ -2,8 +2,9 @@
 
 use airunner_core::generate::ToolCallDelta;
 
-use super::calls::{Call, Json, calls, json};
-use super::format::{CallFormat, OutputFormat};
+use super::calls::{Call, Read, read, read_closed};
+use super::channels::Channels;
+use super::format::{Body, OutputFormat};
 use super::identifier::Identifiers;
 use crate::llm::text::stop::overlap;
 
@@ -31,6 +32,8 @@ pub struct OutputParser {
     held: String,
     /// Bytes of the held JSON when it was last looked at.
     tried: usize,
+    /// For models that write in channels: everything is taken apart there.
+    channels: Option<Channels>,
 }
 
 /// Where in the answer the held text stands.
@@ -43,7 +46,6 @@ enum Place {
     },
     /// Behind the mark that begins calls; whether the mark was written.
     Calls {
-        format: CallFormat,
         marked: bool,
     },
 }
@@ -60,6 +62,7 @@ impl OutputParser {
     /// the model may call; `seed` makes the ids of its calls.
     #[must_use]
     pub fn new(format: OutputFormat, opened: bool, tools: Vec<String>, seed: u64) -> Self {
+        let channels = format.has_channels().then(|| Channels::new(!tools.is_empty()));
         let format = OutputFormat {
             calls: format.calls.filter(|_| !tools.is_empty()),
             ..format
@@ -79,6 +82,7 @@ impl OutputParser {
             reasoned: opened,
             held: String::new(),
             tried: 0,
+            channels,
         }
     }
 
@@ -91,12 +95,18 @@ impl OutputParser {
     /// How many tools the model called.
     #[must_use]
     pub fn calls_made(&self) -> u32 {
-        self.calls_made
+        self.channels
+            .as_ref()
+            .map_or(self.calls_made, Channels::calls_made)
     }
 
     #[must_use]
     pub fn push(&mut self, text: &str) -> Vec<Parsed> {
         let mut pieces = Vec::new();
+        if let Some(channels) = &mut self.channels {
+            channels.push(text, &mut self.identifiers, &mut pieces);
+            return pieces;
+        }
         self.held.push_str(text);
         while !self.held.is_empty() && self.step(&mut pieces) == Progress::Again {}
         pieces
@@ -106,8 +116,12 @@ impl OutputParser {
     #[must_use]
     pub fn finish(&mut self) -> Vec<Parsed> {
         let mut pieces = Vec::new();
-        while let Place::Calls { format, marked } = self.place {
-            self.finish_calls(format, marked, &mut pieces);
+        if let Some(channels) = &mut self.channels {
+            channels.finish(&mut pieces);
+            return pieces;
+        }
+        while let Place::Calls { marked } = self.place {
+            self.finish_calls(marked, &mut pieces);
         }
         let held = std::mem::take(&mut self.held);
         match self.place {
@@ -121,28 +135,40 @@ impl OutputParser {
     }
 
     /// A call without its end is still a call if it is whole.
-    fn finish_calls(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) {
-        let whole = match json(&self.held) {
-            Json::Whole(value, end) if self.held[end..].trim().is_empty() => calls(&value),
-            Json::Whole(..) | Json::Begun | Json::Broken => None,
-        };
-        match whole.filter(|found| self.are_known(format, found)) {
+    fn finish_calls(&mut self, marked: bool, pieces: &mut Vec<Parsed>) {
+        let whole = self.format.calls.as_ref().and_then(|format| {
+            if format.close.is_some() {
+                return read_closed(&format.body, &self.held);
+            }
+            match read(&format.body, &self.held) {
+                Read::Whole(found, end) if self.held[end..].trim().is_empty() => Some(found),
+                Read::Whole(..) | Read::Begun | Read::Broken => None,
+            }
+        });
+        match whole.filter(|found| self.are_known(found)) {
             Some(found) => {
                 self.held.clear();
                 self.place = Place::Text;
                 self.emit(found, pieces);
             }
-            None => self.was_text(format, marked, pieces),
+            None => self.was_text(marked, pieces),
         }
         while !self.held.is_empty() && self.step(pieces) == Progress::Again {}
     }
 
     /// No calls follow: the mark was text, and what comes behind it is looked at anew.
-    fn was_text(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) {
-        show(pieces, Parsed::Text, mark(format, marked));
+    fn was_text(&mut self, marked: bool, pieces: &mut Vec<Parsed>) {
+        if marked {
+            show(pieces, Parsed::Text, &self.open());
+        }
         self.place = Place::Text;
         self.fresh = false;
         self.tried = 0;
+    }
+
+    fn open(&self) -> String {
+        let open = self.format.calls.as_ref().map(|format| format.open.as_ref());
+        open.unwrap_or_default().to_owned()
     }
 
     fn step(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
@@ -150,11 +176,10 @@ impl OutputParser {
             Place::Text if self.fresh => self.beginning(),
             Place::Text => self.text(pieces),
             Place::Reasoning { begun } => self.reasoning(begun, pieces),
-            Place::Calls {
-                format: CallFormat::Tagged,
-                ..
-            } => self.tagged(pieces),
-            Place::Calls { format, marked } => self.untagged(format, marked, pieces),
+            Place::Calls { marked } => match self.close() {
+                Some(close) => self.tagged(&close, pieces),
+                None => self.untagged(marked, pieces),
+            },
         }
     }
 
@@ -179,12 +204,9 @@ impl OutputParser {
                 return Progress::Wait;
             }
         }
-        if self.format.calls == Some(CallFormat::Bare) && begun.starts_with('{') {
+        if self.is_bare() && begun.starts_with(self.bare_start()) {
             self.held = begun.to_owned();
-            self.place = Place::Calls {
-                format: CallFormat::Bare,
-                marked: false,
-            };
+            self.place = Place::Calls { marked: false };
             return Progress::Again;
         }
         self.is_text()
@@ -192,13 +214,39 @@ impl OutputParser {
 
     /// Without white space at the beginning, and between bare calls without their semicolons.
     fn without_separators<'text>(&self, text: &'text str) -> &'text str {
-        let semicolons = self.format.calls == Some(CallFormat::Bare) && self.calls_made > 0;
+        let semicolons = self.is_bare() && self.calls_made > 0;
         text.trim_start_matches(|letter: char| letter.is_whitespace() || (semicolons && letter == ';'))
     }
 
     fn may_wait_for_a_mark(&self) -> bool {
         let reasoning = self.format.reasoning.is_some() && !self.reasoned;
-        reasoning || self.after_something() || self.format.calls == Some(CallFormat::Bare)
+        reasoning || self.after_something() || self.is_bare()
+    }
+
+    /// Whether calls may be the whole answer, without a mark.
+    fn is_bare(&self) -> bool {
+        self.format
+            .calls
+            .as_ref()
+            .is_some_and(|format| match format.body {
+                Body::Bare => true,
+                Body::Pythonic => format.open.is_empty(),
+                Body::Json | Body::Named { .. } | Body::Channels => false,
+            })
+    }
+
+    fn bare_start(&self) -> char {
+        let calls = self.format.calls.as_ref();
+        if calls.is_some_and(|format| format.body == Body::Pythonic) {
+            '['
+        } else {
+            '{'
+        }
+    }
+
+    fn close(&self) -> Option<String> {
+        let format = self.format.calls.as_ref()?;
+        format.close.as_deref().map(str::to_owned)
     }
 
     /// White space behind the reasoning or a call belongs to neither and is not shown.
@@ -216,18 +264,18 @@ impl OutputParser {
     }
 
     fn text(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
-        let Some(format) = self.format.calls else {
+        let open = self.open();
+        if open.is_empty() {
             show(pieces, Parsed::Text, &std::mem::take(&mut self.held));
             return Progress::Wait;
-        };
-        let open = format.open();
-        if let Some(start) = self.held.find(open) {
+        }
+        if let Some(start) = self.held.find(&open) {
             show(pieces, Parsed::Text, &self.held[..start]);
             self.held = self.held[start + open.len()..].to_owned();
-            self.place = Place::Calls { format, marked: true };
+            self.place = Place::Calls { marked: true };
             return Progress::Again;
         }
-        let rest = self.held.split_off(self.held.len() - overlap(&self.held, open));
+        let rest = self.held.split_off(self.held.len() - overlap(&self.held, &open));
         show(pieces, Parsed::Text, &std::mem::replace(&mut self.held, rest));
         Progress::Wait
     }
@@ -263,31 +311,24 @@ impl OutputParser {
         Progress::Wait
     }
 
-    /// Between `<tool_call>` and `</tool_call>`.
-    fn tagged(&mut self, pieces: &mut Vec<Parsed>) -> Progress {
-        const CLOSE: &str = "</tool_call>";
-        let Some(end) = self.held.find(CLOSE) else {
+    /// Between the marks of a format that has both.
+    fn tagged(&mut self, close: &str, pieces: &mut Vec<Parsed>) -> Progress {
+        let Some(end) = self.held.find(close) else {
             return Progress::Wait;
         };
-        let rest = self.held.split_off(end + CLOSE.len());
+        let rest = self.held.split_off(end + close.len());
         let whole = std::mem::replace(&mut self.held, rest);
         self.place = Place::Text;
-        match serde_json::from_str(whole[..end].trim())
-            .ok()
-            .and_then(|value| calls(&value))
-        {
+        let format = self.format.calls.as_ref();
+        match format.and_then(|format| read_closed(&format.body, &whole[..end])) {
             Some(found) => self.emit(found, pieces),
-            None => show(
-                pieces,
-                Parsed::Text,
-                &(CallFormat::Tagged.open().to_owned() + &whole),
-            ),
+            None => show(pieces, Parsed::Text, &(self.open() + &whole)),
         }
         Progress::Again
     }
 
-    /// JSON that ends by itself.
-    fn untagged(&mut self, format: CallFormat, marked: bool, pieces: &mut Vec<Parsed>) -> Progress {
+    /// Calls that end by themselves.
+    fn untagged(&mut self, marked: bool, pieces: &mut Vec<Parsed>) -> Progress {
         // A long one is not read again for each token: only a bracket can complete it, and being
         // broken is found out soon enough.
         let closed = self.held[self.tried..].contains([']', '}']);
@@ -295,12 +336,14 @@ impl OutputParser {
             return Progress::Wait;
         }
         self.tried = self.held.len();
-        let found = match json(&self.held) {
-            Json::Begun => return Progress::Wait,
-            Json::Whole(value, end) => calls(&value)
-                .filter(|found| self.are_known(format, found))
-                .map(|found| (found, end)),
-            Json::Broken => None,
+        let read = match &self.format.calls {
+            Some(format) => read(&format.body, &self.held),
+            None => Read::Broken,
+        };
+        let found = match read {
+            Read::Begun => return Progress::Wait,
+            Read::Whole(found, end) => self.are_known(&found).then_some((found, end)),
+            Read::Broken => None,
         };
         match found {
             Some((found, end)) => {
@@ -309,14 +352,14 @@ impl OutputParser {
                 self.held = self.held[end..].to_owned();
                 self.emit(found, pieces);
             }
-            None => self.was_text(format, marked, pieces),
+            None => self.was_text(marked, pieces),
         }
         Progress::Again
     }
 
     /// A bare object is a call only if it names a function that the model may call.
-    fn are_known(&self, format: CallFormat, found: &[Call]) -> bool {
-        format != CallFormat::Bare || found.iter().all(|call| self.tools.contains(&call.name))
+    fn are_known(&self, found: &[Call]) -> bool {
+        !self.is_bare() || found.iter().all(|call| self.tools.contains(&call.name))
     }
 
     fn emit(&mut self, found: Vec<Call>, pieces: &mut Vec<Parsed>) {
@@ -333,10 +376,6 @@ impl OutputParser {
         self.fresh = true;
         self.reasoned = true;
     }
-}
-
-const fn mark(format: CallFormat, marked: bool) -> &'static str {
-    if marked { format.open() } else { "" }
 }
 
 fn show(pieces: &mut Vec<Parsed>, kind: fn(String) -> Parsed, text: &str) {

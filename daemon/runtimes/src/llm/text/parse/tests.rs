@@ -25,9 +25,14 @@ impl Whole {
                 name,
                 arguments,
             }) => {
-                assert_eq!(index as usize, self.calls.len());
-                assert!(id.is_some_and(|id| !id.is_empty()));
-                self.calls.push((name.unwrap(), arguments));
+                if let Some(name) = name {
+                    assert_eq!(index as usize, self.calls.len());
+                    assert!(id.is_some_and(|id| !id.is_empty()));
+                    self.calls.push((name, arguments));
+                } else {
+                    let call = self.calls.last_mut().unwrap();
+                    call.1.push_str(&arguments);
+                }
             }
         }
     }
@@ -57,6 +62,12 @@ fn parse_pieces(mut parser: OutputParser, pieces: &[&str]) -> Whole {
     }
     parser.finish().into_iter().for_each(|parsed| whole.add(parsed));
     assert_eq!(parser.calls_made() as usize, whole.calls.len());
+    // However the model spaced them.
+    for (_, arguments) in &mut whole.calls {
+        if let Ok(value) = serde_json::from_str::<serde_json::Value>(arguments) {
+            *arguments = value.to_string();
+        }
+    }
     whole
 }
 
@@ -232,6 +243,146 @@ fn lists_and_bare_calls_are_found() {
     }
 }
 
+const CODER: &str = "<tool_call> <function=";
+const MISTRAL_NAMED: &str = "[TOOL_CALLS] [ARGS]";
+const HARMONY: &str = "<|channel|> <|message|>";
+const DEEPSEEK: &str = "<｜tool▁call▁begin｜> ```json";
+const KIMI: &str = "<|tool_call_begin|>";
+const LFM: &str = "<|tool_call_start|>";
+const OLMO: &str = "<function_calls>";
+const LLAMA4: &str = "<|python_start|>";
+const PHI: &str = "<|tool_call|> <|/tool_call|>";
+const FUNCTOOLS: &str = "functools[";
+const COMMAND: &str = "<|START_ACTION|>";
+const TEMPLATES: [&str; 15] = [
+    QWEN,
+    MISTRAL,
+    LLAMA,
+    CODER,
+    MISTRAL_NAMED,
+    HARMONY,
+    DEEPSEEK,
+    KIMI,
+    LFM,
+    OLMO,
+    LLAMA4,
+    PHI,
+    FUNCTOOLS,
+    COMMAND,
+    "",
+];
+
+#[test]
+fn every_family_is_understood() {
+    let add = ("add", "{\"a\":1}");
+    let cases = [
+        (
+            CODER,
+            "Hm.<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>",
+            "Hm.",
+            1,
+        ),
+        (
+            MISTRAL_NAMED,
+            "[TOOL_CALLS]add[ARGS]{\"a\": 1}[TOOL_CALLS]add[CALL_ID]x1[ARGS]{\"a\": 1}",
+            "",
+            2,
+        ),
+        (
+            MISTRAL_NAMED,
+            "[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {\"a\": 1}}]",
+            "",
+            1,
+        ),
+        (
+            DEEPSEEK,
+            "Yes<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{\"a\": 1}\n```<｜tool▁call▁end｜>",
+            "Yes",
+            1,
+        ),
+        (
+            DEEPSEEK,
+            "<｜tool▁call▁begin｜>add<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜>",
+            "",
+            1,
+        ),
+        (
+            KIMI,
+            "<|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>{\"a\": 1}<|tool_call_end|>",
+            "",
+            1,
+        ),
+        (
+            LFM,
+            "<|tool_call_start|>[add(a=1), add(a=1)]<|tool_call_end|>Done",
+            "Done",
+            2,
+        ),
+        (OLMO, "<function_calls>add(a=1)\nadd(a=1)</function_calls>", "", 2),
+        (LLAMA4, "[add(a=1)]", "", 1),
+        (LLAMA4, "[1] is a list", "[1] is a list", 0),
+        (
+            PHI,
+            "<|tool_call|>[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]<|/tool_call|>",
+            "",
+            1,
+        ),
+        (
+            FUNCTOOLS,
+            "functools[{\"name\": \"add\", \"arguments\": {\"a\": 1}}]",
+            "",
+            1,
+        ),
+        (
+            COMMAND,
+            "<|START_ACTION|>[{\"tool_call_id\": \"0\", \"tool_name\": \"add\", \"parameters\": {\"a\": 1}}]<|END_ACTION|>",
+            "",
+            1,
+        ),
+    ];
+    for (template, answer, text, count) in cases {
+        assert_eq!(
+            parse(template, false, answer),
+            called(text, &vec![add; count]),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn channels_are_told_apart() {
+    let add = ("add", "{\"a\":1}");
+    let analysis = "<|channel|>analysis<|message|>Hm.<|end|>";
+    for (answer, expected) in [
+        (
+            format!("{analysis}<|start|>assistant<|channel|>final<|message|>Yes"),
+            thought("Hm.", text("Yes")),
+        ),
+        (
+            format!(
+                "{analysis}<|start|>assistant<|channel|>commentary to=functions.add <|constrain|>json<|message|>{{\"a\": 1}}"
+            ),
+            thought("Hm.", called("", &[add])),
+        ),
+        (
+            " to=functions.add<|channel|>commentary json<|message|>{\"a\": 1}".to_owned(),
+            called("", &[add]),
+        ),
+        (
+            "<|channel|>commentary<|message|>First this.<|end|>".to_owned(),
+            text("First this."),
+        ),
+        ("No channel at all".to_owned(), text("No channel at all")),
+        ("<|channel|>fin".to_owned(), text("")),
+        (
+            "<|channel|>analysis<|message|>Hm.".to_owned(),
+            thought("Hm.", text("")),
+        ),
+    ] {
+        assert_eq!(parse(HARMONY, false, &answer), expected, "{answer:?}");
+    }
+}
+
 #[test]
 fn without_tools_or_for_raw_prompts_everything_is_text() {
     let answer = "<think>a</think> <tool_call>{\"name\": \"add\"}</tool_call>";
@@ -305,10 +456,13 @@ proptest! {
         parts in prop::collection::vec(prop::sample::select(vec![
             "<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "{", "}",
             "{\"name\": \"add\", \"arguments\": {\"a\": [1]}}", "[{\"name\": \"add\"}]", "text", " ", "\n", ";", "<", "é",
+            "<|channel|>", "<|message|>", "<|end|>", "<|start|>assistant", "analysis", " to=functions.add", "[ARGS]", "add",
+            "[add(a=1)]", "<|tool_call_start|>", "<|tool_call_end|>", "<function=add>", "</function>", "<parameter=a>",
+            "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", "<|tool_call|>", "<function_calls>", "functools",
         ]), 0..12),
         cuts in prop::collection::vec(1..9_usize, 1..40),
         opened: bool,
-        template in prop::sample::select(vec![QWEN, MISTRAL, LLAMA, ""]),
+        template in prop::sample::select(TEMPLATES.to_vec()),
     ) {
         let answer = parts.concat();
         let characters: Vec<char> = answer.chars().collect();
