@@ -102,6 +102,11 @@ pub(super) async fn begin(
     Ok(stream::iter(early).chain(ReceiverStream::new(answer)))
 }
 
+/// The events of an answer as they come.
+pub(super) fn all(answer: Answer) -> impl Stream<Item = Result<GenerateEvent, Fault>> + Send + use<> {
+    ReceiverStream::new(answer)
+}
+
 fn cut() -> Fault {
     Fault::internal("the answer ended too early")
 }

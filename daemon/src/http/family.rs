@@ -93,7 +93,7 @@ fn native(fault: &Fault, message: &str) -> Value {
 }
 
 /// What may leave the machine: defects and damage are told in the log, which has the paths.
-fn public_message(fault: &Fault) -> String {
+pub(super) fn public_message(fault: &Fault) -> String {
     match fault.kind {
         ErrorKind::Internal => "something went wrong inside: see the log of the daemon".to_owned(),
         ErrorKind::StorageUnusable => "the database cannot be used: see the log of the daemon".to_owned(),

@@ -33,6 +33,11 @@ pub(super) fn data(value: &impl Serialize) -> Event {
     Event::default().data(serde_json::to_string(value).unwrap_or_default())
 }
 
+/// One event of JSON, with a name.
+pub(super) fn named(name: &str, value: &impl Serialize) -> Event {
+    data(value).event(name)
+}
+
 /// Lines of JSON.
 pub(super) fn lines<T: Serialize>(values: impl Stream<Item = T> + Send + 'static) -> Response {
     let lines = values.map(|value| {

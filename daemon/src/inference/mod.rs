@@ -6,6 +6,7 @@
 //! cancels it there, and the lease, which frees the model.
 
 mod counting;
+mod default_model;
 mod generate;
 mod timing;
 
@@ -15,7 +16,7 @@ mod tests;
 use std::time::Duration;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
-use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
+use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName, Priority};
 use tokio::sync::mpsc;
 
@@ -56,7 +57,16 @@ impl Inference {
         ))
     }
 
-    pub async fn tokenize(&self, request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
+    /// Who answers when nobody is named: of the models in memory the one used last, or else the
+    /// one used most, or else the first that came with the program.
+    pub async fn default_model(&self) -> Result<ModelName, Fault> {
+        default_model::choose(&self.models.list(), &self.usage).await
+    }
+
+    pub async fn tokenize(&self, mut request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
+        if let TokenizeInput::Conversation(conversation) = &mut request.input {
+            self.models.find(&request.model).await?.defaults.introduce(conversation);
+        }
         let mut lease = self.lease(&request.model).await?;
         let tokens = lease.llm.tokenize(request);
         tokio::select! {

@@ -1,7 +1,5 @@
 //! `airunner.v1.Catalog`.
 
-use airunner_core::hardware::Device;
-use airunner_core::memory::Ceiling;
 use airunner_proto::v1;
 use airunner_proto::v1::catalog_server::Catalog as Rpc;
 use tonic::{Request, Response, Status};
@@ -22,17 +20,10 @@ impl Rpc for Service {
         request: Request<v1::ListCatalogRequest>,
     ) -> Result<Response<v1::ListCatalogResponse>, Status> {
         let query = String::try_from(request.into_inner()).map_err(status)?;
-        let ceilings = self.models.ceilings().await.map_err(status)?;
-        // Models run on the CPU; what the other devices hold counts once they run there too.
-        let cpu = ceilings.into_iter().filter(|(device, _)| *device == Device::Cpu);
-        let ceilings = cpu.map(|(device, bytes)| Ceiling {
-            device,
-            compute_capability: None,
-            bytes,
-        });
+        let ceilings = self.models.cpu_ceilings().await.map_err(status)?;
         let entries = self
             .catalog
-            .list(query, self.models.list(), ceilings.collect())
+            .list(query, self.models.list(), ceilings)
             .await
             .map_err(status)?;
         Ok(Response::new(entries.into()))

@@ -7,8 +7,8 @@ use std::time::Duration;
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Purpose;
 use airunner_core::memory::{
-    BudgetChange, DeviceClass, Estimate, EstimateRequest, FreeRequest, Freed, MemoryBreakdown, MemoryReading,
-    Permission, PermissionRequest,
+    BudgetChange, Ceiling, DeviceClass, Estimate, EstimateRequest, FreeRequest, Freed, MemoryBreakdown,
+    MemoryReading, Permission, PermissionRequest,
 };
 use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails, Queued};
 use airunner_core::residency::{ReservationId, Wishes};
@@ -242,6 +242,20 @@ impl Models {
     pub async fn ceilings(&self) -> Result<Vec<(Device, u64)>, Fault> {
         let (reply, answer) = oneshot::channel();
         self.ask(Message::Ceilings { reply }, answer).await
+    }
+
+    /// The most one model could have where models run: on the CPU. What the other devices hold
+    /// counts once they run there too.
+    pub async fn cpu_ceilings(&self) -> Result<Vec<Ceiling>, Fault> {
+        let ceilings = self.ceilings().await?.into_iter();
+        let cpu = ceilings.filter(|(device, _)| *device == Device::Cpu);
+        Ok(cpu
+            .map(|(device, bytes)| Ceiling {
+                device,
+                compute_capability: None,
+                bytes,
+            })
+            .collect())
     }
 
     /// Tells what the devices say. What comes too fast is dropped: the next replaces it.

@@ -48,6 +48,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // A crash of the program loses nothing; one of the machine the last moments at most.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    // What is deleted is overwritten: conversations are nobody else's.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")
 }
 

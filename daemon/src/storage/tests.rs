@@ -3,6 +3,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use airunner_core::conversation::NewConversation;
 use airunner_core::hardware::Device;
 use airunner_core::memory::{PackageEstimate, Quantization, VariantEstimate};
 use airunner_core::usage::{Measurement, MeasurementKey, UsageEvent};
@@ -14,6 +15,8 @@ use super::*;
 
 /// As a program that knew only the first version left it.
 const VERSION_1: &[u8] = include_bytes!("testdata/version-1.db");
+/// As a program that knew the second version left it.
+const VERSION_2: &[u8] = include_bytes!("testdata/version-2.db");
 /// Does something bad to the bytes of a file.
 type Damage = fn(&mut Vec<u8>);
 
@@ -137,6 +140,25 @@ async fn databases_of_every_earlier_version_are_brought_to_this_one() {
     let usage = storage.usage(SystemTime::UNIX_EPOCH).await.unwrap();
     assert_eq!(usage.len(), 1);
     assert_eq!((usage[0].model.as_str(), usage[0].requests), ("old/model", 1));
+    storage.close().await;
+    assert_eq!(version(&path), newest());
+
+    let path = directory.path().join("newer.db");
+    std::fs::write(&path, VERSION_2).unwrap();
+    let storage = Storage::open(&path).unwrap();
+    assert_eq!(
+        storage.measurements("old".to_owned()).await.unwrap(),
+        [measurement("old", 4000, 1.5)]
+    );
+    let downloads = storage.downloads().await.unwrap();
+    assert_eq!(downloads.len(), 1);
+    assert_eq!(downloads[0].name, name("old/model"));
+    assert_eq!(storage.download_files(downloads[0].id).await.unwrap().len(), 1);
+    let conversation = storage
+        .add_conversation(None, NewConversation::default(), day(1))
+        .await
+        .unwrap();
+    assert_eq!(conversation.messages, 0);
     storage.close().await;
     assert_eq!(version(&path), newest());
 

@@ -1,11 +1,62 @@
 //! Our own language: `/api/v1`, and what every probe asks.
 
+mod chat;
+mod conversations;
+mod downloads;
+mod events;
 mod health;
+mod jobs;
+mod llm;
+mod machine;
+mod models;
+mod socket;
+mod views;
 
+use utoipa::openapi::{OpenApi, PathItem, Paths};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::api::Api;
 
+const PREFIX: &str = "/api/v1";
+
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(health::router())
+    let mut own = OpenApiRouter::new()
+        .merge(health::router())
+        .merge(chat::router())
+        .merge(llm::router())
+        .merge(conversations::router())
+        .merge(socket::router())
+        .merge(models::router())
+        .merge(downloads::router())
+        .merge(machine::router())
+        .merge(events::router())
+        .merge(jobs::router());
+    describe(own.get_openapi_mut());
+    OpenApiRouter::new().merge(health::router()).nest(PREFIX, own)
+}
+
+/// Names of operations are this family's own, and a name of a model that takes the rest of the
+/// path is an ordinary parameter to whoever reads the description.
+fn describe(api: &mut OpenApi) {
+    let paths = std::mem::replace(&mut api.paths, Paths::new());
+    for (path, mut item) in paths.paths {
+        for operation in operations(&mut item) {
+            if let Some(id) = &mut operation.operation_id {
+                id.insert_str(0, "v1_");
+            }
+        }
+        api.paths.paths.insert(path.replace("{*", "{"), item);
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::path::Operation> {
+    [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.patch,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -1,0 +1,101 @@
+//! WebSockets: many requests over one connection, and everything that happens.
+
+mod chat;
+mod connection;
+mod frames;
+mod watch;
+
+use std::sync::Arc;
+
+use airunner_core::access::Caller;
+use airunner_core::{ErrorKind, Fault};
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::response::Response;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::views::ErrorBody;
+use crate::http::api::Api;
+use crate::http::failure::Failure;
+
+/// WebSockets at once.
+const SOCKETS: usize = 512;
+/// Kept for what arrives and what leaves; messages may be larger. Most connections are idle.
+const BUFFER_BYTES: usize = 2 << 10;
+/// A message that is larger than allowed by less than this is read to its end, so that the reason
+/// arrives before the connection ends.
+const TOLERATED_BYTES: usize = 1 << 20;
+
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(llm_stream))
+        .routes(routes!(events_socket))
+        .layer(Extension(Sockets(Arc::new(Semaphore::new(SOCKETS)))))
+}
+
+/// The WebSockets that may still be opened.
+#[derive(Clone)]
+struct Sockets(Arc<Semaphore>);
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+impl Sockets {
+    fn accept(self, upgrade: Upgrade, api: &Api) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit), Fault> {
+        let upgrade = upgrade.map_err(|rejection| {
+            Fault::invalid(format!("this path speaks WebSocket: {}", rejection.body_text()))
+        })?;
+        let permit = self.0.try_acquire_owned().map_err(|_| {
+            Fault::new(
+                ErrorKind::QueueFull,
+                format!("{SOCKETS} WebSockets are open: close one, or try again"),
+            )
+            .retry_after(std::time::Duration::from_secs(1))
+        })?;
+        let largest = api.limits.body_bytes.saturating_add(TOLERATED_BYTES);
+        let upgrade = upgrade
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(largest)
+            .max_frame_size(largest);
+        Ok((upgrade, permit))
+    }
+}
+
+/// A WebSocket for many conversations at once; see the guide to WebSockets.
+#[utoipa::path(get, path = "/llm/stream", tag = "llm", responses(
+    (status = 101, description = "the connection speaks WebSocket"),
+    (status = "4XX", body = ErrorBody),
+))]
+async fn llm_stream(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Extension(sockets): Extension<Sockets>,
+    upgrade: Upgrade,
+) -> Result<Response, Failure> {
+    let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        chat::serve(socket, api, caller).await;
+        drop(permit);
+    }))
+}
+
+/// Everything that happens, as a WebSocket: the same as `/events`.
+#[utoipa::path(get, path = "/events/ws", tag = "events", responses(
+    (status = 101, description = "the connection speaks WebSocket"),
+    (status = "4XX", body = ErrorBody),
+))]
+async fn events_socket(
+    State(api): State<Api>,
+    Extension(sockets): Extension<Sockets>,
+    upgrade: Upgrade,
+) -> Result<Response, Failure> {
+    let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        watch::serve(socket, &api).await;
+        drop(permit);
+    }))
+}

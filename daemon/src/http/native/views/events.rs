@@ -1,0 +1,102 @@
+//! What happens.
+
+use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{DownloadBody, MemoryBody, ModelBody, milliseconds};
+
+/// Something that happened, with its number.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::http::native) struct SequencedBody {
+    /// Counts up by one with every event. A snapshot carries the number of the last event it contains.
+    pub(in crate::http::native) sequence: u64,
+    #[serde(flatten)]
+    pub(in crate::http::native) event: EventBody,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(in crate::http::native) enum EventBody {
+    /// Everything as it is. Comes first, and again to a client that has fallen behind.
+    Snapshot {
+        models: Vec<ModelBody>,
+        memory: Vec<MemoryBody>,
+        downloads: Vec<DownloadBody>,
+    },
+    ModelChanged {
+        model: Box<ModelBody>,
+        from: &'static str,
+        /// Stable, such as `idle_timeout`.
+        cause: String,
+        /// For a person.
+        message: String,
+    },
+    ModelRemoved {
+        name: String,
+    },
+    MemoryChanged {
+        memory: Vec<MemoryBody>,
+    },
+    DownloadChanged {
+        download: Box<DownloadBody>,
+    },
+    ShuttingDown {
+        grace_ms: f64,
+    },
+}
+
+impl EventBody {
+    /// Its name as a server-sent event.
+    pub(in crate::http::native) const fn name(&self) -> &'static str {
+        match self {
+            Self::Snapshot { .. } => "snapshot",
+            Self::ModelChanged { .. } => "model_changed",
+            Self::ModelRemoved { .. } => "model_removed",
+            Self::MemoryChanged { .. } => "memory_changed",
+            Self::DownloadChanged { .. } => "download_changed",
+            Self::ShuttingDown { .. } => "shutting_down",
+        }
+    }
+}
+
+impl From<WatchMessage> for SequencedBody {
+    fn from(message: WatchMessage) -> Self {
+        let memory = |memory: Vec<_>| memory.into_iter().map(MemoryBody::from).collect();
+        let event = match message.payload {
+            WatchPayload::Snapshot(snapshot) => EventBody::Snapshot {
+                models: snapshot.models.into_iter().map(ModelBody::from).collect(),
+                memory: memory(snapshot.memory),
+                downloads: snapshot.downloads.into_iter().map(DownloadBody::from).collect(),
+            },
+            WatchPayload::Event(Event::ModelChanged {
+                model,
+                from,
+                cause,
+                message,
+            }) => EventBody::ModelChanged {
+                model: Box::new((*model).into()),
+                from: from.as_str(),
+                cause: cause.to_string(),
+                message,
+            },
+            WatchPayload::Event(Event::ModelRemoved(name)) => EventBody::ModelRemoved {
+                name: name.to_string(),
+            },
+            WatchPayload::Event(Event::MemoryChanged(changed)) => EventBody::MemoryChanged {
+                memory: memory(changed),
+            },
+            WatchPayload::Event(Event::DownloadChanged(download)) => EventBody::DownloadChanged {
+                download: Box::new((*download).into()),
+            },
+            WatchPayload::Event(Event::ShuttingDown { grace }) => EventBody::ShuttingDown {
+                grace_ms: milliseconds(grace),
+            },
+        };
+        Self {
+            sequence: message.sequence,
+            event,
+        }
+    }
+}
