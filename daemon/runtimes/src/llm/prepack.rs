@@ -1,5 +1,6 @@
-//! Copies of graphs as ONNX Runtime has them after optimizing and packing: a load maps such a
-//! copy instead of packing again, so it is fast and its weights are pages of a file.
+//! Copies of graphs as ONNX Runtime has them after optimizing and packing: after a load from such
+//! a copy the weights are pages of a file. ONNX Runtime 1.31.1 finds what was packed by a hash of
+//! it, so it packs at every load; what is saved is memory more than time.
 //!
 //! A copy fits one version of ONNX Runtime, one kind of processor and one state of the files it
 //! was made from; its name in the cache directory is a digest of all that. Who makes copies and

@@ -16,7 +16,7 @@ use crate::package::Package;
 
 /// Bytes from which on a copy keeps a tensor beside its graph. ONNX Runtime 1.31.1 lays out only
 /// those above 1 MiB on boundaries of pages; its kernels take packed weights that lie elsewhere
-/// for other numbers, or crash. Smaller ones are packed anew at every load, which is fast.
+/// for other numbers, or crash. Smaller ones stay inside the graph.
 const SMALLEST_OUTSIDE: &str = "1048577";
 
 /// ONNX Runtime is loaded once per process and stays.
