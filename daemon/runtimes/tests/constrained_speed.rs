@@ -1,8 +1,10 @@
 //! How fast a model decodes when it is held to a schema, against decoding freely.
-#![expect(
-    clippy::print_stdout,
+#![allow(
+    clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a measurement for a person"
+    dead_code,
+    clippy::allow_attributes,
+    reason = "a measurement for a person, which shares its set-up with tests"
 )]
 
 mod support;

@@ -166,7 +166,10 @@ fn spaced(schema: &Value, is_lenient: bool) -> Value {
     let mut object = match schema {
         Value::Object(object) => object.clone(),
         Value::Bool(true) => serde_json::Map::new(),
-        other => return other.clone(),
+        other
+        @ (Value::Null | Value::Bool(false) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            return other.clone();
+        }
     };
     let options = json!({"whitespace_pattern": WHITE_SPACE, "lenient": is_lenient});
     object.insert("x-guidance".to_owned(), options);

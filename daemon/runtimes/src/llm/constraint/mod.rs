@@ -19,6 +19,7 @@ mod masks;
 mod request;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod vocabulary;
 
 pub(crate) use answer::{Allowed, Constraint};

@@ -1,13 +1,15 @@
 //! What a request asks its answer to be held to.
 
 use airunner_core::Fault;
-use airunner_core::generate::{GenerateRequest, OutputFormat};
-use serde_json::json;
+use airunner_core::chat::Tool;
+use airunner_core::generate::{GenerateRequest, Input, OutputFormat, ToolChoice};
+use serde_json::{Value, json};
 
 use super::answer::Constraint;
 use super::grammar::{Begin, Grammar, Plan};
+use super::tools::Calls;
 use super::vocabulary::Constraints;
-use crate::llm::text::{Prompt, TextModel, Thinking};
+use crate::llm::text::{Body, Prompt, TextModel, Thinking};
 
 /// Where the answer of a model that writes in channels begins.
 const FINAL_CHANNEL: [&str; 2] = ["<|channel|>final", "<|message|>"];
@@ -20,36 +22,143 @@ impl Constraints {
         request: &GenerateRequest,
         prompt: &Prompt,
     ) -> Result<Option<Box<Constraint>>, Fault> {
-        let grammar = match &request.format {
-            OutputFormat::Text => return Ok(None),
-            OutputFormat::JsonObject => Grammar::Json(json!({"type": "object"})),
-            OutputFormat::JsonSchema(schema) => Grammar::Json(schema.clone()),
-            OutputFormat::Regex(expression) => Grammar::Regex(expression.clone()),
+        let asked = Asked {
+            text,
+            request,
+            prompt,
         };
-        let mut plan = Plan::new(grammar, begin(text, prompt));
-        plan.beginning = prompt.beginning().to_owned();
-        Ok(Some(Box::new(self.of(plan)?)))
+        let constraint = match (&request.tool_choice, asked.format()) {
+            (ToolChoice::Required | ToolChoice::Function(_), _) => self.of(asked.forced_calls()?)?,
+            (ToolChoice::Auto | ToolChoice::None, Some(grammar)) => self.of(asked.held(grammar))?,
+            (ToolChoice::None, None) => return Ok(None),
+            (ToolChoice::Auto, None) => {
+                let Some(plan) = asked.possible_calls() else {
+                    return Ok(None);
+                };
+                match self.of(plan) {
+                    Ok(constraint) => constraint,
+                    Err(error) => {
+                        // A tool's schema that cannot be enforced does not keep the model from calling it.
+                        tracing::debug!(%error, "calls are not held to their schemas");
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        Ok(Some(Box::new(constraint)))
     }
 }
 
-/// Reasoning stays free.
-fn begin(text: &TextModel, prompt: &Prompt) -> Begin {
-    let marks = || FINAL_CHANNEL.map(str::to_owned).to_vec();
-    match text.thinking(prompt) {
-        Thinking::None => Begin::Now,
-        Thinking::Channels => Begin::Behind {
-            marks: marks(),
-            is_required: true,
-        },
-        Thinking::Inside { close } => Begin::BehindReasoning {
-            close: close.to_owned(),
-        },
-        Thinking::Possible { open, close } => match text.tokenizer().token_to_id(open) {
-            Some(open) => Begin::NowOrBehindReasoning {
-                open,
+/// A request with what is known of its model.
+struct Asked<'a> {
+    text: &'a TextModel,
+    request: &'a GenerateRequest,
+    prompt: &'a Prompt,
+}
+
+impl Asked<'_> {
+    fn tools(&self) -> &[Tool] {
+        match &self.request.input {
+            Input::Conversation(conversation) => &conversation.tools,
+            Input::Raw(_) | Input::Tokens(_) => &[],
+        }
+    }
+
+    fn calls<'c>(&'c self, tools: &'c [Tool]) -> Option<Calls<'c>> {
+        let format = self.text.call_format().filter(|_| !tools.is_empty())?;
+        Some(Calls {
+            format,
+            tools,
+            parallel: self.request.parallel_tool_calls,
+            tokenizer: self.text.tokenizer(),
+            eos: self.text.eos(),
+        })
+    }
+
+    fn format(&self) -> Option<Grammar> {
+        let schema = match &self.request.format {
+            OutputFormat::Text => return None,
+            OutputFormat::Regex(expression) => return Some(Grammar::Regex(expression.clone())),
+            OutputFormat::JsonObject => json!({"type": "object"}),
+            OutputFormat::JsonSchema(schema) => schema.clone(),
+        };
+        Some(self.or_calls(schema))
+    }
+
+    /// Tools may be called instead of answering.
+    fn or_calls(&self, schema: Value) -> Grammar {
+        let tools = match self.request.tool_choice {
+            ToolChoice::Auto => self.tools(),
+            ToolChoice::None | ToolChoice::Required | ToolChoice::Function(_) => &[],
+        };
+        match self.calls(tools) {
+            Some(calls) if calls.format.body != Body::Channels => calls.or_else(&schema),
+            Some(_) | None => Grammar::Json(schema),
+        }
+    }
+
+    fn held(&self, grammar: Grammar) -> Plan {
+        let mut plan = Plan::new(grammar, self.begin());
+        plan.beginning = self.prompt.beginning().to_owned();
+        plan
+    }
+
+    /// Reasoning stays free.
+    fn begin(&self) -> Begin {
+        match self.text.thinking(self.prompt) {
+            Thinking::None => Begin::Now,
+            Thinking::Channels => Begin::Behind {
+                marks: FINAL_CHANNEL.map(str::to_owned).to_vec(),
+                is_required: true,
+            },
+            Thinking::Inside { close } => Begin::BehindReasoning {
                 close: close.to_owned(),
             },
-            None => Begin::Now,
-        },
+            Thinking::Possible { open, close } => match self.text.tokenizer().token_to_id(open) {
+                Some(open) => Begin::NowOrBehindReasoning {
+                    open,
+                    close: close.to_owned(),
+                },
+                None => Begin::Now,
+            },
+        }
+    }
+
+    fn forced_calls(&self) -> Result<Plan, Fault> {
+        let named = match &self.request.tool_choice {
+            ToolChoice::Function(name) => self.tools().iter().find(|tool| &tool.name == name),
+            ToolChoice::Auto | ToolChoice::None | ToolChoice::Required => None,
+        };
+        let tools = named.map_or(self.tools(), std::slice::from_ref);
+        let calls = self.calls(tools).ok_or_else(|| {
+            Fault::invalid(
+                "this model's chat template does not say how tools are called: none can be forced; use the tool \
+                 choice auto, or another model",
+            )
+        })?;
+        let begin = match self.text.thinking(self.prompt) {
+            // The rules have the other channels.
+            Thinking::Channels => Begin::Now,
+            Thinking::None | Thinking::Inside { .. } | Thinking::Possible { .. } => self.begin(),
+        };
+        Ok(Plan::new(calls.whole_answer(), begin))
+    }
+
+    /// Calls that the model may make or not.
+    fn possible_calls(&self) -> Option<Plan> {
+        let calls = self.calls(self.tools())?;
+        let marks = vec![calls.trigger()?.to_owned()];
+        let begin = Begin::Behind {
+            marks,
+            is_required: false,
+        };
+        let mut plan = Plan::new(calls.behind_trigger(), begin);
+        plan.reasoning = match self.text.thinking(self.prompt) {
+            Thinking::Inside { close } => Some((close.to_owned(), close.to_owned(), true)),
+            Thinking::Possible { open, close } => Some((open.to_owned(), close.to_owned(), false)),
+            Thinking::None | Thinking::Channels => None,
+        };
+        plan.repeats = self.request.parallel_tool_calls && calls.format.body != Body::Channels;
+        Some(plan)
     }
 }

@@ -1,9 +1,13 @@
 //! Random models held to formats: whatever they would say, the answer keeps to it.
+#![expect(
+    clippy::unwrap_in_result,
+    reason = "set-up of tests, beside the result under test"
+)]
 
 use std::path::Path;
 
-use airunner_core::chat::{Conversation, Message};
-use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling};
+use airunner_core::chat::{Conversation, Message, Tool};
+use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling, ToolChoice};
 use airunner_core::{ErrorKind, Fault, ModelName};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
@@ -31,15 +35,25 @@ fn bench(package: &str) -> Bench {
 
 /// A package that thinks, with its marks as tokens.
 fn thinking_bench(template: &str) -> (tempfile::TempDir, Bench) {
+    templated_bench(template, &["<think>", "</think>"], false)
+}
+
+/// A package with a chat template and further tokens.
+fn templated_bench(template: &str, marks: &[&str], are_special: bool) -> (tempfile::TempDir, Bench) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testdata/parity/llama-gqa");
     let home = tempfile::tempdir().unwrap();
     let text = std::fs::read(from.join("tokenizer.json")).unwrap();
     let mut tokenizer: Value = serde_json::from_slice(&text).unwrap();
     let added = tokenizer["added_tokens"].as_array_mut().unwrap();
-    for (id, mark) in [(376 + 10, "<think>"), (376 + 11, "</think>")] {
+    let last = added
+        .iter()
+        .filter_map(|token| token["id"].as_u64())
+        .max()
+        .unwrap();
+    for (id, mark) in (last.max(375) + 1..).zip(marks) {
         added.push(
             json!({"id": id, "content": mark, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": false}),
+            "normalized": false, "special": are_special}),
         );
     }
     std::fs::write(home.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
@@ -56,6 +70,8 @@ fn thinking_bench(template: &str) -> (tempfile::TempDir, Bench) {
 struct Answer {
     text: String,
     reasoning: String,
+    /// Names and arguments.
+    calls: Vec<(String, String)>,
     ended: bool,
 }
 
@@ -133,6 +149,11 @@ impl Answer {
                 self.text.push_str(&delta.text);
             } else if let GenerateEvent::Reasoning(delta) = event {
                 self.reasoning.push_str(&delta.text);
+            } else if let GenerateEvent::ToolCall(call) = event {
+                if let Some(name) = call.name {
+                    self.calls.push((name, String::new()));
+                }
+                self.calls.last_mut().unwrap().1.push_str(&call.arguments);
             }
         }
     }
@@ -152,8 +173,10 @@ fn chat(message: Option<&str>) -> Input {
     })
 }
 
+type Holds = fn(&Value) -> bool;
+
 /// Schemas, and what holds of every value they allow.
-fn schemas() -> Vec<(Value, fn(&Value) -> bool)> {
+fn schemas() -> Vec<(Value, Holds)> {
     vec![
         (
             json!({"type": "object", "required": ["name", "age"], "additionalProperties": false,
@@ -291,6 +314,150 @@ fn what_cannot_be_followed_is_refused_with_the_reason() {
         assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{format:?}");
         assert!(fault.message.contains(word), "{format:?}: {fault}");
     }
+}
+
+fn tools() -> Vec<Tool> {
+    let tool = |name: &str, parameters: Value| Tool {
+        name: name.to_owned(),
+        description: String::new(),
+        parameters,
+    };
+    vec![
+        tool(
+            "add",
+            json!({"type": "object", "required": ["a"], "additionalProperties": false,
+                "properties": {"a": {"$ref": "#/$defs/small"}, "b": {"type": "string", "maxLength": 5}},
+                "$defs": {"small": {"enum": [1, 2]}}}),
+        ),
+        tool(
+            "now",
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
+    ]
+}
+
+/// A conversation with tools.
+fn asking(choice: ToolChoice, parallel: bool) -> GenerateRequest {
+    let Input::Conversation(mut conversation) = chat(None) else {
+        unreachable!("a chat is a conversation")
+    };
+    conversation.tools = tools();
+    let mut request = Bench::request(OutputFormat::Text, Input::Conversation(conversation));
+    (request.tool_choice, request.parallel_tool_calls) = (choice, parallel);
+    request
+}
+
+fn are_valid(calls: &[(String, String)]) -> bool {
+    calls.iter().all(|(name, arguments)| {
+        let Ok(Value::Object(arguments)) = serde_json::from_str::<Value>(arguments) else {
+            return false;
+        };
+        match name.as_str() {
+            "now" => arguments.is_empty(),
+            "add" => {
+                arguments.keys().all(|key| key == "a" || key == "b")
+                    && (arguments["a"] == 1 || arguments["a"] == 2)
+            }
+            _ => false,
+        }
+    })
+}
+
+/// What templates write, and what begins a call in each.
+const FAMILIES: [(&str, &str); 14] = [
+    ("<tool_call>", "<tool_call>"),
+    ("<tool_call><function=", "<tool_call>"),
+    ("[TOOL_CALLS]", "[TOOL_CALLS]"),
+    ("[TOOL_CALLS][ARGS]", "[TOOL_CALLS]"),
+    ("<|python_tag|>", ""),
+    ("<|tool_call|><|/tool_call|>", "<|tool_call|>"),
+    ("<|tool_call|>", "<|tool_call|>"),
+    ("functools[", "functools"),
+    ("<|START_ACTION|>", "<|START_ACTION|>"),
+    ("<｜tool▁call▁begin｜>```json", "<｜tool▁call▁begin｜>"),
+    ("<|tool_call_begin|>", "<|tool_call_begin|>"),
+    ("<|tool_call_start|>", "<|tool_call_start|>"),
+    ("<function_calls>", "<function_calls>"),
+    ("<|channel|><|message|>", "<|channel|>commentary to=functions."),
+];
+
+#[test]
+fn forced_calls_are_calls_of_the_tools() {
+    let mut several = false;
+    for (signs, _) in FAMILIES {
+        let template = format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {signs} #}}");
+        let marks = [
+            "<tool_call>",
+            "</tool_call>",
+            "[ARGS]",
+            "<|message|>",
+            "<|tool_call_begin|>",
+        ];
+        let (_home, bench) = templated_bench(&template, &marks, true);
+        let mut ended = 0;
+        for seed in 0..8 {
+            let parallel = seed % 2 == 0;
+            let answer = bench
+                .answer(&asking(ToolChoice::Required, parallel), seed, 400, "")
+                .unwrap();
+            if answer.ended {
+                ended += 1;
+                several |= answer.calls.len() > 1;
+                assert!(
+                    !answer.calls.is_empty() && are_valid(&answer.calls),
+                    "{signs}: {answer:?}"
+                );
+                assert_eq!(answer.text.trim(), "", "{signs}: {answer:?}");
+                assert!(parallel || answer.calls.len() == 1, "{signs}: {answer:?}");
+            }
+        }
+        assert!(ended > 1, "{signs}: only {ended} ended");
+        let named = asking(ToolChoice::Function("now".to_owned()), false);
+        let answer = bench.answer(&named, 1, 400, "").unwrap();
+        assert_eq!(
+            answer.calls,
+            [("now".to_owned(), "{}".to_owned())],
+            "{signs}: {answer:?}"
+        );
+    }
+    assert!(several, "no family made several calls");
+}
+
+#[test]
+fn a_call_that_has_begun_becomes_a_valid_one() {
+    for (signs, open) in FAMILIES.into_iter().filter(|(_, open)| !open.is_empty()) {
+        let template = format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {signs} #}}");
+        let (_home, bench) = templated_bench(&template, &[], false);
+        for seed in 0..4 {
+            let answer = bench
+                .answer(&asking(ToolChoice::Auto, false), seed, 400, open)
+                .unwrap();
+            if answer.ended {
+                assert_eq!(answer.calls.len(), 1, "{signs}: {answer:?}");
+                assert!(are_valid(&answer.calls), "{signs}: {answer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn with_tools_a_format_or_a_call_is_kept_to() {
+    let (_home, bench) = thinking_bench("{{ messages }}{# <tool_call> #}");
+    let mut request = asking(ToolChoice::Auto, false);
+    request.format = OutputFormat::JsonSchema(json!({"enum": ["red"]}));
+    let free = bench.answer(&request, 1, 300, "\"red").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&free.text).unwrap(), "red");
+    let called = bench.answer(&request, 1, 300, "<tool_call>").unwrap();
+    assert!(called.calls.len() == 1 && are_valid(&called.calls), "{called:?}");
+}
+
+#[test]
+fn calls_cannot_be_forced_where_nothing_says_how() {
+    let (_home, bench) = thinking_bench("{{ messages }}");
+    let fault = bench
+        .answer(&asking(ToolChoice::Required, true), 1, 10, "")
+        .unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::InvalidArgument);
 }
 
 /// Each is either refused, or followed in bounded steps to its end or its refusal.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::courier::{Event, Events, Watch};
 use super::schedule::Phase;
 use crate::llm::constraint::{Allowed, Constraint};
-use crate::llm::sampling::{Sampled, Sampler};
+use crate::llm::sampling::{Restrict, Sampled, Sampler};
 use crate::llm::text::Output;
 
 /// A counted place in queue or batch; given back when dropped.
@@ -144,7 +144,7 @@ impl Sequence {
         };
         let allowed = constraint.allowed()?;
         let restrict = |row: &mut [f32]| allowed.apply(row);
-        let restrict = (!matches!(allowed, Allowed::All)).then_some(&restrict as &dyn Fn(&mut [f32]));
+        let restrict = (!matches!(allowed, Allowed::All)).then_some(&restrict as Restrict<'_>);
         let sampled = self.sampler.sample_within(logits, restrict)?;
         let is_complete = constraint.accept(sampled.token)?;
         let is_last = self.accept(&sampled);

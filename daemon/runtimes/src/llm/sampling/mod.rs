@@ -31,4 +31,4 @@ mod properties;
 mod sampler;
 
 pub use logprobs::Logprobs;
-pub use sampler::{Sampled, Sampler, SamplingError};
+pub use sampler::{Restrict, Sampled, Sampler, SamplingError};

@@ -36,6 +36,9 @@ pub struct Sampled {
     pub logprobs: Option<Logprobs>,
 }
 
+/// Rules out tokens by setting their logits to minus infinity.
+pub type Restrict<'r> = &'r dyn Fn(&mut [f32]);
+
 /// Chooses the tokens of one answer, in order.
 #[derive(Debug)]
 pub struct Sampler {
@@ -79,7 +82,7 @@ impl Sampler {
     pub fn sample_within(
         &mut self,
         logits: &[f32],
-        restrict: Option<&dyn Fn(&mut [f32])>,
+        restrict: Option<Restrict<'_>>,
     ) -> Result<Sampled, SamplingError> {
         let highest = number(peak(logits))?;
         let token = match restrict {
@@ -94,7 +97,7 @@ impl Sampler {
     fn choose_changed(
         &mut self,
         logits: &[f32],
-        restrict: Option<&dyn Fn(&mut [f32])>,
+        restrict: Option<Restrict<'_>>,
     ) -> Result<u32, SamplingError> {
         let mut row = std::mem::take(&mut self.scratch);
         row.clear();

@@ -12,7 +12,7 @@ use super::config::TokenizerConfig;
 use super::continuation::{beginning, cut};
 use super::eos::EosSet;
 use super::output::Output;
-use super::parse::{OutputFormat, OutputParser};
+use super::parse::{CallFormat, OutputFormat, OutputParser};
 use super::stop::StopMatcher;
 use super::stream::TextStream;
 use super::template::{ChatTemplate, TemplateError};
@@ -109,6 +109,11 @@ impl TextModel {
     /// The same, to keep.
     pub(in crate::llm) fn shared_eos(&self) -> Arc<EosSet> {
         Arc::clone(&self.eos)
+    }
+
+    /// How the model writes its calls.
+    pub(in crate::llm) fn call_format(&self) -> Option<&CallFormat> {
+        self.format.calls.as_ref()
     }
 
     /// Whether the package can answer conversations.
@@ -253,7 +258,8 @@ impl TextModel {
                 let shown = marks
                     .filter_map(|mark| self.tokenizer.token_to_id(mark))
                     .collect();
-                let parser = OutputParser::new(self.format.clone(), turn.opened, turn.tools.clone(), seed);
+                let parser = OutputParser::new(self.format.clone(), turn.opened, turn.tools.clone(), seed)
+                    .single(!request.parallel_tool_calls);
                 let goes_on = !turn.beginning.is_empty() || request.format != Format::Text;
                 let stream = if goes_on {
                     TextStream::continuing()

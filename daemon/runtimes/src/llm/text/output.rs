@@ -65,6 +65,7 @@ impl Output {
         }
         let text = self.stops.push(&text);
         let pieces = self.parser.push(&text);
+        self.ended |= self.parser.is_over();
         self.events(pieces)
     }
 

@@ -14,5 +14,5 @@ mod tests;
 mod xml;
 
 pub use format::OutputFormat;
-pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat, Frame};
+pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat};
 pub use parser::{OutputParser, Parsed};

@@ -34,6 +34,8 @@ pub struct OutputParser {
     tried: usize,
     /// For models that write in channels: everything is taken apart there.
     channels: Option<Channels>,
+    /// Only the first call counts.
+    single: bool,
 }
 
 /// Where in the answer the held text stands.
@@ -83,7 +85,21 @@ impl OutputParser {
             held: String::new(),
             tried: 0,
             channels,
+            single: false,
         }
+    }
+
+    /// Whether only the first call of the answer counts.
+    #[must_use]
+    pub const fn single(mut self, single: bool) -> Self {
+        self.single = single;
+        self
+    }
+
+    /// Nothing of the answer counts any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.single && self.channels.is_none() && self.calls_made > 0
     }
 
     /// For a raw prompt: everything is text.
@@ -363,7 +379,8 @@ impl OutputParser {
     }
 
     fn emit(&mut self, found: Vec<Call>, pieces: &mut Vec<Parsed>) {
-        for call in found {
+        let most = if self.single { 1 } else { usize::MAX };
+        for call in found.into_iter().take(most) {
             let id = call.id.unwrap_or_else(|| self.identifiers.next());
             pieces.push(Parsed::Call(ToolCallDelta {
                 index: self.calls_made,
