@@ -140,27 +140,30 @@ impl GenerateRequest {
         if self.max_tokens == Some(0) {
             return Err(Fault::invalid(
                 "max_tokens is 0: ask for at least 1, or leave it out to fill the context",
-            ));
+            )
+            .figure("param", "max_tokens"));
         }
         if self.stop.len() > MAX_STOPS {
-            return Err(Fault::invalid(format!(
-                "{} stop strings: at most {MAX_STOPS}",
-                self.stop.len()
-            )));
+            return Err(
+                Fault::invalid(format!("{} stop strings: at most {MAX_STOPS}", self.stop.len()))
+                    .figure("param", "stop"),
+            );
         }
         if self
             .stop
             .iter()
             .any(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
         {
-            return Err(Fault::invalid(format!(
-                "a stop string must have 1 to {MAX_STOP_BYTES} bytes"
-            )));
+            return Err(
+                Fault::invalid(format!("a stop string must have 1 to {MAX_STOP_BYTES} bytes"))
+                    .figure("param", "stop"),
+            );
         }
         if self.top_logprobs.is_some_and(|n| n > MAX_TOP_LOGPROBS) {
-            return Err(Fault::invalid(format!(
-                "top_logprobs must be 0 to {MAX_TOP_LOGPROBS}"
-            )));
+            return Err(
+                Fault::invalid(format!("top_logprobs must be 0 to {MAX_TOP_LOGPROBS}"))
+                    .figure("param", "top_logprobs"),
+            );
         }
         self.format.validate()?;
         self.validate_tools()?;
@@ -176,14 +179,16 @@ impl GenerateRequest {
             ToolChoice::Auto | ToolChoice::None => Ok(()),
             ToolChoice::Required if tools.is_empty() => Err(Fault::invalid(
                 "tool_choice asks for a call, but there are no tools: send at least one",
-            )),
+            )
+            .figure("param", "tool_choice")),
             ToolChoice::Required => Ok(()),
             ToolChoice::Function(name) if tools.iter().any(|tool| &tool.name == name) => Ok(()),
             ToolChoice::Function(name) => {
                 let shown: String = name.chars().take(64).collect();
                 Err(Fault::invalid(format!(
                     "tool_choice asks for {shown:?}, which is not among the tools"
-                )))
+                ))
+                .figure("param", "tool_choice"))
             }
         }
     }
@@ -252,7 +257,8 @@ impl Sampling {
         let range = |name: &str, value: Option<f32>, low: f32, high: f32| match value {
             Some(value) if !(low..=high).contains(&value) => Err(Fault::invalid(format!(
                 "{name} is {value}: it must be between {low} and {high}"
-            ))),
+            ))
+            .figure("param", name)),
             Some(_) | None => Ok(()),
         };
         range("temperature", self.temperature, 0.0, 10.0)?;
@@ -262,9 +268,10 @@ impl Sampling {
         range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)?;
         range("presence_penalty", self.presence_penalty, -2.0, 2.0)?;
         if self.logit_bias.len() > MAX_LOGIT_BIAS {
-            return Err(Fault::invalid(format!(
-                "logit_bias has more than {MAX_LOGIT_BIAS} entries"
-            )));
+            return Err(
+                Fault::invalid(format!("logit_bias has more than {MAX_LOGIT_BIAS} entries"))
+                    .figure("param", "logit_bias"),
+            );
         }
         self.logit_bias
             .values()
@@ -455,6 +462,9 @@ mod tests {
         for (word, change) in bad {
             let fault = request(change).validate().unwrap_err();
             assert!(fault.message.contains(word), "{word}: {fault}");
+            if let Some(param) = fault.figures.get("param") {
+                assert_eq!(param, word);
+            }
         }
         assert!(request(|_| {}).validate().is_ok());
     }

@@ -7,6 +7,7 @@ mod identity;
 mod logprobs;
 mod models;
 mod refusal;
+mod responses;
 mod settings;
 mod tokens;
 mod usage;
@@ -22,5 +23,6 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .merge(completions::router())
         .merge(embeddings::router())
         .merge(models::router())
+        .merge(responses::router())
         .merge(tokens::router())
 }

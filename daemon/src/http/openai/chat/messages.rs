@@ -172,7 +172,9 @@ impl ContentPart {
             )
         };
         match self.r#type.as_str() {
-            "text" | "input_text" | "output_text" => self.text.ok_or_else(|| missing("text")),
+            "text" | "input_text" | "output_text" | "reasoning_text" | "summary_text" => {
+                self.text.ok_or_else(|| missing("text"))
+            }
             "refusal" => self.refusal.ok_or_else(|| missing("refusal")),
             other => {
                 let shown: String = other.chars().take(32).collect();
