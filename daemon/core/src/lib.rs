@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod catalog;
 pub mod chat;
 pub mod conversation;
+pub mod defaults;
 pub mod download;
 pub mod error;
 pub mod event;

@@ -61,10 +61,11 @@ pub(super) fn start(models: Models, usage: Usage, request: GenerateRequest, pati
 async fn run(
     models: &Models,
     usage: &Usage,
-    request: GenerateRequest,
+    mut request: GenerateRequest,
     caller: &Caller,
 ) -> Result<Result<(), Unheard>, Fault> {
     let mut wait = Wait::start();
+    models.find(&request.model).await?.defaults.complete(&mut request);
     let mut acquisition = models.acquire(access(&request)).await?;
     let lease = loop {
         let event = match acquisition.turn().await? {

@@ -16,7 +16,7 @@ mod tests;
 use std::time::Duration;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
-use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
+use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName, Priority};
 use tokio::sync::mpsc;
 
@@ -63,7 +63,10 @@ impl Inference {
         default_model::choose(&self.models.list(), &self.usage).await
     }
 
-    pub async fn tokenize(&self, request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
+    pub async fn tokenize(&self, mut request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
+        if let TokenizeInput::Conversation(conversation) = &mut request.input {
+            self.models.find(&request.model).await?.defaults.introduce(conversation);
+        }
         let mut lease = self.lease(&request.model).await?;
         let tokens = lease.llm.tokenize(request);
         tokio::select! {

@@ -139,6 +139,7 @@ impl World {
             size_bytes: 1,
             source: Source::Import(String::new()),
             directory: home.path().to_path_buf(),
+            defaults: airunner_core::defaults::Defaults::default(),
         };
         models.installed(installed).await.unwrap();
         Self {

@@ -20,7 +20,7 @@ use super::actor::{Actor, Parts, not_found};
 use super::caller::Want;
 use super::import::{ImportEvents, import};
 use super::message::Message;
-use super::store::{Installed, Store};
+use super::store::{Card, Installed, Store};
 use crate::config;
 use crate::events::{Hub, Watch};
 
@@ -94,9 +94,21 @@ impl Models {
         }
     }
 
-    async fn remove_to_the_end(&self, name: ModelName) -> Result<(), Fault> {
+    /// When it was installed, and which files it has.
+    pub async fn card(&self, name: &ModelName) -> Result<Card, Fault> {
+        let installed = self.find(name).await?;
+        let store = Arc::clone(&self.store);
+        blocking(move || Ok(store.card(&installed)?)).await
+    }
+
+    /// Takes a model that is not in use out of the list.
+    pub(super) async fn forget(&self, name: ModelName) -> Result<Installed, Fault> {
         let (reply, answer) = oneshot::channel();
-        let installed = self.ask(Message::Forget { name, reply }, answer).await??;
+        self.ask(Message::Forget { name, reply }, answer).await?
+    }
+
+    async fn remove_to_the_end(&self, name: ModelName) -> Result<(), Fault> {
+        let installed = self.forget(name).await?;
         let store = Arc::clone(&self.store);
         let kept = installed.clone();
         let removed = blocking(move || Ok(store.remove(&installed)?)).await;

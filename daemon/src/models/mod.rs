@@ -8,6 +8,7 @@
 mod acquire;
 mod actor;
 mod caller;
+mod derive;
 mod entry;
 mod handle;
 mod import;
@@ -29,8 +30,9 @@ mod tests;
 
 pub use acquire::{Acquisition, Lease, Turn};
 pub use actor::{Actor, Parts};
+pub use derive::DeriveRequest;
 pub use handle::{Access, Models, Reservation};
 pub use import::ImportEvents;
 pub use knowledge::{Knowledge, Lived};
 pub use records::Records;
-pub use store::{Installed, Store, StoreError};
+pub use store::{Card, Changes, Installed, Store, StoreError};

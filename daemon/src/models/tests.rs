@@ -201,6 +201,7 @@ fn installed(home: &tempfile::TempDir, model: &str) -> Installed {
         size_bytes: 1,
         source: Source::Import("x".to_owned()),
         directory: home.path().join("models").join(model),
+        defaults: airunner_core::defaults::Defaults::default(),
     }
 }
 

@@ -1,13 +1,18 @@
 //! The language of Ollama: `/api`.
 
+mod absent;
 mod chat;
 mod dates;
 mod generate;
+mod list;
 mod load;
+mod manage;
 mod names;
 mod options;
 mod pieces;
+mod pull;
 mod reply;
+mod show;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +21,18 @@ use super::api::Api;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(list::root))
+        .routes(routes!(list::version))
+        .routes(routes!(list::tags))
+        .routes(routes!(list::processes))
+        .routes(routes!(show::show))
         .routes(routes!(chat::chat))
         .routes(routes!(generate::generate))
+        .routes(routes!(absent::embed))
+        .routes(routes!(absent::embeddings))
+        .routes(routes!(absent::push))
+        .routes(routes!(pull::pull))
+        .routes(routes!(manage::delete))
+        .routes(routes!(manage::copy))
+        .routes(routes!(manage::create))
 }

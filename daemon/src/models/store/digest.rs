@@ -1,13 +1,39 @@
 //! What a package is, as one short text.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
+use super::error::at;
 use super::manifest::Manifest;
 use super::{Installed, Store, StoreError, sources};
 
+/// What tells one package from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Of its files; see [`Store::digest`].
+    pub digest: String,
+    pub installed_at: SystemTime,
+}
+
 impl Store {
+    pub fn card(&self, installed: &Installed) -> Result<Card, StoreError> {
+        let own = self.place(&installed.name);
+        let written = Manifest::read(&own)
+            .ok()
+            .and_then(|manifest| manifest.imported_at.parse::<jiff::Timestamp>().ok());
+        let installed_at = match written {
+            Some(time) => time.into(),
+            None => std::fs::metadata(&installed.directory)
+                .and_then(|metadata| metadata.modified())
+                .map_err(at("read", &installed.directory))?,
+        };
+        Ok(Card {
+            digest: self.digest(installed)?,
+            installed_at,
+        })
+    }
+
     /// False if a file of the manifest is missing or of another size: a quick look, no proof.
     pub fn is_as_large_as_published(&self, installed: &Installed) -> bool {
         let own = self.directory.join(installed.name.directory_name());

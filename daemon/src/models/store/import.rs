@@ -32,7 +32,7 @@ impl Store {
         installed: &[ModelName],
         observer: &dyn Observer,
     ) -> Result<Installed, StoreError> {
-        check_name(name, installed)?;
+        check_new_name(name, installed)?;
         report(observer, ImportStage::Checking, 0, 0)?;
         let found = sources::find(directory)?;
         if !found.iter().any(|file| file.in_hub_cache) {
@@ -64,7 +64,7 @@ impl Store {
         installed: &[ModelName],
         observer: &dyn Observer,
     ) -> Result<Installed, StoreError> {
-        check_name(name, installed)?;
+        check_new_name(name, installed)?;
         report(observer, ImportStage::Checking, 0, 0)?;
         let found = sources::find(directory)?;
         let directory = directory.canonicalize().map_err(at("follow", directory))?;
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    fn copy_all(
+    pub(super) fn copy_all(
         &self,
         found: &[SourceFile],
         staging: &Path,
@@ -162,7 +162,7 @@ fn progress(total: u64, observer: &dyn Observer) -> impl FnMut(usize) -> Result<
     }
 }
 
-fn check_name(name: &ModelName, installed: &[ModelName]) -> Result<(), StoreError> {
+pub(super) fn check_new_name(name: &ModelName, installed: &[ModelName]) -> Result<(), StoreError> {
     if name.is_builtin() {
         return Err(StoreError::Reserved);
     }

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use airunner_core::ModelName;
+use airunner_core::defaults::Defaults;
+use airunner_core::generate::Sampling;
 use airunner_core::model::{ModelKind, PackageFile, PackageFormat, Source};
 use airunner_runtimes::package::MANIFEST;
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,88 @@ pub(super) struct Manifest {
     /// What the names of the files begin with in the hub's repository; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) hub_directory: Option<String>,
+    /// What is put into requests that do not say it themselves.
+    #[serde(default, skip_serializing_if = "ManifestDefaults::is_empty")]
+    pub(super) defaults: ManifestDefaults,
     pub(super) files: Vec<ManifestFile>,
+}
+
+/// [`Defaults`] as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ManifestDefaults {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_p: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence_penalty: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_length: Option<u32>,
+}
+
+impl ManifestDefaults {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<Defaults> for ManifestDefaults {
+    fn from(defaults: Defaults) -> Self {
+        let sampling = defaults.sampling;
+        Self {
+            system: defaults.system,
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+            min_p: sampling.min_p,
+            repetition_penalty: sampling.repetition_penalty,
+            frequency_penalty: sampling.frequency_penalty,
+            presence_penalty: sampling.presence_penalty,
+            seed: sampling.seed,
+            stop: defaults.stop,
+            max_tokens: defaults.max_tokens,
+            context_length: defaults.context_length,
+        }
+    }
+}
+
+impl From<ManifestDefaults> for Defaults {
+    fn from(written: ManifestDefaults) -> Self {
+        Self {
+            system: written.system,
+            sampling: Sampling {
+                temperature: written.temperature,
+                top_k: written.top_k,
+                top_p: written.top_p,
+                min_p: written.min_p,
+                repetition_penalty: written.repetition_penalty,
+                frequency_penalty: written.frequency_penalty,
+                presence_penalty: written.presence_penalty,
+                seed: written.seed,
+                ..Sampling::default()
+            },
+            stop: written.stop,
+            max_tokens: written.max_tokens,
+            context_length: written.context_length,
+        }
+    }
 }
 
 /// One file as it was published.
@@ -55,6 +138,7 @@ impl Manifest {
             format: format.as_str().to_owned(),
             directory: None,
             hub_directory: None,
+            defaults: ManifestDefaults::default(),
             files,
         }
     }
@@ -104,6 +188,7 @@ impl Manifest {
             size_bytes,
             source,
             directory: self.package(directory).to_path_buf(),
+            defaults: self.defaults.clone().into(),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! they were. What cannot be understood is reported and left alone.
 
 mod copy;
+mod derive;
 mod digest;
 mod error;
 mod import;
@@ -23,9 +24,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use airunner_core::ModelName;
+use airunner_core::defaults::Defaults;
 use airunner_core::model::{ModelKind, Source};
 
 use copy::{Output, create_file};
+pub use derive::Changes;
+pub use digest::Card;
 pub use error::StoreError;
 pub(super) use import::Observer;
 pub(crate) use manifest::ManifestFile;
@@ -46,6 +50,8 @@ pub struct Installed {
     pub size_bytes: u64,
     pub source: Source,
     pub directory: PathBuf,
+    /// What somebody wants of its answers.
+    pub defaults: Defaults,
 }
 
 /// The directory of installed packages and that of the built-in ones.

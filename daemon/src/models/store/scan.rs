@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use airunner_core::defaults::Defaults;
 use airunner_core::model::{Model, ModelDetails, ModelKind, PackageFile, Source};
 use airunner_core::name::BUILTIN_PREFIX;
 use airunner_core::{Fault, ModelName, error};
@@ -83,6 +84,7 @@ fn builtin(place: &Path, directory_name: &str) -> Result<Installed, Fault> {
         size_bytes,
         source: Source::Builtin,
         directory,
+        defaults: Defaults::default(),
     })
 }
 
