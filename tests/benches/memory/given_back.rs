@@ -8,7 +8,8 @@ use anyhow::Context;
 use crate::life::{Life, Workplace};
 use crate::mib;
 
-const CONTEXT: u32 = 1024;
+/// Long enough to use what a model computes with.
+const CONTEXT: u32 = 256;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One unload. Bytes.
