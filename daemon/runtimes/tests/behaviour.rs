@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use airunner_core::ErrorKind;
-use airunner_core::generate::{FinishReason, GenerateEvent, Input};
+use airunner_core::generate::{FinishReason, GenerateEvent, Input, OutputFormat};
 use airunner_core::memory::Quantization;
 use airunner_runtimes::{LoadOptions, TokenizeInput, package};
 use serde::Deserialize;
-use support::{ask, greedy, load, options, packages};
+use support::{ask, greedy, load, options, packages, read};
 
 const HF: &str = "llama-hf";
 const GQA: &str = "llama-gqa";
@@ -398,4 +398,82 @@ fn a_variant_is_one_of_the_package_s_own() {
         let fault = load(&with(variant)).err().unwrap();
         assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{variant}: {fault}");
     }
+}
+
+/// In one batch: free answers, held ones, and one whose format no token can go on with.
+#[test]
+fn a_format_holds_its_own_answer_and_no_other() {
+    let model = load(&options(&packages().join(GQA))).unwrap();
+    let held = |format: OutputFormat| {
+        let mut request = greedy("a fox", Some(60));
+        request.format = format;
+        request
+    };
+    let schema = || {
+        OutputFormat::JsonSchema(serde_json::json!({"type": "object", "required": ["n"],
+            "additionalProperties": false, "properties": {"n": {"enum": [1, 2]}}}))
+    };
+    let free = ask(&*model, greedy("a fox", Some(60))).unwrap();
+    let requests = [
+        greedy("a fox", Some(60)),
+        held(schema()),
+        held(OutputFormat::Regex("[ab]{3}".to_owned())),
+        greedy("a fox", Some(60)),
+        held(schema()),
+    ];
+    let readers: Vec<_> = requests
+        .into_iter()
+        .map(|request| model.generate(request, Instant::now()).unwrap())
+        .collect();
+    let answers: Vec<_> = readers.into_iter().map(|reader| read(reader).unwrap()).collect();
+    for index in [0, 3] {
+        assert_eq!(
+            answers[index].tokens, free.tokens,
+            "the free ones say what they say alone"
+        );
+    }
+    for index in [1, 4] {
+        let value: serde_json::Value = serde_json::from_str(&answers[index].text).unwrap();
+        assert!(value["n"] == 1 || value["n"] == 2, "{value}");
+        assert_eq!(answers[index].done().finish_reason, FinishReason::Stop);
+    }
+    let letters = &answers[2].text;
+    assert!(
+        letters.len() == 3 && letters.chars().all(|letter| "ab".contains(letter)),
+        "{letters}"
+    );
+    let fault = model
+        .generate(held(OutputFormat::Regex("a(".to_owned())), Instant::now())
+        .unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::InvalidArgument);
+}
+
+/// Log-probabilities are the model's own, whatever the format leaves.
+#[test]
+fn a_held_answer_tells_the_model_s_own_log_probabilities() {
+    let model = load(&options(&packages().join(GQA))).unwrap();
+    let first = |format: OutputFormat| {
+        let mut request = greedy("a fox", Some(1));
+        request.top_logprobs = Some(3);
+        request.format = format;
+        let answer = ask(&*model, request).unwrap();
+        let logprobs = answer.events.into_iter().find_map(|event| {
+            if let GenerateEvent::Text(delta) = event {
+                delta.logprobs.into_iter().next()
+            } else {
+                None
+            }
+        });
+        logprobs.unwrap()
+    };
+    let (free, held) = (
+        first(OutputFormat::Text),
+        first(OutputFormat::Regex("[{]".to_owned())),
+    );
+    for (free, held) in free.top.iter().zip(&held.top) {
+        // The second finds its prompt computed in another piece.
+        assert_eq!(free.token_id, held.token_id);
+        assert!((free.logprob - held.logprob).abs() < 1e-4);
+    }
+    assert_eq!(held.token, b"{");
 }

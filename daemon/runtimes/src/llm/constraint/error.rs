@@ -19,6 +19,10 @@ pub(crate) enum ConstraintError {
     TooSlow { limit: Duration },
     #[error("the format is too complex: {0}; simplify it")]
     TooComplex(String),
+    #[error(
+        "no token of this model can go on with what the format asks for: use another format or another model"
+    )]
+    NoToken,
     #[error("the beginning of the answer that the request gives does not fit its format")]
     Beginning,
     #[error("formats cannot be used with this model: its tokenizer does not say which text each token is")]
@@ -46,6 +50,7 @@ impl From<ConstraintError> for Fault {
             | ConstraintError::TooDeep { .. }
             | ConstraintError::TooSlow { .. }
             | ConstraintError::TooComplex(_)
+            | ConstraintError::NoToken
             | ConstraintError::Beginning
             | ConstraintError::Vocabulary => ErrorKind::InvalidArgument,
         };

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use llguidance::api::StopReason;
 use llguidance::{CancellationHandle, Matcher};
 use toktrie::SimpleVob;
 
@@ -73,11 +74,22 @@ impl Job {
         let computed = catch_unwind(AssertUnwindSafe(|| self.matcher.compute_mask_or_eos()));
         let mask = match computed {
             Ok(Ok(mask)) => Ok(mask),
-            Ok(Err(error)) => Err(ConstraintError::TooComplex(first_line(&error.to_string()))),
+            Ok(Err(error)) => Err(refusal(&error.to_string(), &self.matcher)),
             Err(_) => Err(ConstraintError::TooComplex("it cannot be followed".to_owned())),
         };
         // Whoever asked may have left.
         drop(self.done.try_send((self.matcher, mask)));
+    }
+}
+
+/// Why there is no mask: too much work, or no token to go on with.
+fn refusal(message: &str, matcher: &Matcher) -> ConstraintError {
+    let stop = matcher.stop_reason();
+    let is_stuck = stop == StopReason::NoExtension || stop == StopReason::NoExtensionBias;
+    if is_stuck || message.contains("NoExtension") {
+        ConstraintError::NoToken
+    } else {
+        ConstraintError::TooComplex(first_line(message))
     }
 }
 

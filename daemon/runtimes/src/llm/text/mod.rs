@@ -24,6 +24,7 @@ mod guard;
 mod model;
 mod output;
 mod parse;
+mod probing;
 mod stop;
 mod stream;
 mod template;

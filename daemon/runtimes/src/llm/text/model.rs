@@ -8,11 +8,13 @@ use airunner_core::generate::{GenerateRequest, Input, OutputFormat as Format};
 use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
 
+use super::abilities::Abilities;
 use super::config::TokenizerConfig;
 use super::continuation::{beginning, cut};
 use super::eos::EosSet;
 use super::output::Output;
 use super::parse::{CallFormat, OutputFormat, OutputParser};
+use super::probing;
 use super::stop::StopMatcher;
 use super::stream::TextStream;
 use super::template::{ChatTemplate, TemplateError};
@@ -86,9 +88,14 @@ impl TextModel {
         let sources = [&config.template, &config.tool_template].into_iter().flatten();
         let source = sources.map(String::as_str).collect::<Vec<_>>().join("\n");
         let eos_token = config.special_tokens.get("eos_token");
+        let mut format = OutputFormat::detect(&source, |text| tokenizer.token_to_id(text).is_some());
+        if format.calls.is_none() && Abilities::of(&source).tools {
+            let writer = tool_template.as_ref().or(template.as_ref());
+            format.calls = writer.and_then(|template| probing::format(template.as_ref().ok()?));
+        }
         Ok(Self {
             eos: Arc::new(EosSet::new(declared_eos, eos_token, Some(&source), &tokenizer)),
-            format: OutputFormat::detect(&source, |text| tokenizer.token_to_id(text).is_some()),
+            format,
             tokenizer,
             config,
             template,

@@ -8,7 +8,9 @@ mod channels;
 mod format;
 mod identifier;
 mod parser;
+pub(super) mod probe;
 mod pythonic;
+mod streamed;
 #[cfg(test)]
 mod tests;
 mod xml;

@@ -6,6 +6,7 @@ use super::calls::{Call, Read, read, read_closed};
 use super::channels::Channels;
 use super::format::{Body, OutputFormat};
 use super::identifier::Identifiers;
+use super::streamed::{Streamed, head};
 use crate::llm::text::stop::overlap;
 
 /// A piece of an answer.
@@ -36,6 +37,8 @@ pub struct OutputParser {
     channels: Option<Channels>,
     /// Only the first call counts.
     single: bool,
+    /// The call whose arguments leave as they come.
+    streamed: Option<Streamed>,
 }
 
 /// Where in the answer the held text stands.
@@ -86,6 +89,7 @@ impl OutputParser {
             tried: 0,
             channels,
             single: false,
+            streamed: None,
         }
     }
 
@@ -163,6 +167,7 @@ impl OutputParser {
         });
         match whole.filter(|found| self.are_known(found)) {
             Some(found) => {
+                self.stream_arguments(pieces);
                 self.held.clear();
                 self.place = Place::Text;
                 self.emit(found, pieces);
@@ -172,8 +177,61 @@ impl OutputParser {
         while !self.held.is_empty() && self.step(pieces) == Progress::Again {}
     }
 
-    /// No calls follow: the mark was text, and what comes behind it is looked at anew.
+    /// The arguments of the first call leave as they come, once it is known which function is
+    /// called.
+    fn stream(&mut self, pieces: &mut Vec<Parsed>) {
+        let Some(format) = &self.format.calls else { return };
+        if self.streamed.is_none() {
+            let head = head(&format.body, &self.held);
+            let Some(head) = head.filter(|head| self.tools.contains(&head.name)) else {
+                return;
+            };
+            pieces.push(Parsed::Call(ToolCallDelta {
+                index: self.calls_made,
+                id: Some(head.id.unwrap_or_else(|| self.identifiers.next())),
+                name: Some(head.name),
+                arguments: String::new(),
+            }));
+            self.calls_made += 1;
+            self.streamed = Some(Streamed::new(head.arguments));
+        }
+        self.stream_arguments(pieces);
+    }
+
+    /// What is left of the arguments in a whole call.
+    fn finish_stream(&mut self, whole: &str, pieces: &mut Vec<Parsed>) {
+        let rest = std::mem::replace(&mut self.held, whole.to_owned());
+        self.stream_arguments(pieces);
+        self.held = rest;
+    }
+
+    fn stream_arguments(&mut self, pieces: &mut Vec<Parsed>) {
+        let Some(streamed) = &mut self.streamed else {
+            return;
+        };
+        let arguments = streamed.take(&self.held).to_owned();
+        if !arguments.is_empty() {
+            pieces.push(Parsed::Call(ToolCallDelta {
+                index: self.calls_made.saturating_sub(1),
+                id: None,
+                name: None,
+                arguments,
+            }));
+        }
+    }
+
+    /// No calls follow: the mark was text, and what comes behind it is looked at anew. A call that
+    /// has been told of stays one, and what is left of it is not shown.
     fn was_text(&mut self, marked: bool, pieces: &mut Vec<Parsed>) {
+        if self.streamed.is_some() {
+            self.stream_arguments(pieces);
+            self.streamed = None;
+            self.held.clear();
+            self.place = Place::Text;
+            self.fresh = true;
+            self.tried = 0;
+            return;
+        }
         if marked {
             show(pieces, Parsed::Text, &self.open());
         }
@@ -330,14 +388,17 @@ impl OutputParser {
     /// Between the marks of a format that has both.
     fn tagged(&mut self, close: &str, pieces: &mut Vec<Parsed>) -> Progress {
         let Some(end) = self.held.find(close) else {
+            self.stream(pieces);
             return Progress::Wait;
         };
         let rest = self.held.split_off(end + close.len());
         let whole = std::mem::replace(&mut self.held, rest);
         self.place = Place::Text;
+        self.finish_stream(&whole, pieces);
         let format = self.format.calls.as_ref();
         match format.and_then(|format| read_closed(&format.body, &whole[..end])) {
             Some(found) => self.emit(found, pieces),
+            None if self.streamed.is_some() => self.emit(Vec::new(), pieces),
             None => show(pieces, Parsed::Text, &(self.open() + &whole)),
         }
         Progress::Again
@@ -349,6 +410,7 @@ impl OutputParser {
         // broken is found out soon enough.
         let closed = self.held[self.tried..].contains([']', '}']);
         if !closed && self.held.len() < 2 * self.tried {
+            self.stream(pieces);
             return Progress::Wait;
         }
         self.tried = self.held.len();
@@ -357,7 +419,10 @@ impl OutputParser {
             None => Read::Broken,
         };
         let found = match read {
-            Read::Begun => return Progress::Wait,
+            Read::Begun => {
+                self.stream(pieces);
+                return Progress::Wait;
+            }
             Read::Whole(found, end) => self.are_known(&found).then_some((found, end)),
             Read::Broken => None,
         };
@@ -365,6 +430,7 @@ impl OutputParser {
             Some((found, end)) => {
                 self.place = Place::Text;
                 self.tried = 0;
+                self.stream_arguments(pieces);
                 self.held = self.held[end..].to_owned();
                 self.emit(found, pieces);
             }
@@ -379,8 +445,9 @@ impl OutputParser {
     }
 
     fn emit(&mut self, found: Vec<Call>, pieces: &mut Vec<Parsed>) {
+        let is_begun = self.streamed.take().is_some();
         let most = if self.single { 1 } else { usize::MAX };
-        for call in found.into_iter().take(most) {
+        for call in found.into_iter().take(most).skip(usize::from(is_begun)) {
             let id = call.id.unwrap_or_else(|| self.identifiers.next());
             pieces.push(Parsed::Call(ToolCallDelta {
                 index: self.calls_made,
