@@ -6,8 +6,8 @@ pub mod edit;
 mod environment;
 mod error;
 mod file;
-mod hub;
 mod http;
+mod hub;
 mod keys;
 mod settings;
 mod value;
@@ -22,8 +22,8 @@ pub use error::ConfigError;
 pub use hub::HubVariables;
 pub use keys::{KEYS, Key};
 pub use settings::{
-    Auth, DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings, MemorySettings,
-    ModelsSettings, Rate, RuntimeSettings, Settings, Tls, WorkerSettings,
+    Auth, DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings,
+    MemorySettings, ModelsSettings, Rate, RuntimeSettings, Settings, Tls, WorkerSettings,
 };
 
 use error::Origin;

@@ -61,7 +61,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ),
         (
             "\n[modells]\n",
-            "line 2: there is no section [modells]; sections are daemon, models, memory, downloads",
+            "line 2: there is no section [modells]; sections are daemon, models, memory, http, downloads",
         ),
         ("grace_seconds = 1", "line 1: there is no section [grace_seconds]"),
         (
@@ -145,6 +145,9 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             "log.level is \"loud\": it must be \"error\", \"warn\"",
         ),
         ("[log]\nmax_files = 0", "log.max_files is 0"),
+        ("[http]\nallowed_origins = [\"*\"]", "cannot be allowed"),
+        ("[http]\nrate_limit = \"0/s\"", "or \"\" for no limit"),
+        ("[http]\ndeny = [\"10.0.0.0/33\"]", "a list of networks"),
     ] {
         let error = airunner_core::Fault::from(read(text, &[]).unwrap_err());
         assert!(
@@ -258,6 +261,11 @@ fn every_key_has_a_true_default_and_an_override() {
             "1GiB",
             "debug",
             "https://hub.example",
+            "127.0.0.1:7",
+            "loopback-open",
+            "self-signed",
+            "10.0.0.0/8",
+            "5/s",
             absolute.to_str().unwrap(),
         ]
         .into_iter()

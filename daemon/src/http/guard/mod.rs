@@ -189,11 +189,15 @@ impl Rules {
 
     /// Who it is, and whether that one may do this now.
     fn admit(&self, asked: &Asked, client: Client, presented: Presented) -> Result<Admitted, Denied> {
-        let Need::Scope(scope) = routes::need(&asked.method, asked.pattern.as_deref()) else {
-            return Ok(Admitted {
-                caller: None,
-                standing: None,
-            });
+        let scope = match routes::need(&asked.method, asked.pattern.as_deref()) {
+            Need::Nothing => {
+                return Ok(Admitted {
+                    caller: None,
+                    standing: None,
+                });
+            }
+            Need::Key => None,
+            Need::Scope(scope) => Some(scope),
         };
         let standing = self.rates.address(client.address)?;
         let caller = self.identify(client, presented)?;
@@ -205,8 +209,9 @@ impl Rules {
             .rates
             .key(caller.key, standing)
             .map_err(|exceeded| denied(exceeded.into()))?;
-        // Whoever is known may know that there is nothing.
-        if asked.pattern.is_some() && !caller.may(scope) {
+        if let Some(scope) = scope
+            && !caller.may(scope)
+        {
             return Err(denied(lacks(scope).into()));
         }
         Ok(Admitted {

@@ -8,13 +8,16 @@ use axum::http::Method;
 pub(super) enum Need {
     /// Nothing: it tells nothing private and changes nothing.
     Nothing,
+    /// A key, whatever it is good for; what is not the caller's own is not shown.
+    Key,
     /// A key that is good for this.
     Scope(Scope),
 }
 
-use Need::Nothing;
+use Need::{Key, Nothing};
 const ASK: Need = Need::Scope(Scope::Inference);
 const MODELS: Need = Need::Scope(Scope::Models);
+/// What concerns all users, or reads any file of this one.
 const ADMIN: Need = Need::Scope(Scope::Admin);
 
 /// By the pattern of the route, as the router knows it; a star at the end is for all that begins
@@ -34,22 +37,64 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/live", Nothing),
     ("GET", "/api/v1/ready", Nothing),
     ("GET", "/api/v1/version", Nothing),
+    ("GET", "/api/v1/status", MODELS),
+    ("GET", "/api/v1/usage", MODELS),
+    ("GET", "/api/v1/catalog", Key),
+    ("GET", "/api/v1/events", MODELS),
+    ("GET", "/api/v1/events/ws", MODELS),
+    ("GET", "/api/v1/hardware", MODELS),
+    ("GET", "/api/v1/memory", MODELS),
+    ("PUT", "/api/v1/memory/budget", ADMIN),
+    ("POST", "/api/v1/memory/free", MODELS),
+    ("GET", "/api/v1/downloads", MODELS),
+    ("POST", "/api/v1/downloads/{id}/cancel", MODELS),
+    ("POST", "/api/v1/downloads/{id}/pause", MODELS),
+    ("POST", "/api/v1/downloads/{id}/resume", MODELS),
+    ("GET", "/api/v1/jobs", Key),
+    ("GET", "/api/v1/jobs/{id}", Key),
+    ("DELETE", "/api/v1/jobs/{id}", Key),
+    ("GET", "/api/v1/jobs/{id}/events", Key),
+    ("GET", "/api/v1/llm/models", Key),
+    ("POST", "/api/v1/llm/load", MODELS),
+    ("POST", "/api/v1/llm/unload", MODELS),
+    ("POST", "/api/v1/llm/chat", ASK),
+    ("POST", "/api/v1/llm/completion", ASK),
+    ("GET", "/api/v1/llm/stream", ASK),
+    ("GET", "/api/v1/llm/history", ASK),
+    ("GET", "/api/v1/llm/conversations", ASK),
+    ("POST", "/api/v1/llm/conversations", ASK),
+    ("GET", "/api/v1/llm/conversations/{id}", ASK),
+    ("PATCH", "/api/v1/llm/conversations/{id}", ASK),
+    ("DELETE", "/api/v1/llm/conversations/{id}", ASK),
+    ("POST", "/api/v1/llm/conversations/{id}/messages", ASK),
+    ("GET", "/api/v1/models", Key),
+    ("GET", "/api/v1/models/{name}", Key),
+    ("DELETE", "/api/v1/models/{name}", MODELS),
+    ("POST", "/api/v1/models/estimate", MODELS),
+    ("POST", "/api/v1/models/import", ADMIN),
+    ("POST", "/api/v1/models/pull", MODELS),
+    ("POST", "/api/v1/models/verify", MODELS),
     // OpenAI's.
-    ("GET", "/v1/models", ASK),
-    ("GET", "/v1/models/{id}", ASK),
+    ("GET", "/v1/models", Key),
+    ("GET", "/v1/models/{id}", Key),
     ("POST", "/v1/chat/completions", ASK),
     ("POST", "/v1/completions", ASK),
     ("POST", "/v1/embeddings", ASK),
     ("POST", "/v1/tokenize", ASK),
     ("POST", "/v1/detokenize", ASK),
+    ("POST", "/v1/responses", ASK),
+    ("GET", "/v1/responses/{id}", ASK),
+    ("DELETE", "/v1/responses/{id}", ASK),
+    ("POST", "/v1/responses/{id}/cancel", ASK),
+    ("GET", "/v1/responses/{id}/input_items", ASK),
     // Anthropic's.
     ("POST", "/v1/messages", ASK),
     ("POST", "/v1/messages/count_tokens", ASK),
     // Ollama's.
     ("GET", "/api/version", Nothing),
-    ("GET", "/api/tags", ASK),
-    ("GET", "/api/ps", ASK),
-    ("POST", "/api/show", ASK),
+    ("GET", "/api/tags", Key),
+    ("GET", "/api/ps", Key),
+    ("POST", "/api/show", Key),
     ("POST", "/api/generate", ASK),
     ("POST", "/api/chat", ASK),
     ("POST", "/api/embed", ASK),
@@ -63,22 +108,24 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/api/blobs/{digest}", MODELS),
 ];
 
-/// What a request needs. A route that is not in the table is for those who have all rights.
+/// What a request needs. A route that is not in the table is for those who have all rights; that
+/// there is none at a path may be known to whoever has a key.
 pub(super) fn need(method: &Method, pattern: Option<&str>) -> Need {
     let method = if *method == Method::HEAD {
         "GET"
     } else {
         method.as_str()
     };
+    let Some(pattern) = pattern else {
+        return Key;
+    };
     let fits = |path: &str, pattern: &str| match path.strip_suffix('*') {
         Some(beginning) => pattern.starts_with(beginning),
         None => path == pattern,
     };
-    let row = pattern.and_then(|pattern| {
-        TABLE
-            .iter()
-            .find(|(row_method, path, _)| *row_method == method && fits(path, pattern))
-    });
+    let row = TABLE
+        .iter()
+        .find(|(row_method, path, _)| *row_method == method && fits(path, pattern));
     row.map_or(ADMIN, |(_, _, need)| *need)
 }
 
@@ -139,6 +186,6 @@ mod tests {
         assert_eq!(need(&Method::GET, Some("/docs/viewer.js")), Nothing);
         assert_eq!(need(&Method::GET, Some("/docsx")), ADMIN);
         assert_eq!(need(&Method::GET, Some("/nothing")), ADMIN);
-        assert_eq!(need(&Method::GET, None), ADMIN);
+        assert_eq!(need(&Method::GET, None), Key);
     }
 }
