@@ -156,6 +156,7 @@ impl OutputParser {
 
     /// A call without its end is still a call if it is whole.
     fn finish_calls(&mut self, marked: bool, pieces: &mut Vec<Parsed>) {
+        self.stream(self.held.len(), pieces);
         let whole = self.format.calls.as_ref().and_then(|format| {
             if format.close.is_some() {
                 return read_closed(&format.body, &self.held);
@@ -167,7 +168,6 @@ impl OutputParser {
         });
         match whole.filter(|found| self.are_known(found)) {
             Some(found) => {
-                self.stream_arguments(pieces);
                 self.held.clear();
                 self.place = Place::Text;
                 self.emit(found, pieces);
@@ -179,10 +179,10 @@ impl OutputParser {
 
     /// The arguments of the first call leave as they come, once it is known which function is
     /// called.
-    fn stream(&mut self, pieces: &mut Vec<Parsed>) {
+    fn stream(&mut self, end: usize, pieces: &mut Vec<Parsed>) {
         let Some(format) = &self.format.calls else { return };
         if self.streamed.is_none() {
-            let head = head(&format.body, &self.held);
+            let head = head(&format.body, &self.held[..end]);
             let Some(head) = head.filter(|head| self.tools.contains(&head.name)) else {
                 return;
             };
@@ -195,21 +195,14 @@ impl OutputParser {
             self.calls_made += 1;
             self.streamed = Some(Streamed::new(head.arguments));
         }
-        self.stream_arguments(pieces);
+        self.stream_arguments(end, pieces);
     }
 
-    /// What is left of the arguments in a whole call.
-    fn finish_stream(&mut self, whole: &str, pieces: &mut Vec<Parsed>) {
-        let rest = std::mem::replace(&mut self.held, whole.to_owned());
-        self.stream_arguments(pieces);
-        self.held = rest;
-    }
-
-    fn stream_arguments(&mut self, pieces: &mut Vec<Parsed>) {
+    fn stream_arguments(&mut self, end: usize, pieces: &mut Vec<Parsed>) {
         let Some(streamed) = &mut self.streamed else {
             return;
         };
-        let arguments = streamed.take(&self.held).to_owned();
+        let arguments = streamed.take(&self.held[..end]).to_owned();
         if !arguments.is_empty() {
             pieces.push(Parsed::Call(ToolCallDelta {
                 index: self.calls_made.saturating_sub(1),
@@ -224,7 +217,6 @@ impl OutputParser {
     /// has been told of stays one, and what is left of it is not shown.
     fn was_text(&mut self, marked: bool, pieces: &mut Vec<Parsed>) {
         if self.streamed.is_some() {
-            self.stream_arguments(pieces);
             self.streamed = None;
             self.held.clear();
             self.place = Place::Text;
@@ -387,14 +379,17 @@ impl OutputParser {
 
     /// Between the marks of a format that has both.
     fn tagged(&mut self, close: &str, pieces: &mut Vec<Parsed>) -> Progress {
-        let Some(end) = self.held.find(close) else {
-            self.stream(pieces);
+        let found = self.held.find(close);
+        self.stream(
+            found.unwrap_or(self.held.len() - overlap(&self.held, close)),
+            pieces,
+        );
+        let Some(end) = found else {
             return Progress::Wait;
         };
         let rest = self.held.split_off(end + close.len());
         let whole = std::mem::replace(&mut self.held, rest);
         self.place = Place::Text;
-        self.finish_stream(&whole, pieces);
         let format = self.format.calls.as_ref();
         match format.and_then(|format| read_closed(&format.body, &whole[..end])) {
             Some(found) => self.emit(found, pieces),
@@ -409,8 +404,8 @@ impl OutputParser {
         // A long one is not read again for each token: only a bracket can complete it, and being
         // broken is found out soon enough.
         let closed = self.held[self.tried..].contains([']', '}']);
+        self.stream(self.held.len(), pieces);
         if !closed && self.held.len() < 2 * self.tried {
-            self.stream(pieces);
             return Progress::Wait;
         }
         self.tried = self.held.len();
@@ -419,10 +414,7 @@ impl OutputParser {
             None => Read::Broken,
         };
         let found = match read {
-            Read::Begun => {
-                self.stream(pieces);
-                return Progress::Wait;
-            }
+            Read::Begun => return Progress::Wait,
             Read::Whole(found, end) => self.are_known(&found).then_some((found, end)),
             Read::Broken => None,
         };
@@ -430,7 +422,6 @@ impl OutputParser {
             Some((found, end)) => {
                 self.place = Place::Text;
                 self.tried = 0;
-                self.stream_arguments(pieces);
                 self.held = self.held[end..].to_owned();
                 self.emit(found, pieces);
             }

@@ -350,6 +350,34 @@ fn every_family_is_understood() {
 }
 
 #[test]
+fn arguments_leave_as_they_come() {
+    let mut parser = parser(QWEN, false);
+    let mut deltas = Vec::new();
+    for piece in [
+        "<tool_call>\n{\"name\": \"add\", \"argu",
+        "ments\": {\"a\"",
+        ": [1, \"}",
+        "\"]}",
+        "}\n</tool_call>",
+    ] {
+        for parsed in parser.push(piece) {
+            let Parsed::Call(delta) = parsed else {
+                panic!("{parsed:?}")
+            };
+            deltas.push((delta.index, delta.name.is_some(), delta.arguments));
+        }
+    }
+    assert!(parser.finish().is_empty());
+    let expected = [
+        (true, ""),
+        (false, "{\"a\""),
+        (false, ": [1, \"}"),
+        (false, "\"]}"),
+    ];
+    assert_eq!(deltas, expected.map(|(named, text)| (0, named, text.to_owned())));
+}
+
+#[test]
 fn channels_are_told_apart() {
     let add = ("add", "{\"a\":1}");
     let analysis = "<|channel|>analysis<|message|>Hm.<|end|>";
