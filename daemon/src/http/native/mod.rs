@@ -20,8 +20,10 @@ use super::api::Api;
 const PREFIX: &str = "/api/v1";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
+    let mut probes = health::router();
+    rename(probes.get_openapi_mut());
     let mut own = OpenApiRouter::new()
-        .merge(health::router())
+        .merge(probes)
         .merge(chat::router())
         .merge(llm::router())
         .merge(conversations::router())
@@ -35,16 +37,22 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().merge(health::router()).nest(PREFIX, own)
 }
 
-/// Names of operations are this family's own, and a name of a model that takes the rest of the
-/// path is an ordinary parameter to whoever reads the description.
-fn describe(api: &mut OpenApi) {
-    let paths = std::mem::replace(&mut api.paths, Paths::new());
-    for (path, mut item) in paths.paths {
-        for operation in operations(&mut item) {
+/// The probes are there twice, and names of operations are not.
+fn rename(api: &mut OpenApi) {
+    for item in api.paths.paths.values_mut() {
+        for operation in operations(item) {
             if let Some(id) = &mut operation.operation_id {
                 id.insert_str(0, "v1_");
             }
         }
+    }
+}
+
+/// A name that takes the rest of the path is an ordinary parameter to whoever reads the
+/// description.
+fn describe(api: &mut OpenApi) {
+    let paths = std::mem::replace(&mut api.paths, Paths::new());
+    for (path, item) in paths.paths {
         api.paths.paths.insert(path.replace("{*", "{"), item);
     }
 }
