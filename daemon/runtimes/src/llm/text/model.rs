@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use airunner_core::chat::Conversation;
+use airunner_core::chat::{Conversation, Tool};
 use airunner_core::generate::{GenerateRequest, Input, OutputFormat as Format};
 use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
@@ -266,7 +266,8 @@ impl TextModel {
                     .filter_map(|mark| self.tokenizer.token_to_id(mark))
                     .collect();
                 let parser = OutputParser::new(self.format.clone(), turn.opened, turn.tools.clone(), seed)
-                    .single(!request.parallel_tool_calls);
+                    .single(!request.parallel_tool_calls)
+                    .typed(tools_of(&request.input));
                 let goes_on = !turn.beginning.is_empty() || request.format != Format::Text;
                 let stream = if goes_on {
                     TextStream::continuing()
@@ -308,6 +309,13 @@ impl TextModel {
         while tokens.starts_with(&[bos, bos]) {
             tokens.remove(0);
         }
+    }
+}
+
+fn tools_of(input: &Input) -> &[Tool] {
+    match input {
+        Input::Conversation(conversation) => &conversation.tools,
+        Input::Raw(_) | Input::Tokens(_) => &[],
     }
 }
 

@@ -10,14 +10,13 @@ use super::template::ChatTemplate;
 
 /// The format of the calls that a template writes, if it can be read.
 pub(super) fn format(template: &ChatTemplate) -> Option<CallFormat> {
-    let render = |turn: Option<Message>| {
-        let generate = turn.is_none();
+    let render = |turn: Message| {
         let conversation = Conversation {
-            messages: std::iter::once(Message::new("user", "Hi")).chain(turn).collect(),
+            messages: vec![Message::new("user", "Hi"), turn],
             tools: vec![tool()],
             ..Conversation::default()
         };
-        template.render(&conversation, generate, &Zoned::default()).ok()
+        template.render(&conversation, false, &Zoned::default()).ok()
     };
     let called = Message {
         tool_calls: vec![ToolCall {
@@ -27,11 +26,9 @@ pub(super) fn format(template: &ChatTemplate) -> Option<CallFormat> {
         }],
         ..Message::new("assistant", "")
     };
-    let prompt = render(None)?;
-    let answered = render(Some(Message::new("assistant", VALUE)))?;
-    let called = render(Some(called))?;
+    let answered = render(Message::new("assistant", VALUE))?;
+    let called = render(called)?;
     let probes = Probes {
-        prompt: &prompt,
         answered: &answered,
         called: &called,
     };
@@ -49,6 +46,8 @@ fn tool() -> Tool {
 #[cfg(test)]
 mod tests {
     use super::super::config::SpecialTokens;
+    use super::super::parse::probe::common;
+    use super::super::parse::{OutputFormat, OutputParser, Parsed};
     use super::*;
 
     #[test]
@@ -64,5 +63,93 @@ mod tests {
             ("<<call", Some("<</call>>"))
         );
         assert_eq!(found.frame.before, " ");
+    }
+
+    /// What a template writes as a turn with calls is read as these calls.
+    fn reads_its_own(source: &str) -> Result<(), String> {
+        let template = ChatTemplate::compile(source, &SpecialTokens::default()).map_err(|e| e.to_string())?;
+        let mut format = OutputFormat::detect(source, |_| false);
+        format.calls = format.calls.or_else(|| super::format(&template));
+        let arguments = json!({"city": "Paris \"x\"", "days": [1, 2]});
+        let call = ToolCall {
+            id: "abc123XYZ".to_owned(),
+            name: "get_weather".to_owned(),
+            arguments: arguments.as_object().unwrap().clone(),
+        };
+        let calling = Message {
+            tool_calls: vec![call],
+            ..Message::new("assistant", "")
+        };
+        let tool = Tool {
+            name: "get_weather".to_owned(),
+            description: "Weather".to_owned(),
+            parameters: json!({"type": "object", "properties": {"city": {"type": "string", "description": "c"},
+                "days": {"type": "array", "description": "d", "items": {"type": "integer"}}}, "required": ["city"]}),
+        };
+        let render = |messages: Vec<Message>| {
+            let conversation = Conversation {
+                messages,
+                tools: vec![tool.clone()],
+                ..Conversation::default()
+            };
+            template
+                .render(&conversation, false, &Zoned::default())
+                .map_err(|error| error.to_string())
+        };
+        let user = || Message::new("user", "Hi");
+        let plain = render(vec![user(), Message::new("assistant", "~")])?;
+        let whole = render(vec![user(), calling])?;
+        let common = common(&plain, &whole);
+        let turn = &whole[common..];
+        let mut parser = OutputParser::new(format, false, vec!["get_weather".to_owned()], 1);
+        let mut pieces = parser.push(turn);
+        pieces.extend(parser.finish());
+        let (mut name, mut text) = (None, String::new());
+        for piece in pieces {
+            if let Parsed::Call(delta) = piece {
+                name = name.or(delta.name);
+                text.push_str(&delta.arguments);
+            }
+        }
+        let read: Value = serde_json::from_str(&text).map_err(|_| format!("{turn:?} has no call"))?;
+        let is_same = name.as_deref() == Some("get_weather") && read == arguments;
+        if is_same {
+            Ok(())
+        } else {
+            Err(format!("{name:?} {read}"))
+        }
+    }
+
+    #[test]
+    fn real_templates_write_calls_that_are_read() {
+        let directory =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/testdata/chat-templates");
+        let Ok(entries) = std::fs::read_dir(&directory) else {
+            eprintln!(
+                "SKIPPED: no templates beside the checkout ({})",
+                directory.display()
+            );
+            return;
+        };
+        // These write no calls of the assistant, or take their arguments as text only.
+        let silent = [
+            "gemma-2-2b",
+            "LFM2.5",
+            "granite-3.3",
+            "SmolLM3",
+            "DeepSeek-R1-Distill",
+        ];
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let name = path.display().to_string();
+            if path.extension().is_none_or(|end| end != "jinja") || silent.iter().any(|s| name.contains(s)) {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            let source = format!("{{% set eos_token = '</s>' %}}{{% set bos_token = '<s>' %}}{source}");
+            if let Err(why) = reads_its_own(&source) {
+                panic!("{name}: {why}");
+            }
+        }
     }
 }

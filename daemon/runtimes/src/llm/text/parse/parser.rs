@@ -1,5 +1,6 @@
 //! The parser of one answer.
 
+use airunner_core::chat::Tool;
 use airunner_core::generate::ToolCallDelta;
 
 use super::calls::{Call, Read, read, read_closed};
@@ -39,6 +40,8 @@ pub struct OutputParser {
     single: bool,
     /// The call whose arguments leave as they come.
     streamed: Option<Streamed>,
+    /// Function and parameter of everything that must be text.
+    texts: Vec<(String, String)>,
 }
 
 /// Where in the answer the held text stands.
@@ -90,7 +93,35 @@ impl OutputParser {
             channels,
             single: false,
             streamed: None,
+            texts: Vec::new(),
         }
+    }
+
+    /// The tools' schemas tell which arguments are text where the format does not.
+    #[must_use]
+    pub fn typed(mut self, tools: &[Tool]) -> Self {
+        let texts = tools.iter().flat_map(|tool| {
+            let properties = tool.parameters.get("properties");
+            let properties = properties.and_then(serde_json::Value::as_object);
+            let texts = properties.into_iter().flatten();
+            let texts = texts.filter(|(_, schema)| schema.get("type").is_some_and(|kind| kind == "string"));
+            texts.map(|(parameter, _)| (tool.name.clone(), parameter.clone()))
+        });
+        self.texts = texts.collect();
+        self
+    }
+
+    fn with_texts(&self, mut call: Call) -> Call {
+        for (_, parameter) in self.texts.iter().filter(|(name, _)| *name == call.name) {
+            if let Some(value) = call
+                .arguments
+                .get_mut(parameter)
+                .filter(|value| !value.is_string())
+            {
+                *value = value.to_string().into();
+            }
+        }
+        call
     }
 
     /// Whether only the first call of the answer counts.
@@ -439,6 +470,7 @@ impl OutputParser {
         let is_begun = self.streamed.take().is_some();
         let most = if self.single { 1 } else { usize::MAX };
         for call in found.into_iter().take(most).skip(usize::from(is_begun)) {
+            let call = self.with_texts(call);
             let id = call.id.unwrap_or_else(|| self.identifiers.next());
             pieces.push(Parsed::Call(ToolCallDelta {
                 index: self.calls_made,

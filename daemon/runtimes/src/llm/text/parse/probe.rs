@@ -18,18 +18,16 @@ pub(in crate::llm::text) const VALUE: &str = "probed_value";
 
 /// What a template wrote.
 pub(in crate::llm::text) struct Probes<'p> {
-    /// The conversation before the assistant's turn, and how that begins.
-    pub(in crate::llm::text) prompt: &'p str,
-    /// The same, and a turn that is [`VALUE`].
+    /// A conversation whose last turn, the assistant's, is [`VALUE`].
     pub(in crate::llm::text) answered: &'p str,
-    /// The same, and a turn that calls [`NAME`] with [`KEY`] as [`VALUE`].
+    /// The same, where the last turn calls [`NAME`] with [`KEY`] as [`VALUE`].
     pub(in crate::llm::text) called: &'p str,
 }
 
 impl Probes<'_> {
     /// The format, if it is one that can be read.
     pub(in crate::llm::text) fn format(&self) -> Option<CallFormat> {
-        let turn = &self.called[common(self.prompt, self.called)..];
+        let turn = &self.called[common(self.answered, self.called)..];
         let end = self.answered.rsplit_once(VALUE).map_or("", |(_, end)| end);
         let turn = turn.strip_suffix(end).unwrap_or(turn);
         let name = turn.find(NAME)?;
@@ -49,12 +47,15 @@ impl Probes<'_> {
     }
 }
 
-fn common(left: &str, right: &str) -> usize {
+/// How much is the same in both.
+pub(in crate::llm::text) fn common(left: &str, right: &str) -> usize {
     let equal = left
         .char_indices()
         .zip(right.chars())
         .take_while(|((_, left), right)| left == right);
-    equal.last().map_or(0, |((at, letter), _)| at + letter.len_utf8())
+    let end = equal.last().map_or(0, |((at, letter), _)| at + letter.len_utf8());
+    // Two marks may begin alike.
+    left[..end].trim_end_matches(['<', '|', '[', '｜']).len()
 }
 
 fn owned(text: &str) -> Cow<'static, str> {
@@ -134,7 +135,6 @@ mod tests {
 
     fn found(turn: &str) -> Option<CallFormat> {
         let probes = Probes {
-            prompt: "<user>Hi<end><bot>",
             answered: "<user>Hi<end><bot>probed_value<end>",
             called: &format!("<user>Hi<end>{turn}<end>"),
         };

@@ -350,6 +350,22 @@ fn every_family_is_understood() {
 }
 
 #[test]
+fn unquoted_text_stays_text() {
+    let tool = airunner_core::chat::Tool {
+        name: "add".to_owned(),
+        description: String::new(),
+        parameters: serde_json::json!({"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}}),
+    };
+    let parser = parser(CODER, false).typed(&[tool]);
+    let answer = "<tool_call>\n<function=add>\n<parameter=a>\n12\n</parameter>\n<parameter=b>\n12\n</parameter>\n\
+                  </function>\n</tool_call>";
+    assert_eq!(
+        parse_pieces(parser, &[answer]),
+        called("", &[("add", "{\"a\":\"12\",\"b\":12}")])
+    );
+}
+
+#[test]
 fn arguments_leave_as_they_come() {
     let mut parser = parser(QWEN, false);
     let mut deltas = Vec::new();
