@@ -3,6 +3,7 @@
 mod answer;
 mod events;
 mod messages;
+pub(super) mod models;
 mod request;
 
 use utoipa_axum::router::OpenApiRouter;

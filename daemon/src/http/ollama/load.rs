@@ -18,6 +18,7 @@ pub(super) async fn switch(
         api.models.unload(model, false).await?;
         return Ok("unload");
     }
+    let context_length = length(api, &model, context_length).await?;
     load(api, model, kept, context_length).await?;
     Ok("load")
 }
@@ -30,7 +31,7 @@ pub(super) async fn make_room(
     kept: Option<Kept>,
     wanted: Option<u32>,
 ) -> Result<(), Fault> {
-    let Some(wanted) = wanted else {
+    let Some(wanted) = length(api, model, wanted).await? else {
         return Ok(());
     };
     let loaded = api.models.model(model)?.instance;
@@ -41,6 +42,14 @@ pub(super) async fn make_room(
     let wanted = most.map_or(wanted, |most| wanted.min(most));
     let kept = kept.filter(|&kept| !Kept::is_zero(Some(kept)));
     load(api, model.clone(), kept, Some(wanted)).await
+}
+
+/// What the client wants, or else whoever made the model.
+async fn length(api: &Api, model: &ModelName, wanted: Option<u32>) -> Result<Option<u32>, Fault> {
+    Ok(match wanted {
+        Some(wanted) => Some(wanted),
+        None => api.models.find(model).await?.defaults.context_length,
+    })
 }
 
 async fn load(

@@ -7,15 +7,18 @@ use airunner_core::Fault;
 use airunner_core::model::{Model, Source};
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::http::anthropic::models::{self as anthropic, Page};
 use crate::http::api::{Api, model_name};
 use crate::http::failure::Failure;
-use crate::http::payload::Place;
+use crate::http::payload::{Params, Place};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -47,12 +50,19 @@ pub(super) struct ModelEntry {
 
 /// List the installed models.
 #[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList)))]
-async fn list(State(api): State<Api>) -> Json<ModelList> {
+async fn list(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Params(page): Params<Page>,
+) -> Result<Response, Failure> {
+    if anthropic::is_wanted(&headers) {
+        return Ok(anthropic::page(&api, page).await?);
+    }
     let mut data = Vec::new();
     for model in api.models.list() {
         data.push(entry(&api, model).await);
     }
-    Json(ModelList { object: "list", data })
+    Ok(Json(ModelList { object: "list", data }).into_response())
 }
 
 /// Look up an installed model.
@@ -61,21 +71,29 @@ async fn list(State(api): State<Api>) -> Json<ModelList> {
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "openai",
     params(("id" = String, Path, description = "name of an installed model")),
     responses((status = 200, body = ModelEntry)))]
-async fn model(State(api): State<Api>, Place(id): Place<String>) -> Result<Json<ModelEntry>, Failure> {
-    Ok(Json(find(&api, &id).await?))
+async fn model(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    Place(id): Place<String>,
+) -> Result<Response, Failure> {
+    Ok(find(&api, &headers, &id).await?)
 }
 
 async fn model_in_parts(
     State(api): State<Api>,
+    headers: HeaderMap,
     Place((owner, rest)): Place<(String, String)>,
-) -> Result<Json<ModelEntry>, Failure> {
-    Ok(Json(find(&api, &format!("{owner}/{rest}")).await?))
+) -> Result<Response, Failure> {
+    Ok(find(&api, &headers, &format!("{owner}/{rest}")).await?)
 }
 
-async fn find(api: &Api, id: &str) -> Result<ModelEntry, Fault> {
+async fn find(api: &Api, headers: &HeaderMap, id: &str) -> Result<Response, Fault> {
     let found = model_name(id).and_then(|name| api.models.model(&name));
     let model = found.map_err(|fault| fault.figure("param", "model"))?;
-    Ok(entry(api, model).await)
+    if anthropic::is_wanted(headers) {
+        return anthropic::one(api, &model).await;
+    }
+    Ok(Json(entry(api, model).await).into_response())
 }
 
 async fn entry(api: &Api, model: Model) -> ModelEntry {

@@ -158,3 +158,157 @@ impl super::Observer for Unwatched {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use airunner_core::generate::Sampling;
+
+    use super::*;
+
+    struct World {
+        _home: tempfile::TempDir,
+        store: Store,
+        package: PathBuf,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let builtin = home.path().join("builtin");
+            let package = builtin.join("helper");
+            fs::create_dir_all(&package).unwrap();
+            let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testdata/parity/llama-bare");
+            for entry in fs::read_dir(original).unwrap() {
+                let entry = entry.unwrap();
+                fs::copy(entry.path(), package.join(entry.file_name())).unwrap();
+            }
+            let store = Store::open(home.path().join("models"), builtin).unwrap();
+            Self {
+                _home: home,
+                store,
+                package,
+            }
+        }
+
+        fn derive(&self, from: &Installed, name: &str, changes: Changes) -> Result<Installed, StoreError> {
+            let installed: Vec<ModelName> = self.store.scan().into_iter().map(|model| model.name).collect();
+            let replaces = installed.contains(&named(name));
+            self.store
+                .derive(from, &named(name), changes, &installed, replaces)
+        }
+
+        /// Every file is as its manifest says.
+        fn is_sound(&self, name: &str) -> bool {
+            let published = self.store.published(&named(name)).unwrap();
+            published.verify(&mut |_, _| Ok(())).unwrap().is_empty()
+        }
+
+        fn found(&self, name: &str) -> Installed {
+            let mut all = self.store.scan().into_iter();
+            all.find(|model| model.name.as_str() == name).unwrap()
+        }
+    }
+
+    fn named(name: &str) -> ModelName {
+        ModelName::new(name).unwrap()
+    }
+
+    fn pirate() -> Changes {
+        Changes {
+            defaults: Defaults {
+                system: Some("You are a pirate.".to_owned()),
+                sampling: Sampling {
+                    temperature: Some(0.5),
+                    ..Sampling::default()
+                },
+                stop: vec!["END".to_owned()],
+                max_tokens: Some(5),
+                context_length: Some(512),
+            },
+            template: Some("{{ messages }}".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_copy_outlives_what_it_was_made_of_and_changes_add_up() {
+        let world = World::new();
+        let builtin = world.found("builtin/helper");
+        let first = world.derive(&builtin, "first", Changes::default()).unwrap();
+        let second = world.derive(&first, "team/second", pirate()).unwrap();
+        assert!(world.is_sound("first") && world.is_sound("team/second"));
+        assert_eq!(second, world.found("team/second"));
+        assert_eq!(second.defaults, pirate().defaults);
+        let cooler = Changes {
+            defaults: Defaults {
+                sampling: Sampling {
+                    temperature: Some(0.1),
+                    ..Sampling::default()
+                },
+                ..Defaults::default()
+            },
+            template: None,
+        };
+        let third = world.derive(&second, "third", cooler).unwrap();
+        assert_eq!(third.defaults.sampling.temperature, Some(0.1));
+        assert_eq!(third.defaults.system, second.defaults.system);
+
+        world.store.remove(&first).unwrap();
+        world.store.remove(&second).unwrap();
+        assert!(world.is_sound("third"));
+        let template = fs::read_to_string(third.directory.join(TEMPLATE)).unwrap();
+        assert_eq!(template, "{{ messages }}");
+        let details = inspect(&third.directory).unwrap();
+        assert_eq!(details.chat_template.as_deref(), Some("{{ messages }}"));
+    }
+
+    #[test]
+    fn linked_files_are_left_alone() {
+        let world = World::new();
+        let linked = world
+            .store
+            .link(&world.package, &named("linked"), &[], &Unwatched)
+            .unwrap();
+        let copy = world.derive(&linked, "copy", Changes::default()).unwrap();
+        assert_eq!(copy.directory, linked.directory);
+        let changed = world.derive(&linked, "changed", pirate()).unwrap();
+        assert_ne!(changed.directory, linked.directory);
+        assert!(!world.package.join(TEMPLATE).exists());
+        world.store.remove(&linked).unwrap();
+        world.store.remove(&changed).unwrap();
+        assert!(world.is_sound("copy"));
+    }
+
+    #[test]
+    fn a_model_makes_way_for_its_successor_even_if_that_is_made_of_it() {
+        let world = World::new();
+        let first = world
+            .derive(&world.found("builtin/helper"), "mine", Changes::default())
+            .unwrap();
+        let second = world.derive(&first, "mine", pirate()).unwrap();
+        assert_eq!(world.found("mine"), second);
+        assert!(world.is_sound("mine"));
+        let broken = Changes {
+            template: Some("x".repeat(2 << 20)),
+            ..Changes::default()
+        };
+        assert!(world.derive(&second, "mine", broken).is_err());
+        assert_eq!(world.found("mine"), second);
+        let names = fs::read_dir(second.directory.parent().unwrap()).unwrap();
+        assert_eq!(names.count(), 1);
+    }
+
+    #[test]
+    fn names_are_held_to_the_same_rules_as_imports() {
+        let world = World::new();
+        let builtin = world.found("builtin/helper");
+        world.derive(&builtin, "mine", Changes::default()).unwrap();
+        for name in ["builtin/mine", "MINE"] {
+            assert!(
+                world.derive(&builtin, name, Changes::default()).is_err(),
+                "{name}"
+            );
+        }
+    }
+}
