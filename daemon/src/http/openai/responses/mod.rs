@@ -34,7 +34,7 @@ use crate::http::answer::begin;
 use crate::http::api::Api;
 use crate::http::failure::Failure;
 use crate::http::payload::Payload;
-use crate::http::stream::{data, events, silent_ping};
+use crate::http::stream::{events, silent_ping};
 use crate::inference::Answer;
 use crate::responses::{self, Responses};
 
@@ -214,8 +214,10 @@ impl Job {
     }
 }
 
+/// Its name before its data, as some clients read no further than they must.
 fn event(step: &Value) -> Event {
-    data(step).event(step["type"].as_str().unwrap_or_default())
+    let kind = step["type"].as_str().unwrap_or_default();
+    Event::default().event(kind).data(step.to_string())
 }
 
 fn cut() -> Fault {
