@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use airunner_core::ErrorKind;
-use airunner_core::generate::{FinishReason, GenerateEvent, Input, OutputFormat};
+use airunner_core::chat::{Conversation, Message, Tool};
+use airunner_core::generate::{FinishReason, GenerateEvent, Input, OutputFormat, ToolChoice};
 use airunner_core::memory::Quantization;
 use airunner_runtimes::{LoadOptions, TokenizeInput, package};
 use serde::Deserialize;
@@ -476,4 +477,46 @@ fn a_held_answer_tells_the_model_s_own_log_probabilities() {
         assert!((free.logprob - held.logprob).abs() < 1e-4);
     }
     assert_eq!(held.token, b"{");
+}
+
+/// A random model that has to call a tool calls it, as its own template writes calls.
+#[test]
+fn a_forced_call_is_told_in_pieces_and_as_the_reason() {
+    let model = load(&options(&packages().join("qwen3-gqa"))).unwrap();
+    let tool = Tool {
+        name: "mix".to_owned(),
+        description: "".to_owned(),
+        parameters: serde_json::json!({"type": "object", "required": ["c"], "additionalProperties": false,
+            "properties": {"c": {"enum": [1, 2]}}}),
+    };
+    let conversation = |tools| {
+        Input::Conversation(Conversation {
+            messages: vec![Message::new("user", "a fox")],
+            tools,
+            template_variables: serde_json::Map::from_iter([("enable_thinking".to_owned(), false.into())]),
+            ..Conversation::default()
+        })
+    };
+    let mut request = greedy("a fox", Some(120));
+    request.input = conversation(vec![tool.clone()]);
+    request.tool_choice = ToolChoice::Required;
+    request.parallel_tool_calls = false;
+    let answer = ask(&*model, request.clone()).unwrap();
+    let (mut name, mut arguments) = (None, String::new());
+    for event in &answer.events {
+        if let GenerateEvent::ToolCall(delta) = event {
+            name = name.or(delta.name.clone());
+            arguments.push_str(&delta.arguments);
+        }
+    }
+    assert_eq!(name.as_deref(), Some("mix"), "{:?}", answer.events);
+    let chosen = &serde_json::from_str::<serde_json::Value>(&arguments).unwrap()["c"];
+    assert!(chosen == 1 || chosen == 2, "{arguments}");
+    assert_eq!(answer.done().finish_reason, FinishReason::ToolCalls);
+    request.tool_choice = ToolChoice::None;
+    let none = ask(&*model, request.clone()).unwrap();
+    request.input = conversation(Vec::new());
+    request.tool_choice = ToolChoice::Auto;
+    let plain = ask(&*model, request).unwrap();
+    assert_eq!(none.tokens, plain.tokens, "as if there were no tools");
 }

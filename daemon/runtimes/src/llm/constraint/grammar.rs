@@ -11,6 +11,8 @@ use super::masks::first_line;
 const DEPTH_LIMIT: usize = 64;
 /// White space between two parts of a JSON text, at most.
 const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,40}";
+/// The same in the arguments of calls, which nobody looks at.
+const LITTLE_SPACE: &str = r"[\x20\x0A]{1,4}";
 
 /// What the constrained part of an answer may be.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +173,8 @@ fn spaced(schema: &Value, is_lenient: bool) -> Value {
             return other.clone();
         }
     };
-    let options = json!({"whitespace_pattern": WHITE_SPACE, "lenient": is_lenient});
+    let space = if is_lenient { LITTLE_SPACE } else { WHITE_SPACE };
+    let options = json!({"whitespace_pattern": space, "lenient": is_lenient});
     object.insert("x-guidance".to_owned(), options);
     Value::Object(object)
 }

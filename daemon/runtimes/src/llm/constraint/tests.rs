@@ -384,7 +384,7 @@ const FAMILIES: [(&str, &str); 14] = [
 #[test]
 fn forced_calls_are_calls_of_the_tools() {
     let mut several = false;
-    for (signs, _) in FAMILIES {
+    for (signs, open) in FAMILIES {
         let template = format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {signs} #}}");
         let marks = [
             "<tool_call>",
@@ -412,13 +412,13 @@ fn forced_calls_are_calls_of_the_tools() {
             }
         }
         assert!(ended > 1, "{signs}: only {ended} ended");
+        // Thoughts before it may be of any length.
+        let wish = if open.starts_with("<|channel|>") { open } else { "" };
         let named = asking(ToolChoice::Function("now".to_owned()), false);
-        let answer = bench.answer(&named, 1, 400, "").unwrap();
-        assert_eq!(
-            answer.calls,
-            [("now".to_owned(), "{}".to_owned())],
-            "{signs}: {answer:?}"
-        );
+        let answer = bench.answer(&named, 1, 400, wish).unwrap();
+        let names: Vec<&str> = answer.calls.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["now"], "{signs}: {answer:?}");
+        assert!(are_valid(&answer.calls), "{signs}: {answer:?}");
     }
     assert!(several, "no family made several calls");
 }

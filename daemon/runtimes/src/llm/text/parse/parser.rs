@@ -134,7 +134,7 @@ impl OutputParser {
     /// Nothing of the answer counts any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.single && self.channels.is_none() && self.calls_made > 0
+        self.single && self.channels.is_none() && self.calls_made > 0 && self.streamed.is_none()
     }
 
     /// For a raw prompt: everything is text.

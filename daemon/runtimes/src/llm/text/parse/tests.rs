@@ -367,7 +367,7 @@ fn unquoted_text_stays_text() {
 
 #[test]
 fn arguments_leave_as_they_come() {
-    let mut parser = parser(QWEN, false);
+    let mut parser = parser(QWEN, false).single(true);
     let mut deltas = Vec::new();
     for piece in [
         "<tool_call>\n{\"name\": \"add\", \"argu",
@@ -376,6 +376,7 @@ fn arguments_leave_as_they_come() {
         "\"]}",
         "}\n</tool_call>",
     ] {
+        assert!(!parser.is_over());
         for parsed in parser.push(piece) {
             let Parsed::Call(delta) = parsed else {
                 panic!("{parsed:?}")
@@ -383,7 +384,7 @@ fn arguments_leave_as_they_come() {
             deltas.push((delta.index, delta.name.is_some(), delta.arguments));
         }
     }
-    assert!(parser.finish().is_empty());
+    assert!(parser.finish().is_empty() && parser.is_over());
     let expected = [
         (true, ""),
         (false, "{\"a\""),

@@ -16,12 +16,18 @@ pub(super) fn special(tokens: &SpecialTokens) -> Vec<Variable> {
         .collect()
 }
 
+/// What templates differ in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// A turn with calls and nothing else has no content.
+    pub(super) content_may_be_none: bool,
+    /// Arguments of calls are JSON texts.
+    pub(super) arguments_as_text: bool,
+}
+
 /// `messages`, `tools` and `documents`; what is empty is none.
-pub(super) fn conversation(conversation: &Conversation, content_may_be_none: bool) -> Vec<Variable> {
-    let messages = conversation
-        .messages
-        .iter()
-        .map(|turn| message(turn, content_may_be_none));
+pub(super) fn conversation(conversation: &Conversation, shape: Shape) -> Vec<Variable> {
+    let messages = conversation.messages.iter().map(|turn| message(turn, shape));
     let list = |items: Vec<Value>| {
         if items.is_empty() {
             Value::from(())
@@ -47,16 +53,22 @@ pub(super) fn variables(variables: &Map<String, Json>) -> impl Iterator<Item = V
 }
 
 /// The reasoning goes under both of its names, as transformers does it.
-fn message(message: &Message, content_may_be_none: bool) -> Value {
-    let no_content = content_may_be_none && message.content.is_empty() && !message.tool_calls.is_empty();
+fn message(message: &Message, shape: Shape) -> Value {
+    let no_content =
+        shape.content_may_be_none && message.content.is_empty() && !message.tool_calls.is_empty();
     let content = if no_content {
         Value::from(())
     } else {
         Value::from(message.content.as_str())
     };
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let calls =
-        (!message.tool_calls.is_empty()).then(|| message.tool_calls.iter().map(call).collect::<Vec<_>>());
+    let calls = (!message.tool_calls.is_empty()).then(|| {
+        message
+            .tool_calls
+            .iter()
+            .map(|made| call(made, shape))
+            .collect::<Vec<_>>()
+    });
     object([
         ("thinking", text(&message.reasoning)),
         ("role", Some(Value::from(message.role.as_str()))),
@@ -68,8 +80,12 @@ fn message(message: &Message, content_may_be_none: bool) -> Value {
     ])
 }
 
-fn call(call: &ToolCall) -> Value {
-    let arguments = Value::from_pairs(variables(&call.arguments));
+fn call(call: &ToolCall, shape: Shape) -> Value {
+    let arguments = if shape.arguments_as_text {
+        Value::from(Json::Object(call.arguments.clone()).to_string())
+    } else {
+        Value::from_pairs(variables(&call.arguments))
+    };
     let function = object([
         ("name", Some(Value::from(call.name.as_str()))),
         ("arguments", Some(arguments)),

@@ -26,6 +26,7 @@ pub use error::TemplateError;
 
 use super::config::SpecialTokens;
 use super::guard::Guard;
+use context::Shape;
 
 const NAME: &str = "chat_template";
 /// The longest published templates have about 20 kB.
@@ -74,8 +75,36 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         now: &Zoned,
     ) -> Result<String, TemplateError> {
+        let shape = Shape {
+            content_may_be_none: self.content_may_be_none,
+            arguments_as_text: false,
+        };
+        let rendered = self.render_shaped(conversation, shape, add_generation_prompt, now);
+        let has_calls = conversation
+            .messages
+            .iter()
+            .any(|turn| !turn.tool_calls.is_empty());
+        if !has_calls || !matches!(rendered, Err(TemplateError::Failed(_))) {
+            return rendered;
+        }
+        // Some templates put the arguments of earlier calls together with text.
+        let shape = Shape {
+            arguments_as_text: true,
+            ..shape
+        };
+        let again = self.render_shaped(conversation, shape, add_generation_prompt, now);
+        again.or(rendered)
+    }
+
+    fn render_shaped(
+        &self,
+        conversation: &Conversation,
+        shape: Shape,
+        add_generation_prompt: bool,
+        now: &Zoned,
+    ) -> Result<String, TemplateError> {
         let mut context = context::special(&self.special_tokens);
-        context.extend(context::conversation(conversation, self.content_may_be_none));
+        context.extend(context::conversation(conversation, shape));
         context.push((
             "add_generation_prompt".to_owned(),
             Value::from(add_generation_prompt),
