@@ -39,10 +39,11 @@ def test_a_message_piece_by_piece(client, models):
 
 
 def test_the_builtin_model_answers_and_goes_on_from_a_beginning(client, models):
-    message = client.messages.create(model=models["builtin"], max_tokens=4, messages=user("Hello"), temperature=0)
+    ask = {"model": models["builtin"], "max_tokens": 4, "extra_body": {"temperature": 0}}
+    message = client.messages.create(**ask, messages=user("Hello"))
     assert 0 < message.usage.output_tokens <= 4
     talk = user("Name a colour.") + [{"role": "assistant", "content": "The colour is"}]
-    assert client.messages.create(model=models["builtin"], max_tokens=4, messages=talk).usage.output_tokens > 0
+    assert client.messages.create(**ask, messages=talk).usage.output_tokens > 0
 
 
 def test_tools(client, models):
@@ -73,7 +74,8 @@ def test_thinking(client, models):
     assert [block.type for block in message.content] == ["thinking", "text"]
     assert message.content[0].thinking == "Let me think." and message.content[0].signature
     with client.messages.stream(**ask, thinking={"type": "enabled", "budget_tokens": 1024}) as stream:
-        assert stream.get_final_message().content == message.content
+        blocks = [block.to_dict() for block in stream.get_final_message().content]
+    assert blocks[0] == message.content[0].to_dict() and blocks[1]["text"] == "It is 42."
     assert [block.type for block in client.messages.create(**ask).content] == ["text"]
 
 

@@ -20,7 +20,8 @@ pub(in super::super) async fn find(api: &Api, text: &str) -> Result<ModelName, F
     if refusal.kind != ErrorKind::ModelNotFound {
         return Err(refusal);
     }
-    let Some(entry) = api.catalog.find(text).await? else {
+    // A catalogue that cannot be read knows no aliases.
+    let Ok(Some(entry)) = api.catalog.find(text).await else {
         return Err(refusal);
     };
     api.models
