@@ -69,6 +69,49 @@ impl Http {
         }
     }
 
+    /// The same API through another client, such as one that trusts its certificate.
+    #[must_use]
+    pub fn with_client(&self, client: reqwest::Client) -> Self {
+        Self {
+            client,
+            ..self.clone()
+        }
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.url.split_once("://").expect("an address").1
+    }
+
+    /// A connection without anything on it.
+    pub async fn connection(&self) -> tokio::net::TcpStream {
+        tokio::net::TcpStream::connect(self.authority())
+            .await
+            .expect("the API accepts")
+    }
+
+    /// Sends this and nothing else, and returns what comes until the server closes.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut connection = self.connection().await;
+        // A server that refuses early does not read all of it.
+        let _ = connection.write_all(bytes).await;
+        let mut answer = Vec::new();
+        // What came before a reset counts.
+        let _ = connection.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The status of a request whose head is exactly these lines after the first.
+    pub async fn status_of(&self, first: &str, lines: &[&str]) -> u16 {
+        let head: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let request = format!("{first} HTTP/1.1\r\n{head}connection: close\r\n\r\n");
+        let answer = self.raw(request.as_bytes()).await;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.unwrap_or_else(|| panic!("{first} {lines:?}: {answer:?}"))
+    }
+
     pub async fn get(&self, path: &str) -> Reply {
         Reply::of(self.request("GET", path)).await
     }

@@ -21,6 +21,7 @@ pub use cli::{Cli, CliOutput};
 pub use clients::{Clients, client_daemon, client_models};
 pub use daemon::Daemon;
 pub use home::Home;
+pub use http::{Http, Reply};
 pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
 pub use processes::{children_of, is_alive, send_signal, workers_of};

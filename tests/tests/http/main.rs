@@ -4,3 +4,7 @@
 
 mod health;
 mod openai;
+mod security_abuse;
+mod security_keys;
+mod security_network;
+mod security_origin;
