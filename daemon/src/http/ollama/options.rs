@@ -155,8 +155,8 @@ impl<'de> Deserialize<'de> for Kept {
 const LONGEST: f64 = 3.2e9;
 
 fn of_seconds(seconds: f64) -> Option<KeepAlive> {
-    if seconds < 0.0 || seconds > LONGEST {
-        return Some(KeepAlive::Forever);
+    if !(0.0..=LONGEST).contains(&seconds) {
+        return (!seconds.is_nan()).then_some(KeepAlive::Forever);
     }
     Duration::try_from_secs_f64(seconds).ok().map(KeepAlive::After)
 }
