@@ -22,7 +22,7 @@ fn plan(mut fields: Value) -> Result<Plan, Fault> {
 fn conversation(plan: &Plan) -> &airunner_core::chat::Conversation {
     match &plan.generate.input {
         Input::Conversation(conversation) => conversation,
-        other => panic!("{other:?}"),
+        Input::Raw(_) | Input::Tokens(_) => panic!("it is no conversation"),
     }
 }
 
