@@ -109,7 +109,8 @@ impl Asked<'_> {
             Thinking::None => Begin::Now,
             Thinking::Channels => Begin::Behind {
                 marks: FINAL_CHANNEL.map(str::to_owned).to_vec(),
-                is_required: true,
+                // A call of a tool ends the answer too.
+                is_required: self.request.tool_choice == ToolChoice::None || self.tools().is_empty(),
             },
             Thinking::Inside { close } => Begin::BehindReasoning {
                 close: close.to_owned(),

@@ -280,6 +280,22 @@ fn reasoning_stays_free() {
 }
 
 #[test]
+fn in_channels_the_final_one_is_held() {
+    let (_home, bench) = templated_bench(
+        "{{ messages }}{# <|channel|><|message|> #}",
+        &["<|channel|>", "<|message|>", "<|end|>"],
+        true,
+    );
+    let request = Bench::request(OutputFormat::JsonSchema(json!({"enum": ["red"]})), chat(None));
+    let wishes =
+        "<|channel|>analysis<|message|>Blue!<|end|><|start|>assistant<|channel|>final<|message|>blue";
+    let answer = bench.answer(&request, 1, 200, wishes).unwrap();
+    assert!(answer.ended, "{answer:?}");
+    assert_eq!(answer.reasoning, "Blue!");
+    assert_eq!(serde_json::from_str::<Value>(&answer.text).unwrap(), "red");
+}
+
+#[test]
 fn a_beginning_of_the_answer_counts() {
     let (_home, bench) = thinking_bench(FREE);
     let schema = || {
