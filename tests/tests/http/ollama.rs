@@ -140,7 +140,7 @@ async fn an_empty_question_loads_and_unloads() {
     assert!(loaded(&http).await.is_empty());
     let mut body = ask("tiny");
     body["options"] = json!({"num_ctx": 512});
-    http.post("/api/chat", &body).await.lines();
+    assert_eq!(http.post("/api/chat", &body).await.status, 200);
     assert_eq!(http.get("/api/ps").await.ok()["models"][0]["context_length"], 512);
     daemon.stop().await;
 }
