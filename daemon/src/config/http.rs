@@ -108,8 +108,8 @@ pub(super) fn rate(raw: Raw<'_>) -> Result<Option<Rate>, String> {
     rate().map(Some).ok_or_else(allowed)
 }
 
-fn list<T>(raw: Raw<'_>, mut read: impl FnMut(&str) -> Option<T>) -> Option<Vec<T>> {
-    texts(raw)?.into_iter().map(|text| read(text)).collect()
+fn list<T>(raw: Raw<'_>, read: impl FnMut(&str) -> Option<T>) -> Option<Vec<T>> {
+    texts(raw)?.into_iter().map(read).collect()
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ async fn only_the_hash_of_a_key_is_kept() {
     let fixture = open(directory.path()).await;
     let made = fixture.keys.create(wanted("phone", None)).await.unwrap();
     fixture.close().await;
-    let secret = made.secret.reveal()[4..].as_bytes();
+    let secret = &made.secret.reveal().as_bytes()[4..];
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));

@@ -22,9 +22,10 @@ struct CannotWrite {
 
 impl From<CannotWrite> for Fault {
     fn from(error: CannotWrite) -> Self {
-        let kind = match error.source.kind() {
-            io::ErrorKind::StorageFull => ErrorKind::DiskFull,
-            _ => ErrorKind::Internal,
+        let kind = if error.source.kind() == io::ErrorKind::StorageFull {
+            ErrorKind::DiskFull
+        } else {
+            ErrorKind::Internal
         };
         Self::new(kind, chain(&error))
     }
@@ -55,9 +56,12 @@ pub(super) fn open(path: &Path) -> Result<Token, Fault> {
 
 /// The error says why the file cannot be trusted.
 fn read(path: &Path) -> Result<Secret, &'static str> {
-    let mut file = files::open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there was none",
-        _ => "it could not be opened as a regular file",
+    let mut file = files::open_regular(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            "there was none"
+        } else {
+            "it could not be opened as a regular file"
+        }
     })?;
     if !files::is_private(&file).unwrap_or(false) {
         return Err("others could have read it");

@@ -87,6 +87,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "what cannot be read is a mistake of the test"
+    )]
     fn check(uri: &str, hosts: &[&'static str]) -> Result<Authority, Refusal> {
         let ours = Hosts::new(vec!["ai.example".to_owned(), "fd00::7".to_owned()]);
         let mut headers = HeaderMap::new();

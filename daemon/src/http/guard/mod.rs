@@ -118,7 +118,7 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
                 refusal,
                 standing,
             }) => {
-                let mut response = rules.refuse(&asked, Some(client), &connection, name.as_deref(), refusal);
+                let mut response = rules.refuse(&asked, Some(client), &connection, name.as_deref(), *refusal);
                 if let Some(standing) = standing {
                     standing.tell(response.headers_mut());
                 }
@@ -134,7 +134,7 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
 struct Denied {
     /// Of the key, if it is one.
     name: Option<String>,
-    refusal: Refusal,
+    refusal: Box<Refusal>,
     standing: Option<Standing>,
 }
 
@@ -142,7 +142,7 @@ impl From<Fault> for Denied {
     fn from(fault: Fault) -> Self {
         Self {
             name: None,
-            refusal: fault.into(),
+            refusal: Box::new(fault.into()),
             standing: None,
         }
     }

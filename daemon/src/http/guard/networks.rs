@@ -134,6 +134,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "what cannot be read is a mistake of the test"
+    )]
     fn check(networks: &Networks, peer: &str, forwarded: &[&'static str]) -> Result<Client, Refusal> {
         let mut headers = HeaderMap::new();
         for line in forwarded {

@@ -153,6 +153,10 @@ pub(super) fn permit(source: &Source, headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "what cannot be read is a mistake of the test"
+    )]
     fn check(
         is_page: bool,
         secure: Option<bool>,

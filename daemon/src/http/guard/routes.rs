@@ -119,6 +119,8 @@ pub(super) fn need(method: &Method, pattern: Option<&str>) -> Need {
     let Some(pattern) = pattern else {
         return Key;
     };
+    // A place that takes the rest of the path is written there as any other.
+    let pattern = &*pattern.replace("{*", "{");
     let fits = |path: &str, pattern: &str| match path.strip_suffix('*') {
         Some(beginning) => pattern.starts_with(beginning),
         None => path == pattern,
@@ -182,6 +184,7 @@ mod tests {
             assert_eq!(row.0, "GET", "{row:?}");
         }
         assert_eq!(need(&Method::HEAD, Some("/health")), Nothing);
+        assert_eq!(need(&Method::GET, Some("/api/v1/models/{*name}")), Key);
         assert_eq!(need(&Method::POST, Some("/health")), ADMIN);
         assert_eq!(need(&Method::GET, Some("/docs/viewer.js")), Nothing);
         assert_eq!(need(&Method::GET, Some("/docsx")), ADMIN);
