@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
+mod anthropic;
 mod health;
+mod ollama;
 mod openai;
 mod security_abuse;
 mod security_keys;
