@@ -65,7 +65,11 @@ impl Inference {
 
     pub async fn tokenize(&self, mut request: TokenizeRequest) -> Result<Vec<u32>, Fault> {
         if let TokenizeInput::Conversation(conversation) = &mut request.input {
-            self.models.find(&request.model).await?.defaults.introduce(conversation);
+            self.models
+                .find(&request.model)
+                .await?
+                .defaults
+                .introduce(conversation);
         }
         let mut lease = self.lease(&request.model).await?;
         let tokens = lease.llm.tokenize(request);

@@ -104,7 +104,7 @@ impl Counters {
         );
         registry.register(
             "http_refused_connections",
-            "Connections that were closed because there were too many or their network is denied",
+            "Connections that were closed because there were too many",
             self.refused_connections.clone(),
         );
     }

@@ -186,9 +186,9 @@ impl Metrics {
     pub fn text(&self, picture: &Picture) -> String {
         let mut written = String::new();
         // Writing to a text cannot fail.
-        drop(text::encode_registry(&mut written, &self.inner.registry));
-        drop(text::encode_registry(&mut written, &picture.registry()));
-        drop(text::encode_eof(&mut written));
+        let _ = text::encode_registry(&mut written, &self.inner.registry);
+        let _ = text::encode_registry(&mut written, &picture.registry());
+        let _ = text::encode_eof(&mut written);
         written
     }
 }

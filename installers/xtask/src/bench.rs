@@ -23,7 +23,14 @@ pub(crate) struct Options {
 }
 
 /// All of them, in the order they run.
-const BENCHMARKS: [&str; 5] = ["residency", "downloads", "foundation", "swapping", "memory"];
+const BENCHMARKS: [&str; 6] = [
+    "residency",
+    "downloads",
+    "http",
+    "foundation",
+    "swapping",
+    "memory",
+];
 /// Those that load a model.
 const WITH_A_MODEL: [&str; 3] = ["foundation", "swapping", "memory"];
 
@@ -65,6 +72,13 @@ fn arguments(
     rounds: u32,
 ) -> anyhow::Result<Vec<OsString>> {
     let mut arguments = Vec::new();
+    if benchmark == "http" {
+        // It has the built-in model where none is named.
+        if let Some(package) = package {
+            arguments.extend(["--package".into(), package.as_os_str().to_owned()]);
+        }
+        arguments.extend(["--rounds".into(), rounds.to_string().into()]);
+    }
     if let Some(package) = package.filter(|_| WITH_A_MODEL.contains(&benchmark)) {
         arguments.extend(["--package".into(), package.as_os_str().to_owned()]);
         if benchmark == "memory" {

@@ -1,7 +1,9 @@
-//! Client libraries of others against true daemons: one test for each script in `tests/clients`.
+//! Client libraries of others against true daemons: one test for each script in `tests/clients`, and
+//! one for each example in `docs/api`.
 //!
-//! The scripts are found when this runs, so the tests are listed by a program of their own.
+//! Both are found when this runs, so the tests are listed by a program of their own.
 
+mod examples;
 mod scripts;
 
 use std::process::ExitCode;
@@ -12,7 +14,8 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let clients = Clients::find();
-    let trials: Vec<Trial> = scripts::trials(clients.as_ref());
+    let mut trials: Vec<Trial> = scripts::trials(clients.as_ref());
+    trials.extend(examples::trials(clients.as_ref()));
     assert!(!trials.is_empty(), "there are no scripts");
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,14 +1,16 @@
 //! One OpenAPI document out of what each family says of itself.
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::errors;
 use crate::http::family::Family;
+use crate::http::guard;
 
 const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
 const SCHEMAS: &str = "#/components/schemas/";
-/// The tag of what needs no key.
+/// The tag of our own probes.
 const PROBES: &str = "health";
 
 /// Grows by one family after the other.
@@ -50,7 +52,7 @@ impl Document {
     fn add_path(&mut self, family: Family, path: String, mut item: Value) {
         for method in METHODS {
             if let Some(operation) = item.get_mut(method) {
-                complete(operation, family, method);
+                complete(operation, family, method, &path);
                 self.add_tag(family, operation);
             }
         }
@@ -111,15 +113,20 @@ impl Document {
 }
 
 /// What every operation of a family has in common.
-fn complete(operation: &mut Value, family: Family, method: &str) {
+fn complete(operation: &mut Value, family: Family, method: &str, path: &str) {
     let own_tag = operation["tags"][0].as_str().map(str::to_owned);
     let tag = match (family, own_tag) {
         (Family::Native, Some(tag)) => tag,
         (Family::Native | Family::OpenAi | Family::Ollama | Family::Anthropic, _) => tag(family).to_owned(),
     };
-    if tag == PROBES {
-        operation["security"] = json!([]);
-    }
+    let method_name = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or_default();
+    operation["security"] = match guard::needed(&method_name, path) {
+        None => json!([]),
+        Some(scopes) => {
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+            json!([{"bearer": scopes}, {"x_api_key": scopes}])
+        }
+    };
     operation["tags"] = json!([tag]);
     if let Some(id) = operation["operationId"].as_str() {
         let method = if method == "head" { "_head" } else { "" };
@@ -146,9 +153,7 @@ fn tag(family: Family) -> &'static str {
 
 fn about(family: Family, tag: &str) -> Option<&'static str> {
     match family {
-        Family::Native if tag == PROBES => {
-            Some("Is it there, is it well, which version is it. These need no key.")
-        }
+        Family::Native if tag == PROBES => Some("Is it there, is it well, which version is it."),
         Family::Native => None,
         Family::OpenAi => Some("What clients of OpenAI speak: their base address ends with `/v1`."),
         Family::Ollama => Some("What clients of Ollama speak: their host is the address without a path."),

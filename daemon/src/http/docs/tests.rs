@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::router::routes;
 
@@ -31,7 +31,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
             map.values().for_each(|value| references(value, found));
         }
         Value::Array(list) => list.iter().for_each(|value| references(value, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -62,10 +62,20 @@ fn every_operation_is_summed_up_has_a_name_of_its_own_and_says_how_it_fails() {
 }
 
 #[test]
-fn only_probes_need_no_key() {
+fn every_operation_says_which_right_it_needs() {
     let document = document();
-    for (place, operation) in operations(&document) {
-        let open = operation["security"] == serde_json::json!([]);
-        assert_eq!(open, operation["tags"][0] == "health", "{place}");
+    let operations = operations(&document);
+    let security = |place: &str| {
+        let found = operations.iter().find(|(other, _)| other == place);
+        found.unwrap_or_else(|| panic!("{place}")).1["security"].clone()
+    };
+    assert_eq!(security("get /health"), json!([]));
+    assert_eq!(
+        security("get /metrics"),
+        json!([{"bearer": ["models"]}, {"x_api_key": ["models"]}])
+    );
+    assert_eq!(security("post /v1/chat/completions")[0]["bearer"][0], "inference");
+    for (place, operation) in &operations {
+        assert!(operation["security"].is_array(), "{place}");
     }
 }

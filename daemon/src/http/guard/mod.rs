@@ -15,7 +15,7 @@ mod routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use airunner_core::access::{AuditEvent, Caller};
+use airunner_core::access::{AuditEvent, Caller, Scope};
 use airunner_core::{ErrorKind, Fault};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -82,6 +82,15 @@ impl Guard {
     }
 }
 
+/// What a caller of this route must have: `None` if nobody needs a key, no right if any key does.
+pub(super) fn needed(method: &Method, path: &str) -> Option<Vec<Scope>> {
+    match routes::need(method, Some(path)) {
+        Need::Nothing => None,
+        Need::Key => Some(Vec::new()),
+        Need::Scope(scope) => Some(vec![scope]),
+    }
+}
+
 /// Lets a request in, or says why not.
 pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Request, next: Next) -> Response {
     let presented = credentials::take(request.headers_mut());
@@ -104,10 +113,14 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
     } else {
         match rules.admit(&asked, client, presented) {
             Ok(Admitted { caller, standing }) => {
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
+                if let Some(caller) = &caller {
+                    request.extensions_mut().insert(caller.clone());
                 }
                 let mut response = next.run(request).await;
+                // For the line in the log.
+                if let Some(caller) = caller {
+                    response.extensions_mut().insert(caller);
+                }
                 if let Some(standing) = standing {
                     standing.tell(response.headers_mut());
                 }
@@ -259,7 +272,7 @@ impl Rules {
     }
 }
 
-fn lacks(scope: airunner_core::access::Scope) -> Fault {
+fn lacks(scope: Scope) -> Fault {
     Fault::new(
         ErrorKind::PermissionDenied,
         format!("this key is not good for that: it lacks the scope {scope}"),

@@ -31,7 +31,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/docs", Nothing),
     ("GET", "/docs/*", Nothing),
     ("GET", "/openapi.json", Nothing),
-    ("GET", "/metrics", ADMIN),
+    ("GET", "/metrics", MODELS),
     // Our own.
     ("GET", "/api/v1/health", Nothing),
     ("GET", "/api/v1/live", Nothing),

@@ -11,13 +11,15 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::metrics::Open;
+
 /// What an open connection takes from others.
-#[derive(Debug)]
 pub(super) struct Room {
     /// Of all connections.
     pub(super) _all: OwnedSemaphorePermit,
     /// Of those from one address.
     pub(super) _address: Option<OwnedSemaphorePermit>,
+    pub(super) _counted: Open,
 }
 
 /// The connection.

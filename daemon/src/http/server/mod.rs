@@ -100,7 +100,7 @@ impl Server {
     /// was open has been answered.
     pub(super) async fn serve(self) {
         let graceful = GracefulShutdown::new();
-        let rooms = Rooms::new(self.connections);
+        let rooms = Rooms::new(self.connections, self.api.usage.metrics().clone());
         let accepting = self
             .listeners
             .into_iter()

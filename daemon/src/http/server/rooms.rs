@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::io::Room;
+use crate::metrics::Metrics;
 
 /// The share of all connections that one other machine may have.
 const SHARE: usize = 4;
@@ -20,19 +21,29 @@ pub(super) struct Rooms {
     share: usize,
     /// Held for a look-up only, by those who accept.
     addresses: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    metrics: Metrics,
 }
 
 impl Rooms {
-    pub(super) fn new(connections: usize) -> Self {
+    pub(super) fn new(connections: usize, metrics: Metrics) -> Self {
         Self {
             all: Arc::new(Semaphore::new(connections)),
             share: (connections / SHARE).max(SHARE_MIN),
             addresses: Mutex::default(),
+            metrics,
         }
     }
 
     /// `None` if there is no more. Programs of this machine share one address and may have all.
     pub(super) fn take(&self, address: IpAddr) -> Option<Room> {
+        let room = self.find(address);
+        if room.is_none() {
+            self.metrics.refused_connection();
+        }
+        room
+    }
+
+    fn find(&self, address: IpAddr) -> Option<Room> {
         let address = address.to_canonical();
         let own = if address.is_loopback() {
             None
@@ -42,6 +53,7 @@ impl Rooms {
         Some(Room {
             _all: Arc::clone(&self.all).try_acquire_owned().ok()?,
             _address: own,
+            _counted: self.metrics.connection(),
         })
     }
 
@@ -63,7 +75,7 @@ mod tests {
 
     #[test]
     fn one_machine_cannot_take_the_room_of_all() {
-        let rooms = Rooms::new(40);
+        let rooms = Rooms::new(40, Metrics::default());
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let mut held: Vec<Room> = Vec::new();
         while let Some(room) = rooms.take(address("192.0.2.1")) {
@@ -82,7 +94,7 @@ mod tests {
 
     #[test]
     fn addresses_without_connections_are_forgotten() {
-        let rooms = Rooms::new(40);
+        let rooms = Rooms::new(40, Metrics::default());
         for number in 0..5000_u32 {
             drop(rooms.take(IpAddr::V4(number.into())));
         }

@@ -1,9 +1,6 @@
 //! The numbers, for Prometheus.
 
-use airunner_core::access::{Caller, Scope};
-use airunner_core::{ErrorKind, Fault};
 use airunner_platform::process;
-use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -11,7 +8,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::api::Api;
-use crate::http::failure::Failure;
 use crate::metrics::Picture;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,17 +21,7 @@ pub(in crate::http) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "OpenMetrics text",
         content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8", body = String),
 ))]
-async fn metrics(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-) -> Result<impl IntoResponse, Failure> {
-    if !caller.may(Scope::Models) {
-        let fault = Fault::new(
-            ErrorKind::PermissionDenied,
-            "this key has no right to see metrics",
-        );
-        return Err(Failure(fault));
-    }
+async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let picture = Picture {
         models: api.models.list(),
         memory: api.models.memory(),
@@ -43,5 +29,5 @@ async fn metrics(
         uptime: api.started.elapsed(),
     };
     let text = api.usage.metrics().text(&picture);
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }

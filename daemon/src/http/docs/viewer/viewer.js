@@ -7,11 +7,13 @@ import { call, shownCommand } from "./call.js";
 const METHODS = ["get", "head", "post", "put", "patch", "delete"];
 const STORED = "airunner-key";
 
+function code(text) {
+  return text.split(/`([^`]+)`/).map((piece, index) => index % 2 ? element("code", { textContent: piece }) : piece);
+}
+
 /** Text with `code` and paragraphs, and nothing else of Markdown. */
 function paragraphs(text) {
-  return (text ?? "").split(/\n\s*\n/).filter(Boolean).map((paragraph) =>
-    element("p", {}, ...paragraph.split(/`([^`]+)`/).map((piece, index) =>
-      index % 2 ? element("code", { textContent: piece }) : piece)));
+  return (text ?? "").split(/\n\s*\n/).filter(Boolean).map((paragraph) => element("p", {}, ...code(paragraph)));
 }
 
 function key() {
@@ -166,12 +168,14 @@ function details(method, path, item, operation, components, id) {
 
 function shown(method, path, item, operation, components) {
   const id = `${method}-${path.replace(/[^a-z0-9]+/gi, "-")}`;
-  const open = operation.security?.length === 0 ? element("span", { className: "open", textContent: "no key" }) : null;
+  const scope = operation.security?.[0] ? Object.values(operation.security[0])[0]?.[0] : "no key";
+  const open = element("span", { className: "open", textContent: scope ?? "key" });
+  open.title = scope === "no key" ? "Needs no key" : "The scope that a key must have";
   const summary = element("summary", {},
     element("span", { className: `method ${method}`, textContent: method }),
     element("span", { className: "path", textContent: path }),
     open,
-    element("span", { className: "summary", textContent: operation.summary ?? "" }));
+    element("span", { className: "summary" }, ...code(operation.summary ?? "")));
   const box = element("details", { className: "operation", id }, summary);
   // Most of it is never looked at.
   box.addEventListener("toggle", () => {

@@ -1,0 +1,101 @@
+//! The figures of the HTTP API, as a client on this machine sees them.
+//!
+//!     cargo bench -p airunner-tests --bench http -- [--package DIR] [--rounds N]
+//!
+//! Without a package the built-in model answers. Prints a table in Markdown; nothing here passes or
+//! fails, a person compares with the bars. `/health` is asked by wrk, which is in Debian's packages.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
+
+mod flood;
+mod health;
+mod idle;
+mod streaming;
+
+use std::path::PathBuf;
+
+use airunner_tests::http::Http;
+use airunner_tests::{Daemon, Home};
+use anyhow::Context;
+
+/// Requests that may wait, as the bar for many at once says.
+const QUEUE: &str = "64";
+
+/// What every measurement needs.
+pub(crate) struct Bench {
+    pub(crate) daemon: Daemon,
+    pub(crate) http: Http,
+    pub(crate) model: String,
+    pub(crate) rounds: usize,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (mut package, mut rounds) = (None, 5);
+    while let Some(option) = arguments.next() {
+        let value = arguments
+            .next()
+            .with_context(|| format!("{option} needs a value"))?;
+        match option.as_str() {
+            "--package" => package = Some(std::path::absolute(PathBuf::from(value))?),
+            "--rounds" => rounds = value.parse()?,
+            _ => anyhow::bail!("unknown option {option}"),
+        }
+    }
+    let bench = prepare(package, rounds).await?;
+    println!("| what | bar | measured |\n|---|---|---|");
+    show(health::idle(&bench).await?);
+    show(streaming::against_grpc(&bench).await?);
+    show(streaming::constrained(&bench).await?);
+    show(health::while_generating(&bench).await?);
+    show(idle::clients(&bench).await?);
+    show(flood::at_once(&bench).await?);
+    bench.daemon.stop().await;
+    Ok(())
+}
+
+async fn prepare(package: Option<PathBuf>, rounds: usize) -> anyhow::Result<Bench> {
+    let mut home = Home::new();
+    home.set("AIRUNNER_MODELS_MAX_WAITING", QUEUE);
+    let daemon = Daemon::start_in(home).await;
+    let model = match package {
+        None => "builtin/helper".to_owned(),
+        Some(package) => {
+            let path = package.to_str().context("the package's path is not text")?;
+            let import = ["models", "import", path, "--name", "bench"];
+            daemon.home.cli().run(&import).await.succeeded();
+            "bench".to_owned()
+        }
+    };
+    Ok(Bench {
+        http: daemon.http().await,
+        daemon,
+        model,
+        rounds,
+    })
+}
+
+fn show((what, bar, measured): (&str, &str, String)) {
+    println!("| {what} | {bar} | {measured} |");
+}
+
+/// The middle of some measurements; NaN of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Memory that the daemon shares with nobody, bytes.
+pub(crate) fn private_memory(bench: &Bench) -> anyhow::Result<f64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", bench.daemon.pid()))?;
+    let mut total = 0.0;
+    for line in rollup.lines().filter(|line| line.starts_with("Private_")) {
+        let number = line
+            .split_whitespace()
+            .nth(1)
+            .context("a line without a number")?;
+        total += number.parse::<f64>()? * 1024.0;
+    }
+    Ok(total)
+}
