@@ -13,6 +13,7 @@ pub mod http;
 mod hub;
 mod packages;
 mod processes;
+mod socket;
 mod wait;
 mod wire;
 
@@ -24,6 +25,7 @@ pub use home::Home;
 pub use http::{Http, Reply};
 pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
+pub use socket::Socket;
 pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use wait::{eventually, eventually_ok};
 pub use wire::channel;

@@ -4,6 +4,11 @@
 
 mod anthropic;
 mod health;
+mod native_chat;
+mod native_conversations;
+mod native_jobs;
+mod native_machine;
+mod native_socket;
 mod ollama;
 mod openai;
 mod openapi;
