@@ -129,7 +129,8 @@ impl Actor {
                 message = self.messages.recv() => match message {
                     Some(Message::Shutdown(reply)) => {
                         self.stop();
-                        drop(reply.send(()));
+                        // Whoever asked may be gone, which is fine.
+                        let _ = reply.send(());
                         return;
                     }
                     Some(message) => self.handle(message).await,
@@ -194,7 +195,9 @@ impl Actor {
                 drop(reply.send(jobs.map(|job| (job.id.clone(), job)).collect()));
             }
             Message::Cancel { id, reply } => drop(reply.send(self.cancel(id).await)),
-            Message::Shutdown(reply) => drop(reply.send(())),
+            Message::Shutdown(reply) => {
+                let _ = reply.send(());
+            }
         }
     }
 

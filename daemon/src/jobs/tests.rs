@@ -108,8 +108,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 async fn over(jobs: &Jobs, id: &JobId) -> Job {
     let mut watch = jobs.follow(&Caller::local(), id.clone()).await.unwrap();
-    let job = watch.wait_for(|job| job.state.is_over()).await.unwrap().clone();
-    job
+    watch.wait_for(|job| job.state.is_over()).await.unwrap().clone()
 }
 
 #[tokio::test]

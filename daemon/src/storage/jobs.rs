@@ -224,7 +224,10 @@ mod tests {
         job.expires_at = Some(at(100));
         storage.put_job(job.clone()).await.unwrap();
         assert_eq!(storage.job(job.id.clone()).await.unwrap().as_ref(), Some(&job));
-        assert_eq!(storage.unfinished_jobs().await.unwrap(), [first.clone()]);
+        assert_eq!(
+            storage.unfinished_jobs().await.unwrap(),
+            std::slice::from_ref(&first)
+        );
         let four = Viewer {
             key: Some(KeyId(4)),
             everything: false,
