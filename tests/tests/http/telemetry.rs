@@ -8,7 +8,7 @@ async fn the_numbers_tell_what_happened() {
     let daemon = Daemon::with_models(&[FakeModel::new("tiny").speaks(&["a", "b", "c"])]).await;
     let http = daemon.http().await;
     let chat = json!({"model": "tiny", "messages": [{"role": "user", "content": "one two"}]});
-    http.post("/v1/chat/completions", &chat).await.ok();
+    assert_eq!(http.post("/v1/chat/completions", &chat).await.status, 200);
     let unknown = json!({"model": "nobody", "messages": [{"role": "user", "content": "Hi"}]});
     assert_eq!(http.post("/v1/chat/completions", &unknown).await.status, 404);
     assert_eq!(http.get("/made/up/path").await.status, 404);
