@@ -25,7 +25,7 @@ pub use home::Home;
 pub use http::{Http, Reply};
 pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
-pub use socket::Socket;
 pub use processes::{children_of, is_alive, send_signal, workers_of};
+pub use socket::Socket;
 pub use wait::{eventually, eventually_ok};
 pub use wire::channel;

@@ -94,6 +94,10 @@ fn native(fault: &Fault, message: &str) -> Value {
 
 /// What may leave the machine: defects and damage are told in the log, which has the paths.
 pub(super) fn public_message(fault: &Fault) -> String {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all others are written for callers"
+    )]
     match fault.kind {
         ErrorKind::Internal => "something went wrong inside: see the log of the daemon".to_owned(),
         ErrorKind::StorageUnusable => "the database cannot be used: see the log of the daemon".to_owned(),

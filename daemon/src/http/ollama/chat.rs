@@ -312,16 +312,20 @@ mod tests {
 
     use super::*;
 
+    fn tiny() -> ModelName {
+        ModelName::new("tiny").unwrap()
+    }
+
     fn read(body: Value) -> Result<GenerateRequest, Fault> {
-        let request: ChatRequest = serde_json::from_value(body).unwrap();
-        generation(ModelName::new("tiny").unwrap(), request)
+        let request = serde_json::from_value(body).map_err(|error| Fault::invalid(error.to_string()))?;
+        generation(tiny(), request)
     }
 
     fn conversation(request: GenerateRequest) -> Conversation {
-        match request.input {
-            Input::Conversation(conversation) => conversation,
-            other => panic!("{other:?}"),
-        }
+        let Input::Conversation(conversation) = request.input else {
+            panic!("{:?}", request.input);
+        };
+        conversation
     }
 
     #[test]

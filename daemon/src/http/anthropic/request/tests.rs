@@ -11,15 +11,18 @@ fn read(more: Value) -> Result<GenerateRequest, String> {
         body[key] = value.clone();
     }
     let request: MessagesRequest = serde_json::from_value(body).map_err(|error| error.to_string())?;
-    let name = ModelName::new("tiny").unwrap();
-    request.generation(name).map_err(|fault| fault.message)
+    request.generation(tiny()).map_err(|fault| fault.message)
+}
+
+fn tiny() -> ModelName {
+    ModelName::new("tiny").unwrap()
 }
 
 fn conversation(request: GenerateRequest) -> Conversation {
-    match request.input {
-        Input::Conversation(conversation) => conversation,
-        other => panic!("{other:?}"),
-    }
+    let Input::Conversation(conversation) = request.input else {
+        panic!("{:?}", request.input);
+    };
+    conversation
 }
 
 #[test]
