@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use airunner_core::Fault;
-use airunner_core::generate::{Done, GenerateEvent, TokenLogprob, ToolCallDelta};
+use airunner_core::generate::{Done, FinishReason, GenerateEvent, TokenLogprob, ToolCallDelta};
 use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -12,7 +13,7 @@ use crate::inference::Answer;
 
 /// How long a stream waits with its headers for the model, so that a refusal still gets its own
 /// status. Later a client would take the silence for a dead server.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// All of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +86,29 @@ pub(super) fn add(calls: &mut Vec<Call>, delta: ToolCallDelta) {
     call.arguments.push_str(&delta.arguments);
 }
 
+/// The calls of an answer without a last one that was cut off: told with what can be read of it,
+/// it would look like a call that the model meant.
+pub(super) fn complete(mut calls: Vec<Call>, done: &Done) -> Vec<Call> {
+    let cut = matches!(done.finish_reason, FinishReason::Length | FinishReason::Cancelled);
+    let readable = |call: &Call| serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
+    if cut && calls.last().is_some_and(|call| !readable(call)) {
+        calls.pop();
+    }
+    calls
+}
+
+/// Switches thinking on or off: templates of the field call the variable by one name or the other.
+pub(super) fn thinking_variables(thinks: bool) -> Map<String, Value> {
+    let names = ["enable_thinking", "thinking"].into_iter();
+    names.map(|name| (name.to_owned(), thinks.into())).collect()
+}
+
+/// How likely a token was, as JSON can say it: it has no infinities. An impossible token gets the
+/// number that OpenAI writes for it.
+pub(super) const fn finite(logprob: f32) -> f32 {
+    logprob.max(-9999.0)
+}
+
 /// The events of an answer, once it is clear that there will be some or that it takes long.
 pub(super) async fn begin(
     mut answer: Answer,
@@ -93,7 +117,7 @@ pub(super) async fn begin(
     let mut early = Vec::new();
     while let Ok(event) = tokio::time::timeout_at(deadline, answer.recv()).await {
         let event = event.ok_or_else(cut)??;
-        let waits = matches!(event, GenerateEvent::Queued(_) | GenerateEvent::Loading(_));
+        let waits = waits(&event);
         early.push(Ok(event));
         if !waits {
             break;
@@ -102,11 +126,56 @@ pub(super) async fn begin(
     Ok(stream::iter(early).chain(ReceiverStream::new(answer)))
 }
 
+/// Whether the answer has not begun yet.
+pub(super) const fn waits(event: &GenerateEvent) -> bool {
+    matches!(event, GenerateEvent::Queued(_) | GenerateEvent::Loading(_))
+}
+
 /// The events of an answer as they come.
 pub(super) fn all(answer: Answer) -> impl Stream<Item = Result<GenerateEvent, Fault>> + Send + use<> {
     ReceiverStream::new(answer)
 }
 
-fn cut() -> Fault {
+pub(super) fn cut() -> Fault {
     Fault::internal("the answer ended too early")
+}
+
+#[cfg(test)]
+mod tests {
+    use airunner_core::generate::{Timings, Usage};
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_cut_off_is_none() {
+        let call = |arguments: &str| Call {
+            id: "call_0".into(),
+            name: "f".into(),
+            arguments: arguments.into(),
+        };
+        for (finish_reason, last, left) in [
+            (FinishReason::Length, "{\"x\": ", 1),
+            (FinishReason::Length, "", 1),
+            (FinishReason::Length, "{}", 2),
+            (FinishReason::ToolCalls, "nonsense", 2),
+        ] {
+            let done = Done {
+                finish_reason,
+                stop_sequence: None,
+                usage: Usage::default(),
+                timings: Timings::default(),
+            };
+            assert_eq!(complete(vec![call("{}"), call(last)], &done).len(), left);
+        }
+    }
+
+    #[test]
+    fn templates_and_json_get_what_they_can_read() {
+        let variables = thinking_variables(false);
+        assert_eq!(
+            (&variables["enable_thinking"], &variables["thinking"]),
+            (&false.into(), &false.into())
+        );
+        assert_eq!((finite(f32::NEG_INFINITY), finite(-0.5)), (-9999.0, -0.5));
+    }
 }

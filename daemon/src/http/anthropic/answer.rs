@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
-use super::super::answer::{Call, Whole};
+use super::super::answer::{Call, Whole, complete};
 
 /// All of an answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -112,7 +112,7 @@ impl Head {
             thinking: whole.reasoning,
         });
         let text = (!whole.text.is_empty()).then_some(BlockOut::Text { text: whole.text });
-        let calls = whole.calls.into_iter().map(tool_use);
+        let calls = complete(whole.calls, &whole.done).into_iter().map(tool_use);
         MessageOut {
             content: thinking.into_iter().chain(text).chain(calls).collect(),
             stop_reason: Some(self.stop_reason(&whole.done)),

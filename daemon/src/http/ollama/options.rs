@@ -5,20 +5,26 @@ use std::time::Duration;
 use airunner_core::generate::{GenerateRequest, OutputFormat, Sampling};
 use airunner_core::{Fault, KeepAlive};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use utoipa::ToSchema;
+
+use super::super::answer::thinking_variables;
 
 /// What is not listed here, such as `num_gpu` or `mirostat`, is accepted and has no effect.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub(super) struct Options {
     /// Tokens of the conversation; the model is loaded anew if it has fewer.
+    #[serde(default, deserialize_with = "whole")]
     pub(super) num_ctx: Option<i64>,
     /// Tokens of the answer; -1, -2 and 0: until the context is full.
+    #[serde(default, deserialize_with = "whole")]
     pub(super) num_predict: Option<i64>,
     /// Negative: by chance.
+    #[serde(default, deserialize_with = "whole")]
     pub(super) seed: Option<i64>,
     pub(super) temperature: Option<f32>,
     /// 0 and below: off.
+    #[serde(default, deserialize_with = "whole")]
     pub(super) top_k: Option<i64>,
     pub(super) top_p: Option<f32>,
     pub(super) min_p: Option<f32>,
@@ -26,6 +32,21 @@ pub(super) struct Options {
     pub(super) presence_penalty: Option<f32>,
     pub(super) frequency_penalty: Option<f32>,
     pub(super) stop: Option<Stops>,
+}
+
+/// A whole number, however it is written: many clients keep all their numbers as floats.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let read = number.as_i64().or_else(|| number.as_f64().and_then(of_float));
+    read.map(Some)
+        .ok_or_else(|| serde::de::Error::custom("expected a whole number"))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "only what fits is converted")]
+fn of_float(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 9.2e18).then_some(number as i64)
 }
 
 /// A text or several.
@@ -113,8 +134,7 @@ impl Think {
 
     /// As chat templates read it.
     pub(super) fn variables(&self) -> Result<Map<String, Value>, Fault> {
-        let mut variables = Map::new();
-        variables.insert("enable_thinking".to_owned(), self.is_on().into());
+        let mut variables = thinking_variables(self.is_on());
         if let Self::Level(level) = self {
             if !LEVELS.contains(&level.as_str()) {
                 let allowed = LEVELS.join(", ");
@@ -234,8 +254,8 @@ mod tests {
     #[test]
     fn options_become_sampling() {
         let options: Options = serde_json::from_value(json!({
-            "num_predict": -2, "seed": -1, "top_k": -1, "repeat_penalty": 1.1, "stop": "x",
-            "num_gpu": 99, "temperature": null, "num_ctx": 512
+            "num_predict": -2, "seed": -1.0, "top_k": -1e0, "repeat_penalty": 1.1, "stop": "x",
+            "num_gpu": 99, "temperature": null, "num_ctx": 512.0
         }))
         .unwrap();
         assert_eq!(options.context_length().unwrap(), Some(512));
@@ -249,7 +269,13 @@ mod tests {
             let options: Options = serde_json::from_value(bad).unwrap();
             assert!(options.context_length().is_err());
         }
-        for bad in [json!({"stop": [1]}), json!({"temperature": "hot"}), json!(7)] {
+        for bad in [
+            json!({"stop": [1]}),
+            json!({"temperature": "hot"}),
+            json!(7),
+            json!({"num_ctx": 0.5}),
+            json!({"seed": 1e30}),
+        ] {
             assert!(serde_json::from_value::<Options>(bad).is_err());
         }
     }
@@ -273,10 +299,7 @@ mod tests {
     fn thinking_is_switched_or_measured() {
         let on = Think::Level("high".into());
         assert_eq!(on.variables().unwrap()["reasoning_effort"], "high");
-        assert_eq!(
-            Think::Switch(false).variables().unwrap()["enable_thinking"],
-            false
-        );
+        assert_eq!(Think::Switch(false).variables().unwrap()["thinking"], false);
         assert!(Think::Level("very".into()).variables().is_err());
     }
 }

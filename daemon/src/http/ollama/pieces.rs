@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::super::answer::{Call, Whole, add};
+use super::super::answer::{Call, Whole, add, complete, finite};
 
 /// What one line says, whichever endpoint writes it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,12 +100,13 @@ impl Pieces {
                 complete.map(called).into_iter().collect()
             }
             GenerateEvent::Done(done) => {
-                let last = self.calls.pop().map(called);
+                let last = self.calls.pop().into_iter().collect();
+                let last = complete(last, &done).into_iter().map(called);
                 let end = Piece {
                     end: Some(self.end(&done)),
                     ..Piece::default()
                 };
-                last.into_iter().chain([end]).collect()
+                last.chain([end]).collect()
             }
             GenerateEvent::Reasoning(_)
             | GenerateEvent::Queued(_)
@@ -125,7 +126,7 @@ impl Pieces {
             } else {
                 String::new()
             },
-            calls: whole.calls,
+            calls: complete(whole.calls, &whole.done),
             logprobs: whole.logprobs,
         }
     }
@@ -184,7 +185,7 @@ pub(super) fn logprobs(tokens: Vec<TokenLogprob>) -> Vec<Logprob> {
 fn likely(token: &TokenLogprob) -> Likely {
     Likely {
         token: String::from_utf8_lossy(&token.token).into_owned(),
-        logprob: token.logprob,
+        logprob: finite(token.logprob),
         bytes: token.token.clone(),
     }
 }
@@ -289,6 +290,18 @@ mod tests {
             (7, 3, 2_000_000)
         );
         assert_eq!(told.len(), 5);
+    }
+
+    #[test]
+    fn a_call_cut_off_by_the_limit_is_not_told() {
+        let mut pieces = Pieces::new(true);
+        assert!(pieces.of(delta(0, Some("f"), "{\"x\"")).is_empty());
+        let told = pieces.of(GenerateEvent::Done(Done {
+            finish_reason: FinishReason::Length,
+            ..done()
+        }));
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].end.as_ref().unwrap().reason, "length");
     }
 
     #[test]

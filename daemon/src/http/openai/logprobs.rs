@@ -4,8 +4,7 @@ use airunner_core::generate::TokenLogprob;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What OpenAI writes for a token that was impossible: JSON has no infinities.
-const IMPOSSIBLE: f32 = -9999.0;
+use crate::http::answer::finite;
 
 /// Of one choice.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -70,7 +69,7 @@ pub(super) fn text(token: &TokenLogprob) -> String {
 }
 
 pub(super) fn number(token: &TokenLogprob) -> f32 {
-    token.logprob.max(IMPOSSIBLE)
+    finite(token.logprob)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::http::answer::thinking_variables;
+
 /// A conversation to go on with.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct MessagesRequest {
@@ -299,8 +301,7 @@ impl Turns {
             told.turn(message)?;
         }
         let thinks = self.thinking.as_ref().is_some_and(Thinking::is_on);
-        let mut template_variables = Map::new();
-        template_variables.insert("enable_thinking".to_owned(), thinks.into());
+        let mut template_variables = thinking_variables(thinks);
         if let Some(effort) = self.effort {
             template_variables.insert("reasoning_effort".to_owned(), effort.into());
         }
@@ -343,8 +344,7 @@ impl Told {
                 Block::Text { text } => self.say("user", &text, "\n"),
                 Block::ToolResult { tool_use_id, content } => {
                     let known = self.calls.iter().find(|(id, _)| *id == tool_use_id);
-                    let text = content
-                        .map_or_else(|| Ok(String::new()), |content| text_of(content, "a tool_result"))?;
+                    let text = content.map_or_else(|| Ok(String::new()), result_text)?;
                     self.messages.push(Message {
                         name: known.map(|(_, name)| name.clone()),
                         tool_call_id: Some(tool_use_id),
@@ -435,6 +435,26 @@ fn text_of(content: Content, what: &str) -> Result<String, Fault> {
     Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
+/// What a tool answered. What the model cannot read is named in its place: refused, it would end
+/// the whole conversation, for it stays in the history.
+fn result_text(content: Content) -> Result<String, Fault> {
+    let told = content.0.into_iter().map(|block| {
+        let text = match block {
+            Block::Image {} => "[an image, which this model cannot see]",
+            Block::Document {} => "[a document, which this model cannot read]",
+            Block::Other => "[something that this model cannot read]",
+            Block::Text { .. }
+            | Block::ToolUse { .. }
+            | Block::ToolResult { .. }
+            | Block::Thinking { .. }
+            | Block::RedactedThinking {} => return block,
+        };
+        let text = text.to_owned();
+        Block::Text { text }
+    });
+    text_of(Content(told.collect()), "a tool_result")
+}
+
 fn unseen(block: &Block) -> Fault {
     let what = match block {
         Block::Image {} => "images",
@@ -451,10 +471,7 @@ fn unseen(block: &Block) -> Fault {
 
 fn tool(tool: ToolIn) -> Result<Tool, Fault> {
     if let Some(kind) = tool.kind.filter(|kind| kind != "custom") {
-        let kind: String = kind.chars().take(64).collect();
-        return Err(Fault::invalid(format!(
-            "tools: {kind} runs on Anthropic's servers only: leave it out, or bring a tool of your own"
-        )));
+        return Err(not_ours(&kind));
     }
     let parameters = tool.input_schema.ok_or_else(|| {
         Fault::invalid("tools: a tool of your own needs an input_schema")
@@ -465,4 +482,18 @@ fn tool(tool: ToolIn) -> Result<Tool, Fault> {
         description: tool.description.unwrap_or_default(),
         parameters,
     })
+}
+
+/// Tools that the client runs itself, in forms that only Anthropic's models have learnt.
+const LEARNT: [&str; 4] = ["bash_", "text_editor_", "memory_", "computer_"];
+
+/// The refusal of a tool of Anthropic's.
+fn not_ours(kind: &str) -> Fault {
+    let shown: String = kind.chars().take(64).collect();
+    let why = if LEARNT.iter().any(|prefix| kind.starts_with(prefix)) {
+        "has a form that only Anthropic's models know: describe it as a tool of your own, with an input_schema"
+    } else {
+        "runs on Anthropic's servers only: leave it out, or bring a tool of your own"
+    };
+    Fault::invalid(format!("tools: {shown} {why}"))
 }

@@ -83,6 +83,21 @@ fn a_last_turn_of_the_assistant_is_the_beginning_of_the_answer() {
 }
 
 #[test]
+fn pictures_in_what_a_tool_answered_do_not_end_the_conversation() {
+    let result = |content: Value| {
+        json!({"messages": [{"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "a", "content": content}]}]})
+    };
+    let image = json!({"type": "image", "source": {"type": "base64", "data": "x"}});
+    let request = read(result(json!([{"type": "text", "text": "Seen:"}, image]))).unwrap();
+    assert_eq!(
+        conversation(request).messages[0].content,
+        "Seen:\n[an image, which this model cannot see]"
+    );
+    assert!(read(result(json!([{"type": "thinking", "thinking": "x"}]))).is_err());
+}
+
+#[test]
 fn choices_and_formats_are_read() {
     let hello = json!([{"role": "user", "content": "Hi"}]);
     let tools = json!([{"name": "f", "input_schema": {"type": "object"}}]);
@@ -146,6 +161,11 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
             json!({"messages": [{"role": "user", "content": "x"}],
                 "tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
             "Anthropic's servers",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content": "x"}],
+                "tools": [{"type": "bash_20250124", "name": "bash"}]}),
+            "only Anthropic's models know",
         ),
         (
             json!({"messages": [{"role": "user", "content": "x"}], "tools": [{"name": "f"}]}),

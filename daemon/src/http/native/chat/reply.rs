@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::request::CallBody;
-use crate::http::answer::{self, Call};
+use crate::http::answer::{self, Call, finite};
 use crate::http::native::views::milliseconds;
 
 /// An answer.
@@ -252,7 +252,7 @@ pub(super) fn logprobs(logprobs: Vec<TokenLogprob>) -> Vec<LogprobBody> {
     let body = |token: TokenLogprob| LogprobBody {
         token: String::from_utf8_lossy(&token.token).into_owned(),
         token_id: token.token_id,
-        logprob: token.logprob,
+        logprob: finite(token.logprob),
         top: self::logprobs(token.top),
     };
     logprobs.into_iter().map(body).collect()

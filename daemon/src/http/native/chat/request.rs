@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::http::answer::thinking_variables;
+
 /// Longest role, bytes.
 const MAX_ROLE_BYTES: usize = 32;
 
@@ -257,7 +259,7 @@ impl ChatRequest {
     ) -> Result<GenerateRequest, Fault> {
         let mut template_variables = std::mem::take(&mut self.template_variables);
         if let Some(thinking) = self.thinking {
-            template_variables.insert("enable_thinking".to_owned(), Value::Bool(thinking));
+            template_variables.extend(thinking_variables(thinking));
         }
         let conversation = Conversation {
             messages,

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::format::ResponseFormat;
 use super::messages::{ChatMessage, conversation};
 use super::tools::{ChatTool, Choice, FunctionDefinition, NamedFunction, ToolChoiceField, Tools};
+use crate::http::answer::thinking_variables;
 use crate::http::api::model_name;
 use crate::http::openai::refusal::{unsupported, wrong};
 use crate::http::openai::settings::{self, KeepAliveTime, StopTexts};
@@ -230,9 +231,8 @@ pub(in crate::http::openai) fn effort_variables(
     param: &str,
     effort: Option<&str>,
 ) -> Result<Map<String, Value>, Fault> {
-    let mut variables = Map::new();
     let Some(effort) = effort else {
-        return Ok(variables);
+        return Ok(Map::new());
     };
     if !["none", "minimal", "low", "medium", "high", "xhigh", "max"].contains(&effort) {
         return Err(wrong(
@@ -241,9 +241,7 @@ pub(in crate::http::openai) fn effort_variables(
         ));
     }
     let thinks = effort != "none";
-    for name in ["enable_thinking", "thinking"] {
-        variables.insert(name.to_owned(), thinks.into());
-    }
+    let mut variables = thinking_variables(thinks);
     if thinks {
         variables.insert("reasoning_effort".to_owned(), effort.into());
     }
