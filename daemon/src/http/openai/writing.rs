@@ -9,8 +9,9 @@ use futures_util::future::try_join_all;
 use futures_util::stream::{self, select_all};
 use futures_util::{Stream, StreamExt as _};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
-use crate::http::answer::{Whole, begin, whole};
+use crate::http::answer::{self, PATIENCE, Whole, cut, waits, whole};
 use crate::http::family::Family;
 use crate::http::stream::data;
 use crate::inference::Answer;
@@ -41,13 +42,25 @@ pub(super) async fn all(answers: Vec<Answer>) -> Result<Vec<Whole>, Fault> {
     try_join_all(answers.into_iter().map(whole)).await
 }
 
-/// Events in the order in which they come, once it is clear that there will be some.
+/// Events in the order in which they come, once the first answer has begun or been refused, or
+/// all take long. The others may still wait for their turn then.
 pub(super) async fn merged(answers: Vec<Answer>) -> Result<Pieces, Fault> {
-    let begun = try_join_all(answers.into_iter().map(begin)).await?;
+    let deadline = Instant::now() + PATIENCE;
     let numbered = (0_u32..)
-        .zip(begun)
-        .map(|(choice, events)| events.map(move |event| (choice, event)).boxed());
-    Ok(Box::pin(select_all(numbered)))
+        .zip(answers)
+        .map(|(choice, answer)| answer::all(answer).map(move |event| (choice, event)).boxed());
+    let mut pieces = select_all(numbered);
+    let mut early = Vec::new();
+    while let Ok(piece) = timeout_at(deadline, pieces.next()).await {
+        let (choice, event) = piece.ok_or_else(cut)?;
+        let event = event?;
+        let waits = waits(&event);
+        early.push((choice, Ok(event)));
+        if !waits {
+            break;
+        }
+    }
+    Ok(Box::pin(stream::iter(early).chain(pieces)))
 }
 
 /// Where a stream stands.
@@ -215,6 +228,17 @@ pub(super) mod tests {
             assert_eq!(lines.len(), 3);
             assert!(matches!(&lines[2], Line::Json(value) if value["error"]["type"] == "server_error"));
         }
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_does_not_hold_up_the_others() {
+        let (first, waiting) = mpsc::channel(2);
+        let (second, answering) = mpsc::channel(2);
+        second.send(Ok(text("a"))).await.unwrap();
+        let mut pieces = merged(vec![waiting, answering]).await.unwrap();
+        assert!(matches!(pieces.next().await, Some((1, Ok(_)))));
+        first.send(Ok(text("b"))).await.unwrap();
+        assert!(matches!(pieces.next().await, Some((0, Ok(_)))));
     }
 
     #[tokio::test]
