@@ -93,7 +93,13 @@ pub(in crate::http::openai) fn conversation(
     let mut turns: Vec<Message> = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let turn = message.turn(index, &turns)?;
-        turns.push(turn);
+        // Most templates know one system message, at the beginning.
+        match turns.as_mut_slice() {
+            [first] if first.role == "system" && turn.role == "system" => {
+                first.content = format!("{}\n\n{}", first.content, turn.content);
+            }
+            _ => turns.push(turn),
+        }
     }
     Ok(Conversation {
         messages: turns,

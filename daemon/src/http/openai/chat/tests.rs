@@ -29,6 +29,7 @@ fn conversation(plan: &Plan) -> &airunner_core::chat::Conversation {
 #[test]
 fn every_form_of_a_message_is_read() {
     let plan = plan(json!({"messages": [
+        {"role": "system", "content": "Be kind."},
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
         {"role": "assistant", "content": null, "reasoning": "hm", "tool_calls": [
@@ -45,7 +46,7 @@ fn every_form_of_a_message_is_read() {
     assert_eq!(
         seen,
         [
-            ("system", "Be brief."),
+            ("system", "Be kind.\n\nBe brief."),
             ("user", "a\nb"),
             ("assistant", ""),
             ("tool", "2"),
