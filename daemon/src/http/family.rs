@@ -1,5 +1,6 @@
 //! The four languages, and how each says that something went wrong.
 
+use airunner_core::access::Caller;
 use airunner_core::{ErrorKind, Fault};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -51,25 +52,34 @@ impl Family {
 
     /// The body of an error.
     pub(super) fn error(self, fault: &Fault) -> Value {
+        self.error_with(fault, status(fault))
+    }
+
+    /// The body of an error that is sent with a status of its own.
+    fn error_with(self, fault: &Fault, status: StatusCode) -> Value {
         let message = public_message(fault);
         match self {
             Self::Native => native(fault, &message),
             Self::OpenAi => json!({"error": {
                 "message": message,
-                "type": openai_type(fault.kind),
+                "type": openai_type(status.as_u16()),
                 "param": fault.figures.get("param"),
-                "code": fault.kind.reason(),
+                "code": fault.figures.get("code").map_or(fault.kind.reason(), String::as_str),
             }}),
             Self::Ollama => json!({"error": message}),
             Self::Anthropic => json!({"type": "error", "error": {
-                "type": anthropic_type(fault.kind),
+                "type": anthropic_type(status.as_u16()),
                 "message": message,
             }}),
         }
     }
 
     pub(super) fn response(self, fault: &Fault) -> Response {
-        let mut response = (status(fault), axum::Json(self.error(fault))).into_response();
+        self.response_with(fault, status(fault))
+    }
+
+    fn response_with(self, fault: &Fault, status: StatusCode) -> Response {
+        let mut response = (status, axum::Json(self.error_with(fault, status))).into_response();
         if let Some(wait) = fault.retry_after {
             // Whole seconds, and never "at once", which would only make the caller hurry.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -107,8 +117,8 @@ pub(super) fn public_message(fault: &Fault) -> String {
     }
 }
 
-fn openai_type(kind: ErrorKind) -> &'static str {
-    match kind.http_status() {
+fn openai_type(status: u16) -> &'static str {
+    match status {
         401 => "authentication_error",
         403 => "permission_error",
         429 => "rate_limit_error",
@@ -117,15 +127,15 @@ fn openai_type(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn anthropic_type(kind: ErrorKind) -> &'static str {
-    match kind.http_status() {
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
         401 => "authentication_error",
         403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",
         429 => "rate_limit_error",
         503 | 507 => "overloaded_error",
-        504 => "timeout_error",
+        408 | 504 => "timeout_error",
         400..500 => "invalid_request_error",
         _ => "api_error",
     }
@@ -141,14 +151,19 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     if fault.kind.http_status() >= 500 {
         tracing::warn!(reason = %fault.kind, "request failed: {fault}");
     } else {
-        tracing::debug!(reason = %fault.kind, "request refused: {fault}");
+        // What is wrong with a request is told with its words, which no log may hold.
+        tracing::debug!(reason = %fault.kind, "request refused");
     }
-    let mut rendered = family.response(&fault);
+    // A status set on purpose, such as 405, stays, and so do headers such as Allow.
+    let status = match response.status() {
+        StatusCode::OK => status(&fault),
+        set => set,
+    };
+    let mut rendered = family.response_with(&fault, status);
     // For those who count.
     rendered.extensions_mut().insert(fault.kind);
-    // A status set on purpose, such as 405, stays, and so do headers such as Allow.
-    if *response.status_mut() != StatusCode::OK {
-        *rendered.status_mut() = response.status();
+    if let Some(caller) = response.extensions_mut().remove::<Caller>() {
+        rendered.extensions_mut().insert(caller);
     }
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
@@ -160,9 +175,62 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    /// A log that can be read.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_words_of_a_refused_request_are_told_to_its_caller_and_not_to_the_log() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _default = tracing::subscriber::set_default(subscriber);
+        let refuse = || async {
+            let error = crate::http::payload::decode::<u32>(br#""my secret prompt""#).unwrap_err();
+            let mut response = Failure(error).into_response();
+            response.extensions_mut().insert(Caller::local());
+            response
+        };
+        let router = Router::new().route("/", get(refuse)).layer(from_fn(render));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(
+            response.extensions().get::<Caller>().unwrap().name,
+            Caller::local().name
+        );
+        let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("secret prompt"));
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            log.contains("invalid_argument") && !log.contains("secret"),
+            "{log}"
+        );
+    }
 
     #[test]
     fn a_path_belongs_to_one_family() {
@@ -201,6 +269,24 @@ mod tests {
             assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
             assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         }
+    }
+
+    #[test]
+    fn the_kind_of_an_error_is_that_of_the_status_that_is_sent() {
+        let fault = Fault::invalid("too much");
+        for (status, kind) in [
+            (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            (StatusCode::REQUEST_TIMEOUT, "timeout_error"),
+            (StatusCode::BAD_REQUEST, "invalid_request_error"),
+        ] {
+            let body = Family::Anthropic.error_with(&fault, status);
+            assert_eq!(body["error"]["type"], kind);
+        }
+        let named = fault.figure("code", "previous_response_not_found");
+        assert_eq!(
+            Family::OpenAi.error(&named)["error"]["code"],
+            "previous_response_not_found"
+        );
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod tests;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use airunner_core::Fault;
 use airunner_core::access::{Caller, KeyId};
 use airunner_core::generate::GenerateEvent;
+use airunner_core::{ErrorKind, Fault};
 use axum::extract::State;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
@@ -99,7 +99,7 @@ async fn go_on(
     caller: &Caller,
 ) -> Result<(), Fault> {
     let chain = responses.chain(previous, caller).await;
-    for response in chain.map_err(|fault| fault.figure("param", "previous_response_id"))? {
+    for response in chain.map_err(not_gone_on)? {
         let output = response.body["output"].as_array().cloned().unwrap_or_default();
         let added = turns.add(&response.input).and_then(|()| turns.add(&output));
         added.map_err(|_| {
@@ -110,6 +110,16 @@ async fn go_on(
         })?;
     }
     Ok(())
+}
+
+/// An answer that is not there is a wrong value here: nothing is missing at this address.
+fn not_gone_on(fault: Fault) -> Fault {
+    let fault = if fault.kind == ErrorKind::NotFound {
+        Fault::invalid(fault.message).figure("code", "previous_response_not_found")
+    } else {
+        fault
+    };
+    fault.figure("param", "previous_response_id")
 }
 
 impl Job {

@@ -4,6 +4,7 @@ use airunner_core::{ErrorKind, Fault};
 use serde_json::{Value, json};
 
 use super::items::{InputField, Turns, kept};
+use super::not_gone_on;
 use super::output::ResponseObject;
 use super::request::ResponseRequest;
 use super::scribe::Scribe;
@@ -264,4 +265,16 @@ fn pages_follow_each_other() {
     for (limit, order, after) in [(0, "asc", None), (1, "up", None), (1, "asc", Some("9"))] {
         assert!(page(limit, order, after).is_err());
     }
+}
+
+#[test]
+fn an_unknown_answer_to_go_on_from_is_a_wrong_value() {
+    let missing = not_gone_on(Fault::new(ErrorKind::NotFound, "no answer is called so"));
+    assert_eq!(missing.kind, ErrorKind::InvalidArgument);
+    let figures = (&*missing.figures["code"], &*missing.figures["param"]);
+    assert_eq!(figures, ("previous_response_not_found", "previous_response_id"));
+    assert_eq!(
+        not_gone_on(Fault::new(ErrorKind::Busy, "wait")).kind,
+        ErrorKind::Busy
+    );
 }
