@@ -1,6 +1,7 @@
 //! `DELETE /api/delete`, `POST /api/copy` and `POST /api/create`.
 
 use airunner_core::defaults::Defaults;
+use airunner_core::generate::{MAX_STOP_BYTES, MAX_STOPS};
 use airunner_core::{ErrorKind, Fault};
 use axum::Json;
 use axum::extract::State;
@@ -73,7 +74,7 @@ pub(super) async fn delete(
     Ok(api.models.remove(name).await?)
 }
 
-/// Makes a second model of the same files.
+/// Makes a second model of the same files. A model of that name makes way.
 #[utoipa::path(post, path = "/api/copy", tag = "ollama", request_body = CopyRequest, responses(
     (status = 200, description = "it is there"),
     (status = 404, description = "no such model"),
@@ -86,9 +87,12 @@ pub(super) async fn copy(
         from: find(&api, &request.source).await?,
         name: new_name(&request.destination)?,
         changes: Changes::default(),
-        replaces: false,
+        replaces: true,
     };
-    api.models.derive(derive).await?;
+    if derive.from == derive.name {
+        return Ok(());
+    }
+    replace(&api, derive).await?;
     Ok(())
 }
 
@@ -104,18 +108,22 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let streams = request.stream.unwrap_or(true);
     let derive = derivation(&api, request).await?;
-    // One who is in use does not make way.
-    match api.models.unload(derive.name.clone(), false).await {
-        Ok(_) => {}
-        Err(fault) if fault.kind == ErrorKind::ModelNotFound => {}
-        Err(fault) => return Err(fault.into()),
-    }
-    api.models.derive(derive).await?;
+    replace(&api, derive).await?;
     if !streams {
         return Ok(Json(Status::new("success")).into_response());
     }
     let told = ["using existing layers", "writing manifest", "success"];
     Ok(statuses(stream::iter(told.map(|status| Ok(Status::new(status))))))
+}
+
+async fn replace(api: &Api, derive: DeriveRequest) -> Result<(), Fault> {
+    // One who is in use does not make way.
+    match api.models.unload(derive.name.clone(), false).await {
+        Ok(_) => {}
+        Err(fault) if fault.kind == ErrorKind::ModelNotFound => {}
+        Err(fault) => return Err(fault),
+    }
+    api.models.derive(derive).await.map(drop)
 }
 
 async fn derivation(api: &Api, request: CreateRequest) -> Result<DeriveRequest, Fault> {
@@ -146,7 +154,7 @@ async fn derivation(api: &Api, request: CreateRequest) -> Result<DeriveRequest, 
         sampling: parameters.sampling(),
         max_tokens: parameters.max_tokens(),
         context_length: parameters.context_length()?,
-        stop: parameters.stop.map(Stops::into_vec).unwrap_or_default(),
+        stop: stops(parameters.stop)?,
     };
     defaults.sampling.validate()?;
     Ok(DeriveRequest {
@@ -158,4 +166,35 @@ async fn derivation(api: &Api, request: CreateRequest) -> Result<DeriveRequest, 
         },
         replaces: true,
     })
+}
+
+/// What ends answers of the new model: held here to what holds for requests, for every one of
+/// them would be refused otherwise.
+fn stops(stops: Option<Stops>) -> Result<Vec<String>, Fault> {
+    let stops = stops.map(Stops::into_vec).unwrap_or_default();
+    let stops: Vec<String> = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
+    if stops.len() > MAX_STOPS || stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
+        return Err(Fault::invalid(format!(
+            "parameters.stop may have {MAX_STOPS} texts of at most {MAX_STOP_BYTES} bytes"
+        ))
+        .figure("param", "parameters.stop"));
+    }
+    Ok(stops)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_answers_is_bounded_and_never_empty() {
+        let many = |count: usize| Some(Stops::Many(vec!["x".to_owned(); count]));
+        assert_eq!(
+            stops(Some(Stops::Many(vec![String::new(), "END".to_owned()]))).unwrap(),
+            ["END"]
+        );
+        assert!(stops(Some(Stops::One(String::new()))).unwrap().is_empty());
+        assert!(stops(many(MAX_STOPS)).is_ok() && stops(many(MAX_STOPS + 1)).is_err());
+        assert!(stops(Some(Stops::One("x".repeat(MAX_STOP_BYTES + 1)))).is_err());
+    }
 }
