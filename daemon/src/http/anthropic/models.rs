@@ -50,8 +50,12 @@ pub(in crate::http) async fn page(api: &Api, page: Page) -> Result<Response, Fau
     let (names, has_more) = page.cut(api.models.list().into_iter().map(|model| model.name).collect())?;
     let mut data = Vec::with_capacity(names.len());
     for name in &names {
-        data.push(info(api, name).await?);
+        match info(api, name).await {
+            Ok(info) => data.push(info),
+            Err(fault) => tracing::warn!(model = %name, %fault, "a model is left out of the list"),
+        }
     }
+    // Of the page as it was cut, so that the next begins behind it.
     let page = ModelPage {
         first_id: names.first().map(ToString::to_string),
         last_id: names.last().map(ToString::to_string),

@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::api::Api;
-use super::super::failure::Failure;
 use super::dates::{NEVER, text};
 use super::names::tagged;
 
@@ -124,7 +123,7 @@ pub(super) async fn tags(State(api): State<Api>) -> Json<Tags> {
 
 /// The models in memory.
 #[utoipa::path(get, path = "/api/ps", tag = "ollama", responses((status = 200, body = Processes)))]
-pub(super) async fn processes(State(api): State<Api>) -> Result<Json<Processes>, Failure> {
+pub(super) async fn processes(State(api): State<Api>) -> Json<Processes> {
     let mut models = Vec::new();
     for model in api.models.list() {
         let Some(instance) = &model.instance else {
@@ -133,7 +132,13 @@ pub(super) async fn processes(State(api): State<Api>) -> Result<Json<Processes>,
         if !matches!(model.state, StateName::Loaded | StateName::Busy) {
             continue;
         }
-        let (digest, _, details) = describe(&api, &model).await?;
+        let (digest, _, details) = match describe(&api, &model).await {
+            Ok(described) => described,
+            Err(fault) => {
+                tracing::warn!(model = %model.name, %fault, "a model is left out of the list");
+                continue;
+            }
+        };
         let on_gpu = !instance.device.starts_with("cpu");
         let reserved = if on_gpu { instance.estimated_bytes } else { 0 };
         models.push(Process {
@@ -147,7 +152,7 @@ pub(super) async fn processes(State(api): State<Api>) -> Result<Json<Processes>,
             context_length: instance.context_length,
         });
     }
-    Ok(Json(Processes { models }))
+    Json(Processes { models })
 }
 
 /// Digest, date and kind.
