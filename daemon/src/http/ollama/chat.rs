@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use airunner_core::Fault;
+use airunner_core::access::Caller;
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
 use airunner_core::generate::{GenerateRequest, Input};
 use airunner_core::model::Capability;
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -125,6 +126,7 @@ struct MessageOut {
 ))]
 pub(super) async fn chat(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<ChatRequest>,
 ) -> Result<Response, Failure> {
     let model = find(&api, &request.model).await?;
@@ -135,7 +137,7 @@ pub(super) async fn chat(
         .as_ref()
         .map_or(Ok(None), Options::context_length)?;
     if request.messages.as_ref().is_none_or(Vec::is_empty) {
-        let done = switch(&api, model, kept, context).await?;
+        let done = switch(&api, &caller, model, kept, context).await?;
         return Ok(Json(ChatAnswer::switched(called, done)).into_response());
     }
     check(&api, &model, &needs(&request)).await?;
@@ -143,7 +145,7 @@ pub(super) async fn chat(
     let shows_thinking = request.think.as_ref().is_none_or(Think::is_on);
     let request = generation(model, request)?;
     request.validate()?;
-    make_room(&api, &request.model, kept, context).await?;
+    make_room(&api, &caller, &request.model, kept, context).await?;
     let ask = Ask {
         request,
         stream,

@@ -1,13 +1,14 @@
 //! `POST /api/generate`.
 
+use airunner_core::access::Caller;
 use airunner_core::chat::{Conversation, Message};
 use airunner_core::generate::{GenerateRequest, Input};
 use airunner_core::model::Capability;
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -85,6 +86,7 @@ pub(super) struct CompletionAnswer {
 ))]
 pub(super) async fn generate(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<CompletionRequest>,
 ) -> Result<Response, Failure> {
     let model = find(&api, &request.model).await?;
@@ -96,7 +98,7 @@ pub(super) async fn generate(
         .as_ref()
         .map_or(Ok(None), Options::context_length)?;
     if request.prompt.as_ref().is_none_or(String::is_empty) {
-        let done = switch(&api, model, kept, context).await?;
+        let done = switch(&api, &caller, model, kept, context).await?;
         return Ok(Json(CompletionAnswer::switched(called, done)).into_response());
     }
     if request.think.as_ref().is_some_and(Think::is_on) {
@@ -108,7 +110,7 @@ pub(super) async fn generate(
     let before = request.context.clone().filter(|_| request.raw != Some(true));
     let mut request = generation(model, request)?;
     request.validate()?;
-    make_room(&api, &request.model, kept, context).await?;
+    make_room(&api, &caller, &request.model, kept, context).await?;
     if let Some(before) = before.filter(|before| !before.is_empty()) {
         request.input = after(&api, &request.model, before, request.input).await?;
         request.validate()?;
