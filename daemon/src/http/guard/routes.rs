@@ -106,6 +106,10 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("DELETE", "/api/delete", MODELS),
     ("GET", "/api/blobs/{digest}", MODELS),
     ("POST", "/api/blobs/{digest}", MODELS),
+    ("POST", "/api/web_search", Key),
+    ("POST", "/api/web_fetch", Key),
+    ("POST", "/api/me", Key),
+    ("POST", "/api/signout", Key),
 ];
 
 /// What a request needs. A route that is not in the table is for those who have all rights; that

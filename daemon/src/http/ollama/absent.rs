@@ -57,8 +57,83 @@ pub(super) async fn embeddings(state: State<Api>, payload: Payload<EmbedRequest>
     (status = 501, description = "never done here"),
 ))]
 pub(super) async fn push() -> Response {
-    let fault = Fault::invalid("models are not published from here: this program fetches them only");
+    never("models are not published from here: this program fetches them only")
+}
+
+const NO_BLOBS: &str =
+    "files are not taken over HTTP: put them into a directory and use `airunner models import`";
+const NO_ACCOUNT: &str = "there is no account: nothing here belongs to a service of Ollama";
+const NO_WEB: &str = "this program does not search the web: bring a tool of your own that does";
+
+/// Answers, to `HEAD` too, that files are not kept for `/api/create`.
+#[utoipa::path(get, path = "/api/blobs/{digest}", tag = "ollama",
+    params(("digest" = String, Path, description = "SHA-256 of a file")), responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn blob() -> Response {
+    never(NO_BLOBS)
+}
+
+/// Answers that files are not taken.
+#[utoipa::path(post, path = "/api/blobs/{digest}", tag = "ollama",
+    params(("digest" = String, Path, description = "SHA-256 of a file")), responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn upload() -> Response {
+    never(NO_BLOBS)
+}
+
+/// Answers that nothing is searched for.
+#[utoipa::path(post, path = "/api/web_search", tag = "ollama", responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn web_search() -> Response {
+    never(NO_WEB)
+}
+
+/// Answers that no page is fetched.
+#[utoipa::path(post, path = "/api/web_fetch", tag = "ollama", responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn web_fetch() -> Response {
+    never(NO_WEB)
+}
+
+/// Answers that there is no account.
+#[utoipa::path(post, path = "/api/me", tag = "ollama", responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn me() -> Response {
+    never(NO_ACCOUNT)
+}
+
+/// Answers that there is no account.
+#[utoipa::path(post, path = "/api/signout", tag = "ollama", responses(
+    (status = 501, description = "never done here"),
+))]
+pub(super) async fn sign_out() -> Response {
+    never(NO_ACCOUNT)
+}
+
+/// What this program does not do, with the reason.
+fn never(reason: &str) -> Response {
+    let fault = Fault::invalid(reason);
     let mut response = Failure(fault).into_response();
     *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_never_done_says_why() {
+        for reason in [NO_BLOBS, NO_ACCOUNT, NO_WEB] {
+            let mut response = never(reason);
+            assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
+            let Failure(fault) = response.extensions_mut().remove().unwrap();
+            assert_eq!(fault.message, reason);
+        }
+    }
 }
