@@ -1,14 +1,14 @@
 //! One answer, as lines or as a whole.
 
-use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::generate::{GenerateEvent, GenerateRequest, Input};
 use airunner_core::model::Capability;
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 
-use super::super::answer::{begin, whole};
+use super::super::answer::{begin, cut, whole};
 use super::super::api::Api;
 use super::super::family::Family;
 use super::super::stream::lines;
@@ -74,7 +74,7 @@ pub(super) async fn reply<T: Serialize + Send + 'static>(
     ask: Ask,
     mut write: impl FnMut(Piece, Option<Vec<u32>>) -> T + Send + 'static,
 ) -> Result<Response, Fault> {
-    let mut pieces = Pieces::new(ask.shows_thinking);
+    let pieces = Pieces::new(ask.shows_thinking);
     let answer = api.inference.generate(ask.request)?;
     let memory = ask.remembers;
     if !ask.stream {
@@ -83,14 +83,7 @@ pub(super) async fn reply<T: Serialize + Send + 'static>(
         return Ok(axum::Json(write(piece, tokens)).into_response());
     }
     let events = begin(answer).await?;
-    let told = events
-        .flat_map(move |event| {
-            let pieces = match event {
-                Ok(event) => pieces.of(event).into_iter().map(Ok).collect(),
-                Err(fault) => vec![Err(fault)],
-            };
-            stream::iter(pieces)
-        })
+    let told = told(events, pieces)
         .then(move |piece| {
             let memory = memory.clone();
             async move {
@@ -104,6 +97,31 @@ pub(super) async fn reply<T: Serialize + Send + 'static>(
             Err(fault) => Line::Error(Family::Ollama.error(&fault)),
         });
     Ok(lines(told))
+}
+
+/// The pieces of an answer. What breaks off ends with an error, so that nobody takes it for
+/// complete.
+fn told(
+    events: impl Stream<Item = Result<GenerateEvent, Fault>> + Send,
+    mut pieces: Pieces,
+) -> impl Stream<Item = Result<Piece, Fault>> + Send {
+    let mut ended = false;
+    let events = events.map(Some).chain(stream::iter([None]));
+    events.flat_map(move |event| {
+        let told = match event {
+            _ if ended => Vec::new(),
+            Some(Ok(event)) => {
+                ended = matches!(event, GenerateEvent::Done(_));
+                pieces.of(event).into_iter().map(Ok).collect()
+            }
+            Some(Err(fault)) => {
+                ended = true;
+                vec![Err(fault)]
+            }
+            None => vec![Err(cut())],
+        };
+        stream::iter(told)
+    })
 }
 
 async fn remember(memory: Option<Memory>, piece: &Piece) -> Option<Vec<u32>> {
@@ -126,5 +144,41 @@ pub(super) async fn check(api: &Api, model: &ModelName, needed: &[Capability]) -
             "\"{model}\" does not support {}",
             capability.as_str()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use airunner_core::generate::{Done, FinishReason, TextDelta, Timings, Usage};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_breaks_off_ends_with_one_error() {
+        let text = || {
+            Ok(GenerateEvent::Text(TextDelta {
+                text: "a".to_owned(),
+                logprobs: Vec::new(),
+            }))
+        };
+        let done = || {
+            Ok(GenerateEvent::Done(Done {
+                finish_reason: FinishReason::Stop,
+                stop_sequence: None,
+                usage: Usage::default(),
+                timings: Timings::default(),
+            }))
+        };
+        for (events, complete) in [
+            (vec![text(), done()], true),
+            (vec![text()], false),
+            (vec![text(), Err(Fault::invalid("no"))], false),
+        ] {
+            let pieces = Pieces::new(true);
+            let told: Vec<_> = told(stream::iter(events), pieces).collect().await;
+            assert_eq!(told.len(), 2);
+            assert!(told[0].is_ok());
+            assert_eq!(told[1].is_ok(), complete);
+        }
     }
 }
