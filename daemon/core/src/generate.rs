@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::chat::{Conversation, Tool};
+use crate::chat::{Conversation, Message, Tool};
 use crate::error::Fault;
 use crate::keep_alive::KeepAlive;
 use crate::model::{LoadProgress, Queued};
@@ -132,6 +132,10 @@ pub const MAX_PROMPT_BYTES: usize = 16 << 20;
 pub const MAX_PROMPT_TOKENS: usize = 4 << 20;
 /// A schema or a regular expression is at most this long, bytes.
 pub const MAX_FORMAT_BYTES: usize = 256 << 10;
+/// At most this many tools.
+pub const MAX_TOOLS: usize = 512;
+/// All tools together are at most this long, bytes.
+pub const MAX_TOOLS_BYTES: usize = 1 << 20;
 
 impl GenerateRequest {
     /// Refuses numbers and texts that no model could follow, before anything is loaded for them.
@@ -175,6 +179,20 @@ impl GenerateRequest {
             Input::Conversation(conversation) => &conversation.tools,
             Input::Raw(_) | Input::Tokens(_) => &[],
         };
+        if tools.len() > MAX_TOOLS {
+            return Err(
+                Fault::invalid(format!("{} tools: at most {MAX_TOOLS}", tools.len()))
+                    .figure("param", "tools"),
+            );
+        }
+        let bytes: usize = tools.iter().map(tool_bytes).sum();
+        if bytes > MAX_TOOLS_BYTES {
+            return Err(Fault::invalid(format!(
+                "the tools have {bytes} bytes, more than the {MAX_TOOLS_BYTES} any request may have: send fewer, \
+                 or shorten their schemas"
+            ))
+            .figure("param", "tools"));
+        }
         match &self.tool_choice {
             ToolChoice::Auto | ToolChoice::None => Ok(()),
             ToolChoice::Required if tools.is_empty() => Err(Fault::invalid(
@@ -226,11 +244,7 @@ impl Input {
                 )));
             }
             Self::Tokens(_) => 0,
-            Self::Conversation(conversation) => conversation
-                .messages
-                .iter()
-                .map(|message| message.content.len())
-                .sum(),
+            Self::Conversation(conversation) => conversation_bytes(conversation),
         };
         let empty = match self {
             Self::Raw(prompt) => prompt.is_empty(),
@@ -248,6 +262,49 @@ impl Input {
             )));
         }
         Ok(())
+    }
+}
+
+fn tool_bytes(tool: &Tool) -> usize {
+    tool.name.len() + tool.description.len() + json_bytes(&tool.parameters)
+}
+
+/// Everything but the tools, which have their own limit.
+fn conversation_bytes(conversation: &Conversation) -> usize {
+    let documents: usize = conversation.documents.iter().map(json_bytes).sum();
+    let variables = conversation.template_variables.iter();
+    let variables: usize = variables
+        .map(|(name, value)| name.len() + json_bytes(value))
+        .sum();
+    let messages: usize = conversation.messages.iter().map(message_bytes).sum();
+    messages + documents + variables
+}
+
+fn message_bytes(message: &Message) -> usize {
+    let optional = [&message.tool_call_id, &message.name, &message.reasoning];
+    let optional: usize = optional.into_iter().flatten().map(String::len).sum();
+    let calls = message.tool_calls.iter().map(|call| {
+        let arguments = call.arguments.iter();
+        let arguments: usize = arguments
+            .map(|(name, value)| name.len() + json_bytes(value))
+            .sum();
+        call.id.len() + call.name.len() + arguments
+    });
+    message.content.len() + optional + calls.sum::<usize>()
+}
+
+/// Bytes of a value as JSON, about.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 5,
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => 2 + list.iter().map(|value| json_bytes(value) + 1).sum::<usize>(),
+        Value::Object(object) => {
+            2 + object
+                .iter()
+                .map(|(name, value)| name.len() + json_bytes(value) + 4)
+                .sum::<usize>()
+        }
     }
 }
 
@@ -467,6 +524,54 @@ mod tests {
             }
         }
         assert!(request(|_| {}).validate().is_ok());
+    }
+
+    #[test]
+    fn tools_are_as_many_and_as_large_as_a_model_can_read() {
+        let tool = |description: String, parameters: Value| Tool {
+            name: "f".to_owned(),
+            description,
+            parameters,
+        };
+        let with = |tools: Vec<Tool>| {
+            request(|request| {
+                request.input = Input::Conversation(Conversation {
+                    messages: vec![Message::new("user", "Hi")],
+                    tools,
+                    ..Conversation::default()
+                });
+            })
+            .validate()
+        };
+        let small = tool(String::new(), Value::Null);
+        assert!(with(vec![small.clone(); MAX_TOOLS]).is_ok());
+        let large = Value::from(vec![Value::from("x".repeat(600 << 10))]);
+        for tools in [
+            vec![small; MAX_TOOLS + 1],
+            vec![tool("x".repeat(MAX_TOOLS_BYTES), Value::Null)],
+            vec![tool(String::new(), large); 2],
+        ] {
+            let fault = with(tools).unwrap_err();
+            assert_eq!(
+                fault.figures.get("param").map(String::as_str),
+                Some("tools"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_a_template_is_given_counts_as_prompt() {
+        let half = "x".repeat(MAX_PROMPT_BYTES / 2 + 1);
+        let mut turn = Message::new("assistant", "");
+        turn.reasoning = Some(half.clone());
+        let conversation = Conversation {
+            messages: vec![turn],
+            documents: vec![Value::from(half)],
+            ..Conversation::default()
+        };
+        let fault = Input::Conversation(conversation).validate().unwrap_err();
+        assert!(fault.message.contains("prompt"), "{fault}");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What an answer is held to, and from where on.
 
+use std::borrow::Cow;
+
+use airunner_core::chat::Tool;
 use llguidance::api::{GrammarWithLexer, ParserLimits, TopLevelGrammar};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 
 use super::error::ConstraintError;
 use super::masks::first_line;
+use super::tools::Calls;
+use crate::llm::text::{CallFormat, EosSet, Tokenizer};
 
 /// Schemas nested deeper are refused before anything follows them.
 const DEPTH_LIMIT: usize = 64;
@@ -26,6 +31,68 @@ pub(crate) enum Grammar {
         rules: String,
         schemas: Vec<(String, Value)>,
     },
+    /// Calls of tools, whose rules are written when they are compiled: within the same limits.
+    Calls(Box<Calling>),
+}
+
+/// Calls that an answer may have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Calling {
+    pub(crate) format: CallFormat,
+    pub(crate) tools: Vec<Tool>,
+    /// Several calls in one answer.
+    pub(crate) parallel: bool,
+    pub(crate) place: Place,
+}
+
+/// Where in an answer calls are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Place {
+    /// Behind what begins one.
+    BehindTrigger,
+    /// There is nothing else.
+    WholeAnswer,
+    /// There is nothing else, or else what this schema allows.
+    OrElse(Value),
+}
+
+impl Grammar {
+    /// The same with the rules of calls written down.
+    pub(super) fn written(
+        &self,
+        tokenizer: &Tokenizer,
+        eos: &EosSet,
+    ) -> Result<Cow<'_, Self>, ConstraintError> {
+        let Self::Calls(calling) = self else {
+            return Ok(Cow::Borrowed(self));
+        };
+        let calls = Calls {
+            format: &calling.format,
+            tools: &calling.tools,
+            parallel: calling.parallel,
+            tokenizer,
+            eos,
+        };
+        let written = match &calling.place {
+            Place::BehindTrigger => calls.behind_trigger(),
+            Place::WholeAnswer => calls.whole_answer(),
+            Place::OrElse(schema) => calls.or_else(schema),
+        };
+        written.map(Cow::Owned)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConstraintError> {
+        let schemas: Vec<&Value> = match self {
+            Self::Json(schema) => vec![schema],
+            Self::Regex(_) => Vec::new(),
+            Self::Rules { schemas, .. } => schemas.iter().map(|(_, schema)| schema).collect(),
+            Self::Calls(calling) => calling.tools.iter().map(|tool| &tool.parameters).collect(),
+        };
+        if schemas.into_iter().any(|schema| !is_within(schema, DEPTH_LIMIT)) {
+            return Err(ConstraintError::TooDeep { limit: DEPTH_LIMIT });
+        }
+        Ok(())
+    }
 }
 
 /// From where on an answer is held to its grammar.
@@ -65,18 +132,6 @@ impl Plan {
             beginning: String::new(),
         }
     }
-
-    pub(super) fn check(&self) -> Result<(), ConstraintError> {
-        let schemas: Vec<&Value> = match &self.grammar {
-            Grammar::Json(schema) => vec![schema],
-            Grammar::Regex(_) => Vec::new(),
-            Grammar::Rules { schemas, .. } => schemas.iter().map(|(_, schema)| schema).collect(),
-        };
-        if schemas.into_iter().any(|schema| !is_within(schema, DEPTH_LIMIT)) {
-            return Err(ConstraintError::TooDeep { limit: DEPTH_LIMIT });
-        }
-        Ok(())
-    }
 }
 
 fn is_within(value: &Value, depth: usize) -> bool {
@@ -100,10 +155,14 @@ pub(super) fn bound(limits: &mut ParserLimits) {
 }
 
 /// Compiles the plan's grammar and takes in the beginning that is there already.
-pub(super) fn compile(factory: &ParserFactory, plan: &Plan) -> Result<Matcher, ConstraintError> {
+pub(super) fn compile(
+    factory: &ParserFactory,
+    grammar: &Grammar,
+    plan: &Plan,
+) -> Result<Matcher, ConstraintError> {
     let refused = |error: &dyn std::fmt::Display| ConstraintError::Grammar(first_line(&error.to_string()));
     let parser = factory
-        .create_parser(sources(plan))
+        .create_parser(sources(grammar, plan)?)
         .map_err(|error| refused(&format!("{error:#}")))?;
     let mut matcher = Matcher::new(Ok(parser)).into_cancellable();
     for warning in matcher.grammar_warnings() {
@@ -122,8 +181,8 @@ pub(super) fn compile(factory: &ParserFactory, plan: &Plan) -> Result<Matcher, C
     Ok(matcher)
 }
 
-fn sources(plan: &Plan) -> TopLevelGrammar {
-    match &plan.grammar {
+fn sources(grammar: &Grammar, plan: &Plan) -> Result<TopLevelGrammar, ConstraintError> {
+    Ok(match grammar {
         Grammar::Json(schema) if plan.begin == Begin::Now => {
             TopLevelGrammar::from_json_schema(spaced(schema, false))
         }
@@ -146,7 +205,12 @@ fn sources(plan: &Plan) -> TopLevelGrammar {
                 .map(|(name, schema)| (name.clone(), spaced(schema, true)));
             with_schemas(rules.clone(), schemas)
         }
-    }
+        Grammar::Calls(_) => {
+            return Err(ConstraintError::Internal(
+                "the rules of calls are not written".to_owned(),
+            ));
+        }
+    })
 }
 
 fn with_schemas(rules: String, schemas: impl IntoIterator<Item = (String, Value)>) -> TopLevelGrammar {

@@ -16,6 +16,7 @@ mod answer;
 mod error;
 mod grammar;
 mod masks;
+mod parameters;
 mod request;
 #[cfg(test)]
 mod tests;

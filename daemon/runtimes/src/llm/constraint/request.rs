@@ -6,8 +6,8 @@ use airunner_core::generate::{GenerateRequest, Input, OutputFormat, ToolChoice};
 use serde_json::{Value, json};
 
 use super::answer::Constraint;
-use super::grammar::{Begin, Grammar, Plan};
-use super::tools::Calls;
+use super::grammar::{Begin, Calling, Grammar, Place, Plan};
+use super::tools;
 use super::vocabulary::Constraints;
 use crate::llm::text::{Body, Prompt, TextModel, Thinking};
 
@@ -64,15 +64,19 @@ impl Asked<'_> {
         }
     }
 
-    fn calls<'c>(&'c self, tools: &'c [Tool]) -> Option<Calls<'c>> {
+    fn calls(&self, tools: &[Tool], place: Place) -> Option<Grammar> {
         let format = self.text.call_format().filter(|_| !tools.is_empty())?;
-        Some(Calls {
-            format,
-            tools,
+        Some(Grammar::Calls(Box::new(Calling {
+            format: format.clone(),
+            tools: tools.to_vec(),
             parallel: self.request.parallel_tool_calls,
-            tokenizer: self.text.tokenizer(),
-            eos: self.text.eos(),
-        })
+            place,
+        })))
+    }
+
+    fn has_channels(&self) -> bool {
+        let format = self.text.call_format();
+        format.is_some_and(|format| format.body == Body::Channels)
     }
 
     fn format(&self) -> Option<Grammar> {
@@ -91,10 +95,11 @@ impl Asked<'_> {
             ToolChoice::Auto => self.tools(),
             ToolChoice::None | ToolChoice::Required | ToolChoice::Function(_) => &[],
         };
-        match self.calls(tools) {
-            Some(calls) if calls.format.body != Body::Channels => calls.or_else(&schema),
-            Some(_) | None => Grammar::Json(schema),
+        if tools.is_empty() || self.has_channels() || self.text.call_format().is_none() {
+            return Grammar::Json(schema);
         }
+        self.calls(tools, Place::OrElse(schema.clone()))
+            .unwrap_or(Grammar::Json(schema))
     }
 
     fn held(&self, grammar: Grammar) -> Plan {
@@ -131,7 +136,7 @@ impl Asked<'_> {
             ToolChoice::Auto | ToolChoice::None | ToolChoice::Required => None,
         };
         let tools = named.map_or(self.tools(), std::slice::from_ref);
-        let calls = self.calls(tools).ok_or_else(|| {
+        let calls = self.calls(tools, Place::WholeAnswer).ok_or_else(|| {
             Fault::invalid(
                 "this model's chat template does not say how tools are called: none can be forced; use the tool \
                  choice auto, or another model",
@@ -142,24 +147,24 @@ impl Asked<'_> {
             Thinking::Channels => Begin::Now,
             Thinking::None | Thinking::Inside { .. } | Thinking::Possible { .. } => self.begin(),
         };
-        Ok(Plan::new(calls.whole_answer(), begin))
+        Ok(Plan::new(calls, begin))
     }
 
     /// Calls that the model may make or not.
     fn possible_calls(&self) -> Option<Plan> {
-        let calls = self.calls(self.tools())?;
-        let marks = vec![calls.trigger()?.to_owned()];
+        let format = self.text.call_format()?;
+        let marks = vec![tools::trigger(format)?.to_owned()];
         let begin = Begin::Behind {
             marks,
             is_required: false,
         };
-        let mut plan = Plan::new(calls.behind_trigger(), begin);
+        let mut plan = Plan::new(self.calls(self.tools(), Place::BehindTrigger)?, begin);
         plan.reasoning = match self.text.thinking(self.prompt) {
             Thinking::Inside { close } => Some((close.to_owned(), close.to_owned(), true)),
             Thinking::Possible { open, close } => Some((open.to_owned(), close.to_owned(), false)),
             Thinking::None | Thinking::Channels => None,
         };
-        plan.repeats = self.request.parallel_tool_calls && calls.format.body != Body::Channels;
+        plan.repeats = self.request.parallel_tool_calls && !self.has_channels();
         Some(plan)
     }
 }

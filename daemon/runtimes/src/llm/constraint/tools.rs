@@ -5,7 +5,9 @@ use std::fmt::Write;
 use airunner_core::chat::Tool;
 use serde_json::{Map, Value};
 
+use super::error::ConstraintError;
 use super::grammar::Grammar;
+use super::parameters::Parameters;
 use crate::llm::text::{Body, CHANNEL_MARKS, CallFormat, EosSet, Tokenizer};
 
 /// Marks around all calls of families whose format's own mark is that of one call.
@@ -39,44 +41,45 @@ pub(super) struct Calls<'c> {
 struct Written {
     rules: String,
     schemas: Vec<(String, Value)>,
+    parameters: Parameters,
+}
+
+/// The text behind which a call's rules begin; `None` where only the whole answer tells.
+pub(super) fn trigger(format: &CallFormat) -> Option<&str> {
+    match &format.body {
+        Body::Channels => Some(CHANNEL_CALL),
+        Body::Bare => None,
+        Body::Json | Body::Named { .. } | Body::Pythonic => {
+            Some(format.open.as_ref()).filter(|open| !open.is_empty())
+        }
+    }
 }
 
 impl Calls<'_> {
-    /// The text behind which a call's rules begin; `None` where only the whole answer tells.
-    pub(super) fn trigger(&self) -> Option<&str> {
-        match &self.format.body {
-            Body::Channels => Some(CHANNEL_CALL),
-            Body::Bare => None,
-            Body::Json | Body::Named { .. } | Body::Pythonic => {
-                Some(self.format.open.as_ref()).filter(|open| !open.is_empty())
-            }
-        }
-    }
-
     /// What follows the trigger.
-    pub(super) fn behind_trigger(&self) -> Grammar {
+    pub(super) fn behind_trigger(&self) -> Result<Grammar, ConstraintError> {
         let mut written = Written::default();
-        self.body(&mut written);
-        written.grammar("start: body\n")
+        self.body(&mut written)?;
+        Ok(written.grammar("start: body\n"))
     }
 
     /// An answer that is nothing but calls.
-    pub(super) fn whole_answer(&self) -> Grammar {
+    pub(super) fn whole_answer(&self) -> Result<Grammar, ConstraintError> {
         let mut written = Written::default();
-        self.body(&mut written);
+        self.body(&mut written)?;
         let start = self.start();
-        written.grammar(&start)
+        Ok(written.grammar(&start))
     }
 
     /// Calls, or else what another schema allows.
-    pub(super) fn or_else(&self, schema: &Value) -> Grammar {
+    pub(super) fn or_else(&self, schema: &Value) -> Result<Grammar, ConstraintError> {
         let mut written = Written::default();
-        self.body(&mut written);
+        self.body(&mut written)?;
         written.schemas.push(("answer".to_owned(), schema.clone()));
         let start = self.start().replacen("start:", "calls:", 1);
-        written.grammar(&format!(
+        Ok(written.grammar(&format!(
             "start: LEAD? answer | LEAD? calls\nanswer: @answer\nLEAD: /[\\n ]{{1,2}}/\n{start}"
-        ))
+        )))
     }
 
     fn start(&self) -> String {
@@ -115,13 +118,13 @@ impl Calls<'_> {
         }
     }
 
-    fn body(&self, written: &mut Written) {
+    fn body(&self, written: &mut Written) -> Result<(), ConstraintError> {
         let names: Vec<String> = (0..self.tools.len())
             .map(|index| format!("call{index}"))
             .collect();
         let _ = writeln!(written.rules, "call: {}", names.join(" | "));
         for (index, tool) in self.tools.iter().enumerate() {
-            let rule = self.call(index, tool, written);
+            let rule = self.call(index, tool, written)?;
             let _ = writeln!(written.rules, "call{index}: {rule}");
         }
         let close = self.literal(self.format.close.as_deref().unwrap_or_default());
@@ -142,12 +145,13 @@ impl Calls<'_> {
             });
         let (first, last) = (self.literal(first), self.literal(last));
         let _ = writeln!(written.rules, "body: {first} call {more} {last} {close}");
+        Ok(())
     }
 
-    fn call(&self, index: usize, tool: &Tool, written: &mut Written) -> String {
+    fn call(&self, index: usize, tool: &Tool, written: &mut Written) -> Result<String, ConstraintError> {
         let frame = &self.format.frame;
         let name = &tool.name;
-        match &self.format.body {
+        Ok(match &self.format.body {
             Body::Channels => {
                 let arguments = written.schema(format!("a{index}"), object(&tool.parameters));
                 let headers = [
@@ -159,14 +163,14 @@ impl Calls<'_> {
                 format!("{} ({headers}) {arguments}", self.literal(name))
             }
             Body::Pythonic => {
-                let arguments = self.python_arguments(index, tool, written);
+                let arguments = self.python_arguments(index, tool, written)?;
                 format!(
                     "{} {arguments} {}",
                     self.literal(&format!("{name}(")),
                     self.literal(")")
                 )
             }
-            Body::Json if frame.between.is_empty() => self.tags(index, tool, written),
+            Body::Json if frame.between.is_empty() => self.tags(index, tool, written)?,
             Body::Json | Body::Bare | Body::Named { .. } => {
                 let arguments = written.schema(format!("a{index}"), object(&tool.parameters));
                 let head = format!("{}{name}{}", frame.before, frame.between);
@@ -176,13 +180,14 @@ impl Calls<'_> {
                     self.literal(&frame.after)
                 )
             }
-        }
+        })
     }
 
     /// `<function=name>` with a tag for each parameter, text without quotes.
-    fn tags(&self, index: usize, tool: &Tool, written: &mut Written) -> String {
+    fn tags(&self, index: usize, tool: &Tool, written: &mut Written) -> Result<String, ConstraintError> {
         let mut rule = self.literal(&format!("\n<function={}>\n", tool.name));
-        for (place, parameter) in parameters(&tool.parameters).into_iter().enumerate() {
+        let parameters = written.parameters.of(&tool.parameters)?;
+        for (place, parameter) in parameters.into_iter().enumerate() {
             let open = self.literal(&format!("<parameter={}>\n", parameter.name));
             let value = format!("v{index}x{place}");
             let part = if parameter.is_text() {
@@ -202,42 +207,37 @@ impl Calls<'_> {
             }
         }
         let _ = write!(rule, " {}", self.literal("</function>\n"));
-        rule
+        Ok(rule)
     }
 
     /// `a=1, b="x"`: what is required first.
-    fn python_arguments(&self, index: usize, tool: &Tool, written: &mut Written) -> String {
-        let mut all = parameters(&tool.parameters);
+    fn python_arguments(
+        &self,
+        index: usize,
+        tool: &Tool,
+        written: &mut Written,
+    ) -> Result<String, ConstraintError> {
+        let mut all = written.parameters.of(&tool.parameters)?;
         all.sort_by_key(|parameter| !parameter.is_required);
-        let has_required = all.first().is_some_and(|parameter| parameter.is_required);
-        let parts: Vec<(String, bool)> = all
-            .into_iter()
-            .enumerate()
-            .map(|(place, parameter)| {
-                let key = self.literal(&format!("{}=", parameter.name));
-                let value = written.schema(format!("v{index}x{place}"), parameter.schema);
-                (format!("{key} {value}"), parameter.is_required)
-            })
-            .collect();
-        let chain = |parts: &[(String, bool)]| {
-            let mut rule = String::new();
-            for (place, (part, is_required)) in parts.iter().enumerate() {
-                let _ = match (place, is_required) {
-                    (0, _) => write!(rule, "{part}"),
-                    (_, true) => write!(rule, " \", \" {part}"),
-                    (_, false) => write!(rule, " (\", \" {part})?"),
-                };
-            }
-            rule
-        };
-        if has_required {
-            return chain(&parts);
+        let (mut required, mut optional) = (Vec::new(), Vec::new());
+        for (place, parameter) in all.into_iter().enumerate() {
+            let key = self.literal(&format!("{}=", parameter.name));
+            let value = written.schema(format!("v{index}x{place}"), parameter.schema);
+            let list = if parameter.is_required {
+                &mut required
+            } else {
+                &mut optional
+            };
+            list.push(format!("{key} {value}"));
         }
-        let choices: Vec<String> = (0..parts.len()).map(|first| chain(&parts[first..])).collect();
-        match choices.as_slice() {
-            [] => String::new(),
-            choices => format!("({})?", choices.join(" | ")),
+        if required.is_empty() {
+            return Ok(written.any_of_them(index, &optional));
         }
+        let mut rule = required.join(" \", \" ");
+        for part in optional {
+            let _ = write!(rule, " (\", \" {part})?");
+        }
+        Ok(rule)
     }
 
     /// A text as a rule's item: special tokens by their numbers, all else in quotes.
@@ -289,6 +289,27 @@ impl Written {
         item
     }
 
+    /// Any of these in their order with commas between, as rules that each name the next one: those
+    /// with a comma before them, and those of which one is the first.
+    fn any_of_them(&mut self, index: usize, parts: &[String]) -> String {
+        let Some(last) = parts.len().checked_sub(1) else {
+            return String::new();
+        };
+        for (place, part) in parts.iter().enumerate() {
+            let (first, more) = (format!("f{index}x{place}"), format!("m{index}x{place}"));
+            let next = place + 1;
+            let _ = if place == last {
+                writeln!(self.rules, "{first}: {part}\n{more}: (\", \" {part})?")
+            } else {
+                writeln!(
+                    self.rules,
+                    "{first}: {part} m{index}x{next} | f{index}x{next}\n{more}: (\", \" {part})? m{index}x{next}"
+                )
+            };
+        }
+        format!("f{index}x0?")
+    }
+
     fn grammar(self, start: &str) -> Grammar {
         Grammar::Rules {
             rules: format!("{start}{}", self.rules),
@@ -302,40 +323,4 @@ fn object(schema: &Value) -> Value {
     let mut schema: Map<String, Value> = schema.as_object().cloned().unwrap_or_default();
     schema.entry("type").or_insert_with(|| "object".into());
     Value::Object(schema)
-}
-
-struct Parameter {
-    name: String,
-    schema: Value,
-    is_required: bool,
-}
-
-impl Parameter {
-    fn is_text(&self) -> bool {
-        self.schema.get("type").is_some_and(|kind| kind == "string")
-    }
-}
-
-/// The parameters of a tool; what their schemas refer to goes with each.
-fn parameters(schema: &Value) -> Vec<Parameter> {
-    let required = schema.get("required").and_then(Value::as_array);
-    let is_required = |name: &str| required.is_some_and(|list| list.iter().any(|entry| entry == name));
-    let properties = schema.get("properties").and_then(Value::as_object);
-    properties
-        .into_iter()
-        .flatten()
-        .map(|(name, own)| {
-            let mut own = own.clone();
-            for shared in ["$defs", "definitions"] {
-                if let (Value::Object(own), Some(shared_value)) = (&mut own, schema.get(shared)) {
-                    own.entry(shared).or_insert_with(|| shared_value.clone());
-                }
-            }
-            Parameter {
-                name: name.clone(),
-                schema: own,
-                is_required: is_required(name),
-            }
-        })
-        .collect()
 }

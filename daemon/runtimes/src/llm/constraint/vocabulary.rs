@@ -49,7 +49,6 @@ impl Constraints {
         if !self.tokenizer.spells_bytes() {
             return Err(ConstraintError::Vocabulary);
         }
-        plan.check()?;
         let prepared = self
             .prepared
             .get_or_init(|| match self.prepare() {
@@ -63,8 +62,14 @@ impl Constraints {
         let prepared = prepared
             .ok_or_else(|| ConstraintError::Internal("the log says why when it happened first".to_owned()))?;
         let masks = prepared.masks.clone();
+        let (tokenizer, eos) = (self.tokenizer.clone(), Arc::clone(&self.eos));
         let compiled = self.compiling.run(STACK_BYTES, move || {
-            grammar::compile(&prepared.factory, &plan).map(|matcher| (matcher, plan))
+            plan.grammar.check()?;
+            let written = plan.grammar.written(&tokenizer, &eos)?;
+            written.check()?;
+            let matcher = grammar::compile(&prepared.factory, &written, &plan)?;
+            drop(written);
+            Ok((matcher, plan))
         });
         let (matcher, plan) = compiled.map_err(ConstraintError::interrupted)??;
         Ok(Constraint::new(
