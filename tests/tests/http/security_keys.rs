@@ -2,6 +2,7 @@
 
 use airunner_tests::{Daemon, Home, Http, Reply, eventually};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A path of each family that needs a key for asking.
 const ASKED: [(&str, &str); 3] = [
@@ -69,6 +70,32 @@ async fn only_a_good_key_opens_and_all_others_look_the_same() {
     }
     for path in ["/health", "/live", "/ready", "/version", "/openapi.json"] {
         assert_eq!(with(&http, path, &[]).await.status, 200, "{path}");
+    }
+    // A page in a browser, which goes on only if one of its subprotocols was chosen.
+    for path in ["/api/v1/llm/stream", "/api/v1/events/ws"] {
+        let request = |key: &str| {
+            let host = http.authority();
+            format!(
+                "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 sec-websocket-protocol: airunner, airunner.key.{key}\r\norigin: http://{host}\r\n\r\n"
+            )
+        };
+        let mut connection = http.connection().await;
+        connection.write_all(request(&token).as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.starts_with("http/1.1 101"), "{path}: {head}");
+        assert!(head.contains("sec-websocket-protocol: airunner\r\n"), "{head}");
+        assert!(!head.contains("airunner.key."), "{head}");
+        let mut refused = http.connection().await;
+        refused.write_all(request("air_x").as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        refused.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 401");
     }
     daemon.stop().await;
 }
@@ -242,7 +269,11 @@ async fn no_key_and_no_prompt_is_ever_written_down() {
             &format!("/nothing?prompt={PROMPT}"),
         ] {
             http.post(path, &body).await;
+            http.post(path, &json!({"messages": PROMPT})).await;
+            http.get(&format!("/api/v1/llm/history?limit={PROMPT}")).await;
         }
+        let invented = http.request(PROMPT, "/v1/models");
+        assert!(Reply::of(invented).await.status >= 400);
     }
     let token = http.token.clone();
     let audit = daemon.home.cli().run(&["keys", "audit"]).await.succeeded();

@@ -74,7 +74,7 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
         assert!((1..=3600).contains(&number(&reply, "ratelimit-reset")));
     }
     for chain in ["192.0.2.1", "192.0.2.2"] {
-        // The address first, then the key, which is the same from everywhere.
+        // The key counts, from wherever it comes.
         let reply = forwarded(&http, chain).await;
         assert_eq!(reply.status, 429, "{}", reply.text);
         assert_eq!(reply.json()["error"]["code"], "rate_limited");
@@ -88,6 +88,11 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
         200,
         "another key from another address"
     );
+    // Strangers use up what an address has, and hold up nobody who has a key.
+    for status in [401, 401, 401, 429] {
+        assert_eq!(forwarded(&http.with_key(""), "192.0.2.9").await.status, status);
+    }
+    assert_eq!(forwarded(&phone, "192.0.2.9").await.status, 200);
     assert_eq!(http.get("/health").await.status, 200, "probes are not counted");
     daemon.stop().await;
 }

@@ -23,6 +23,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::{Auth, HttpSettings};
+use crate::http::telemetry::method_name;
 use crate::keys::Keys;
 use credentials::Presented;
 use host::Hosts;
@@ -127,11 +128,15 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
                 response
             }
             Err(Denied {
-                name,
+                caller,
                 refusal,
                 standing,
             }) => {
-                let mut response = rules.refuse(&asked, Some(client), &connection, name.as_deref(), *refusal);
+                let name = caller.as_ref().map(|caller| caller.name.as_str());
+                let mut response = rules.refuse(&asked, Some(client), &connection, name, *refusal);
+                if let Some(caller) = caller {
+                    response.extensions_mut().insert(caller);
+                }
                 if let Some(standing) = standing {
                     standing.tell(response.headers_mut());
                 }
@@ -145,8 +150,8 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
 
 /// Who is refused although the request is well placed.
 struct Denied {
-    /// Of the key, if it is one.
-    name: Option<String>,
+    /// Who it is, if that is known.
+    caller: Option<Caller>,
     refusal: Box<Refusal>,
     standing: Option<Standing>,
 }
@@ -154,7 +159,7 @@ struct Denied {
 impl From<Fault> for Denied {
     fn from(fault: Fault) -> Self {
         Self {
-            name: None,
+            caller: None,
             refusal: Box::new(fault.into()),
             standing: None,
         }
@@ -212,15 +217,14 @@ impl Rules {
             Need::Key => None,
             Need::Scope(scope) => Some(scope),
         };
-        let standing = self.rates.address(client.address)?;
         let caller = self.identify(client, presented)?;
         let denied = |denied: Denied| Denied {
-            name: Some(caller.name.clone()),
+            caller: Some(caller.clone()),
             ..denied
         };
         let standing = self
             .rates
-            .key(caller.key, standing)
+            .key(caller.key)
             .map_err(|exceeded| denied(exceeded.into()))?;
         if let Some(scope) = scope
             && !caller.may(scope)
@@ -239,20 +243,30 @@ impl Rules {
             // Many clients must be given a key, whatever it is, and send it.
             Presented::Key(key) if open && !key.starts_with(KEY_MARK) => return Ok(Caller::local()),
             Presented::Nothing | Presented::Unclear if open => return Ok(Caller::local()),
-            Presented::Nothing => return Ok(self.keys.identify("")?),
-            Presented::Key(key) => key,
-            Presented::Unclear => String::new(),
+            Presented::Nothing => None,
+            Presented::Key(key) => Some(key),
+            Presented::Unclear => Some(String::new()),
         };
-        self.keys.identify(&key).map_err(|fault| {
-            // A key that is good is never held up by those who guess.
-            match self.rates.wrong_key(client.address) {
-                Ok(()) => fault.into(),
-                Err(exceeded) => Denied {
-                    standing: None,
-                    ..exceeded.into()
-                },
-            }
-        })
+        // A key that is good is never held up by strangers at the same address.
+        let identified = self.keys.identify(key.as_deref().unwrap_or_default());
+        identified.map_err(|fault| self.strange(client, key.is_some(), fault))
+    }
+
+    /// Counts a request without a good key, and says why it is refused.
+    fn strange(&self, client: Client, guesses: bool, fault: Fault) -> Denied {
+        let standing = match self.rates.address(client.address) {
+            Ok(standing) => standing,
+            Err(exceeded) => return exceeded.into(),
+        };
+        let guessed = if guesses {
+            self.rates.wrong_key(client.address)
+        } else {
+            Ok(())
+        };
+        Denied {
+            standing,
+            ..guessed.err().map_or(fault, |exceeded| exceeded.fault).into()
+        }
     }
 
     fn refuse(
@@ -265,7 +279,8 @@ impl Rules {
     ) -> Response {
         let address = client.map_or(connection.remote.ip().to_canonical(), |client| client.address);
         let place = asked.pattern.as_deref().unwrap_or("an unknown path");
-        let detail = format!("{}: {} {place}", refusal.fault.kind, asked.method);
+        // A stranger can make up methods, as long as a head may be.
+        let detail = format!("{}: {} {place}", refusal.fault.kind, method_name(&asked.method));
         self.keys
             .note(AuditEvent::Refused, name, Some(address.to_string()), &detail);
         refusal.into_response()

@@ -9,6 +9,17 @@ use super::refusal::Refusal;
 use crate::config::HttpSettings;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whatever a proxy adds to what it passes on; no program that calls for itself sends these.
+const CLAIMS: [HeaderName; 8] = [
+    FORWARDED_FOR,
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
 /// Proxies a request may have come through.
 const HOPS: usize = 16;
 
@@ -53,7 +64,7 @@ impl Networks {
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Result<Client, Refusal> {
         let proxied = contains(&self.proxies, peer);
         if !proxied {
-            let claims = headers.contains_key(FORWARDED_FOR) || headers.contains_key(header::FORWARDED);
+            let claims = CLAIMS.iter().any(|name| headers.contains_key(name));
             return Ok(Client {
                 address: peer,
                 proxied,
@@ -202,6 +213,11 @@ mod tests {
         assert!(check(&none, "::1", &[]).unwrap().is_local);
         assert!(!check(&none, "127.0.0.1", &["192.0.2.7"]).unwrap().is_local);
         assert!(!check(&none, "192.0.2.7", &[]).unwrap().is_local);
+        for name in CLAIMS {
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("192.0.2.7"))]);
+            let client = none.check(IpAddr::from([127, 0, 0, 1]), &headers).unwrap();
+            assert!(!client.is_local, "{name}");
+        }
         let local = networks("", "", "127.0.0.1/32");
         assert!(!check(&local, "127.0.0.1", &["127.0.0.1"]).unwrap().is_local);
     }

@@ -41,15 +41,6 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// The one that will be empty first.
-    fn stricter(self, other: Self) -> Self {
-        if other.remaining < self.remaining {
-            other
-        } else {
-            self
-        }
-    }
-
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
         let seconds = self.reset.as_millis().div_ceil(1000);
         for (name, value) in [
@@ -163,7 +154,7 @@ impl Rates {
         }
     }
 
-    /// A request of that address.
+    /// A request of that address by nobody who is known.
     pub(super) fn address(&self, address: IpAddr) -> Result<Option<Standing>, Exceeded> {
         let buckets = self.addresses.as_ref();
         buckets
@@ -171,17 +162,9 @@ impl Rates {
             .transpose()
     }
 
-    /// A request with that key, or of the local user. The stricter standing is told.
-    pub(super) fn key(
-        &self,
-        key: Option<KeyId>,
-        so_far: Option<Standing>,
-    ) -> Result<Option<Standing>, Exceeded> {
-        let Some(buckets) = &self.keys else {
-            return Ok(so_far);
-        };
-        let standing = buckets.take(&key)?;
-        Ok(Some(so_far.map_or(standing, |so_far| so_far.stricter(standing))))
+    /// A request with that key, or of the local user.
+    pub(super) fn key(&self, key: Option<KeyId>) -> Result<Option<Standing>, Exceeded> {
+        self.keys.as_ref().map(|buckets| buckets.take(&key)).transpose()
     }
 
     /// A wrong key from that address.
@@ -270,11 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn the_stricter_of_two_is_told_and_no_limit_tells_nothing() {
+    fn what_is_left_is_told_and_no_limit_tells_nothing() {
         let rates = Rates::new(Some(rate(5, 60)));
-        let here = rates.address("192.0.2.1".parse().unwrap()).unwrap();
-        rates.key(Some(KeyId(1)), None).unwrap();
-        let told = rates.key(Some(KeyId(1)), here).unwrap().unwrap();
+        rates.key(Some(KeyId(1))).unwrap();
+        let told = rates.key(Some(KeyId(1))).unwrap().unwrap();
         assert_eq!(told.remaining, 3);
         let mut headers = HeaderMap::new();
         told.tell(&mut headers);
@@ -283,6 +265,6 @@ mod tests {
         assert_eq!(headers["ratelimit-reset"], "24");
         let none = Rates::new(None);
         assert_eq!(none.address("192.0.2.1".parse().unwrap()).unwrap(), None);
-        assert_eq!(none.key(None, None).unwrap(), None);
+        assert_eq!(none.key(None).unwrap(), None);
     }
 }

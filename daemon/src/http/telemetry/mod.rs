@@ -9,5 +9,5 @@ mod observe;
 mod scrape;
 mod trace;
 
-pub(super) use observe::{Observer, observe};
+pub(super) use observe::{Observer, method_name, observe};
 pub(super) use scrape::router;

@@ -94,7 +94,7 @@ impl Seen {
         let route = self.route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
         self.metrics.answered(&metrics::Request {
             family: self.family.as_str(),
-            method: method(&self.method),
+            method: method_name(&self.method),
             route,
             status,
             took,
@@ -102,7 +102,7 @@ impl Seen {
         });
         drop(self.open);
         let milliseconds = took.as_secs_f64() * 1e3;
-        let (method, id, trace) = (method(&self.method), self.id, self.trace);
+        let (method, id, trace) = (method_name(&self.method), self.id, self.trace);
         if PROBES.contains(&route) {
             tracing::debug!(
                 method,
@@ -132,7 +132,7 @@ impl Seen {
 }
 
 /// A stranger can make up methods.
-fn method(method: &Method) -> &'static str {
+pub(in crate::http) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

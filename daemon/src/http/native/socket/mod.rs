@@ -29,6 +29,8 @@ const BUFFER_BYTES: usize = 2 << 10;
 /// A message that is larger than allowed by less than this is read to its end, so that the reason
 /// arrives before the connection ends.
 const TOLERATED_BYTES: usize = 1 << 20;
+/// The subprotocol, which pages offer beside the one that is their key.
+const PROTOCOL: &str = "airunner";
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -57,6 +59,8 @@ impl Sockets {
         })?;
         let largest = api.limits.body_bytes.saturating_add(TOLERATED_BYTES);
         let upgrade = upgrade
+            // A browser takes no connection on which none of those it offered was chosen.
+            .protocols([PROTOCOL])
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(largest)
