@@ -5,6 +5,7 @@ use std::io;
 use serde_json::{Map, Value};
 
 use super::error::ConstraintError;
+use crate::llm::text::{Kinds, choices};
 
 /// A tool with more has no rules of its own: each parameter is a grammar.
 const PROPERTIES_LIMIT: usize = 512;
@@ -19,12 +20,10 @@ pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) schema: Value,
     pub(super) is_required: bool,
-}
-
-impl Parameter {
-    pub(super) fn is_text(&self) -> bool {
-        self.schema.get("type").is_some_and(|kind| kind == "string")
-    }
+    /// May be text: where that stands without quotes, so does all else of this parameter.
+    pub(super) is_text: bool,
+    /// All that this may be, if that is a list.
+    pub(super) choices: Option<Vec<String>>,
 }
 
 /// Counts what has been taken from the tools of one request.
@@ -53,6 +52,8 @@ impl Parameters {
                 name: name.clone(),
                 schema: self.with_definitions(own, schema)?,
                 is_required: is_required(name),
+                is_text: Kinds::of(own, schema).has_text(),
+                choices: choices(own, schema),
             })
         });
         own.collect()

@@ -18,6 +18,8 @@ use super::Constraints;
 use crate::llm::sampling::Sampler;
 use crate::llm::text::{Prompt, TextModel};
 
+mod calls;
+
 struct Bench {
     text: TextModel,
     constraints: Constraints,
@@ -512,64 +514,5 @@ fn hostile_formats_end() {
             assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{shown}: {fault}");
             assert!(fault.message.len() < 600, "{shown}: {fault}");
         }
-    }
-}
-
-/// A request whose only tool has these parameters.
-fn asking_with(parameters: Value) -> GenerateRequest {
-    let mut request = asking(ToolChoice::Required, false);
-    if let Input::Conversation(conversation) = &mut request.input {
-        conversation.tools = vec![Tool {
-            name: "f".to_owned(),
-            description: String::new(),
-            parameters,
-        }];
-    }
-    request
-}
-
-/// Each is either refused or followed, and its rules grow no faster than it.
-#[test]
-fn hostile_tools_end() {
-    let properties = |count: usize, schema: Value| -> Value {
-        (0..count)
-            .map(|number| (format!("p{number}"), schema.clone()))
-            .collect::<serde_json::Map<String, Value>>()
-            .into()
-    };
-    let large: Vec<String> = (0..2000).map(|number| format!("value {number}")).collect();
-    let shared = json!({"$ref": "#/$defs/A"});
-    let tools = [
-        json!({"properties": properties(512, json!({"type": "integer"}))}),
-        json!({"properties": properties(20_000, json!({}))}),
-        json!({"properties": properties(500, shared), "$defs": {"A": {"enum": large}}}),
-        json!({"properties": properties(9, json!({"$ref": "#"}))}),
-    ];
-    for signs in ["<|tool_call_start|>", "<tool_call><function="] {
-        let (_home, bench) = templated_bench(&format!("{{{{ messages }}}}{{# {signs} #}}"), &[], false);
-        for parameters in &tools {
-            if let Err(fault) = bench.answer(&asking_with(parameters.clone()), 5, 40, "") {
-                assert_eq!(fault.kind, ErrorKind::InvalidArgument, "{signs}: {fault}");
-            }
-        }
-    }
-}
-
-#[test]
-fn any_of_several_optional_arguments_may_be_left_out() {
-    let (_home, bench) = templated_bench("{{ messages }}{# <|tool_call_start|> #}", &[], false);
-    let one = json!({"enum": [1]});
-    let request = asking_with(json!({"properties": {"a": one, "b": one, "c": one}}));
-    for (arguments, expected) in [
-        ("", json!({})),
-        ("a=1", json!({"a": 1})),
-        ("b=1", json!({"b": 1})),
-        ("a=1, c=1", json!({"a": 1, "c": 1})),
-        ("a=1, b=1, c=1", json!({"a": 1, "b": 1, "c": 1})),
-    ] {
-        let wish = format!("<|tool_call_start|>[f({arguments})]");
-        let answer = bench.answer(&request, 1, 400, &wish).unwrap();
-        let found: Value = serde_json::from_str(&answer.calls[0].1).unwrap();
-        assert_eq!(found, expected, "{answer:?}");
     }
 }

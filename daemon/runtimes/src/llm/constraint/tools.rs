@@ -190,7 +190,13 @@ impl Calls<'_> {
         for (place, parameter) in parameters.into_iter().enumerate() {
             let open = self.literal(&format!("<parameter={}>\n", parameter.name));
             let value = format!("v{index}x{place}");
-            let part = if parameter.is_text() {
+            let part = if let Some(choices) = parameter.choices.filter(|_| parameter.is_text) {
+                let close = "\n</parameter>\n";
+                let choices = choices
+                    .iter()
+                    .map(|choice| self.literal(&format!("{choice}{close}")));
+                format!("{open} ({})", choices.collect::<Vec<_>>().join(" | "))
+            } else if parameter.is_text {
                 let _ = writeln!(
                     written.rules,
                     "{value}[suffix=\"\\n</parameter>\\n\"]: /(.|\\n)*/"

@@ -1,5 +1,7 @@
 //! The JSON of tool calls.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::format::Body;
@@ -12,6 +14,8 @@ pub(super) struct Call {
     pub(super) id: Option<String>,
     pub(super) name: String,
     pub(super) arguments: Map<String, Value>,
+    /// Arguments that may be JSON or text, as they were written; only some formats have such.
+    pub(super) written: BTreeMap<String, String>,
 }
 
 /// How far a text is a JSON value.
@@ -56,7 +60,12 @@ pub(super) fn call(value: &Value) -> Option<Call> {
         .and_then(Value::as_str)
         .filter(|id| !id.is_empty())
         .map(str::to_owned);
-    (!name.is_empty()).then_some(Call { id, name, arguments })
+    (!name.is_empty()).then_some(Call {
+        id,
+        name,
+        arguments,
+        written: BTreeMap::new(),
+    })
 }
 
 /// A single call or a list of them, all well-formed.
@@ -112,7 +121,13 @@ fn read_named(text: &str, skipped: usize) -> Read {
         Json::Whole(Value::Object(arguments), end) => {
             let name = name.trim().to_owned();
             let end = skipped + text.len() - rest.len() + end;
-            Read::Whole(vec![Call { id, name, arguments }], end)
+            let call = Call {
+                id,
+                name,
+                arguments,
+                written: BTreeMap::new(),
+            };
+            Read::Whole(vec![call], end)
         }
         Json::Begun => Read::Begun,
         Json::Whole(..) | Json::Broken => Read::Broken,
@@ -152,5 +167,6 @@ fn named(text: &str, split: &str) -> Option<Call> {
         id: None,
         name,
         arguments,
+        written: BTreeMap::new(),
     })
 }

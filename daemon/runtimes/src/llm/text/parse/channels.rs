@@ -15,8 +15,10 @@ const CALL: &str = "<|call|>";
 /// Takes an answer in channels apart as it comes.
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
-    /// Whether calls are told from text.
-    has_tools: bool,
+    /// The functions the model may call; without any, calls are text.
+    tools: Vec<String>,
+    /// Only the first call counts.
+    single: bool,
     place: Place,
     held: String,
     calls_made: u32,
@@ -31,16 +33,29 @@ enum Place {
     Reasoning,
     /// In the arguments of a call.
     Call,
+    /// In a call that does not count.
+    Ignored,
 }
 
 impl Channels {
-    pub(super) const fn new(has_tools: bool) -> Self {
+    pub(super) const fn new(tools: Vec<String>) -> Self {
         Self {
-            has_tools,
+            tools,
+            single: false,
             place: Place::Header,
             held: String::new(),
             calls_made: 0,
         }
+    }
+
+    pub(super) const fn single(mut self, single: bool) -> Self {
+        self.single = single;
+        self
+    }
+
+    /// Whether a call's arguments are still being written.
+    pub(super) fn is_in_call(&self) -> bool {
+        self.place == Place::Call
     }
 
     pub(super) const fn calls_made(&self) -> u32 {
@@ -102,10 +117,12 @@ impl Channels {
         let header = self.held[..at].to_owned();
         self.held.drain(..at + MESSAGE.len());
         let recipient = header.split_once("to=").map(|(_, rest)| word(rest));
+        let function = recipient.map(|name| name.strip_prefix("functions.").unwrap_or(name));
+        let function = function.filter(|name| self.tools.iter().any(|tool| tool == name));
         let channel = header.split_once(CHANNEL).map_or("final", |(_, rest)| word(rest));
-        self.place = match (recipient, channel) {
-            (Some(name), _) if self.has_tools => {
-                let name = name.strip_prefix("functions.").unwrap_or(name);
+        self.place = match (function, channel) {
+            (Some(_), _) if self.single && self.calls_made > 0 => Place::Ignored,
+            (Some(name), _) => {
                 pieces.push(Parsed::Call(ToolCallDelta {
                     index: self.calls_made,
                     id: Some(identifiers.next()),
@@ -116,7 +133,7 @@ impl Channels {
                 Place::Call
             }
             (_, "analysis") => Place::Reasoning,
-            (Some(_) | None, _) => Place::Text,
+            (None, _) => Place::Text,
         };
         true
     }
@@ -127,6 +144,7 @@ impl Channels {
         }
         let text = text.to_owned();
         pieces.push(match self.place {
+            Place::Ignored => return,
             Place::Header | Place::Text => Parsed::Text(text),
             Place::Reasoning => Parsed::Reasoning(text),
             Place::Call => Parsed::Call(ToolCallDelta {

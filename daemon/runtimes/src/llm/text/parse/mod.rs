@@ -7,6 +7,7 @@ mod calls;
 mod channels;
 mod format;
 mod identifier;
+mod kinds;
 mod parser;
 pub(super) mod probe;
 mod pythonic;
@@ -17,4 +18,5 @@ mod xml;
 
 pub use format::OutputFormat;
 pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat};
+pub(in crate::llm) use kinds::{Kinds, choices};
 pub use parser::{OutputParser, Parsed};

@@ -7,6 +7,7 @@ use super::calls::{Call, Read, read, read_closed};
 use super::channels::Channels;
 use super::format::{Body, OutputFormat};
 use super::identifier::Identifiers;
+use super::kinds::Kinds;
 use super::streamed::{Streamed, head};
 use crate::llm::text::stop::overlap;
 
@@ -40,8 +41,8 @@ pub struct OutputParser {
     single: bool,
     /// The call whose arguments leave as they come.
     streamed: Option<Streamed>,
-    /// Function and parameter of everything that must be text.
-    texts: Vec<(String, String)>,
+    /// Function and parameter of everything that may be text, and what else it may be.
+    texts: Vec<(String, String, Kinds)>,
 }
 
 /// Where in the answer the held text stands.
@@ -70,7 +71,7 @@ impl OutputParser {
     /// the model may call; `seed` makes the ids of its calls.
     #[must_use]
     pub fn new(format: OutputFormat, opened: bool, tools: Vec<String>, seed: u64) -> Self {
-        let channels = format.has_channels().then(|| Channels::new(!tools.is_empty()));
+        let channels = format.has_channels().then(|| Channels::new(tools.clone()));
         let format = OutputFormat {
             calls: format.calls.filter(|_| !tools.is_empty()),
             ..format
@@ -104,21 +105,23 @@ impl OutputParser {
             let properties = tool.parameters.get("properties");
             let properties = properties.and_then(serde_json::Value::as_object);
             let texts = properties.into_iter().flatten();
-            let texts = texts.filter(|(_, schema)| schema.get("type").is_some_and(|kind| kind == "string"));
-            texts.map(|(parameter, _)| (tool.name.clone(), parameter.clone()))
+            let kinds = texts.map(|(name, schema)| (name, Kinds::of(schema, &tool.parameters)));
+            let texts = kinds.filter(|(_, kinds)| kinds.has_text());
+            texts.map(|(parameter, kinds)| (tool.name.clone(), parameter.clone(), kinds))
         });
         self.texts = texts.collect();
         self
     }
 
     fn with_texts(&self, mut call: Call) -> Call {
-        for (_, parameter) in self.texts.iter().filter(|(name, _)| *name == call.name) {
+        for (_, parameter, kinds) in self.texts.iter().filter(|(name, ..)| *name == call.name) {
             if let Some(value) = call
                 .arguments
                 .get_mut(parameter)
-                .filter(|value| !value.is_string())
+                .filter(|value| !kinds.has(value))
             {
-                *value = value.to_string().into();
+                let written = call.written.remove(parameter);
+                *value = written.unwrap_or_else(|| value.to_string()).into();
             }
         }
         call
@@ -126,15 +129,20 @@ impl OutputParser {
 
     /// Whether only the first call of the answer counts.
     #[must_use]
-    pub const fn single(mut self, single: bool) -> Self {
+    pub fn single(mut self, single: bool) -> Self {
         self.single = single;
+        self.channels = self.channels.map(|channels| channels.single(single));
         self
     }
 
     /// Nothing of the answer counts any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.single && self.channels.is_none() && self.calls_made > 0 && self.streamed.is_none()
+        let is_written = self
+            .channels
+            .as_ref()
+            .map_or(self.streamed.is_none(), |channels| !channels.is_in_call());
+        self.single && self.calls_made() > 0 && is_written
     }
 
     /// For a raw prompt: everything is text.

@@ -1,5 +1,7 @@
 //! Calls as Python writes them: `[f(a=1, b="x"), g()]`, or one in each line.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Number, Value};
 
 use super::calls::{Call, Read};
@@ -119,6 +121,7 @@ impl<'t> Parser<'t> {
             id: None,
             name,
             arguments,
+            written: BTreeMap::new(),
         })
     }
 

@@ -527,3 +527,49 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_may_be_text_is_text_unless_it_is_something_else_that_it_may_be() {
+    let tool = airunner_core::chat::Tool {
+        name: "add".to_owned(),
+        description: String::new(),
+        parameters: serde_json::json!({
+            "properties": {
+                "a": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                "b": {"type": ["string", "integer"]},
+                "c": {"$ref": "#/$defs/Size"},
+            },
+            "$defs": {"Size": {"enum": ["1.50", "2"]}},
+        }),
+    };
+    for (a, b, c, expected) in [
+        ("123", "123", "1.50", r#"{"a":"123","b":123,"c":"1.50"}"#),
+        ("null", "null", "2", r#"{"a":null,"b":"null","c":"2"}"#),
+        ("{ }", "x", "2", r#"{"a":"{ }","b":"x","c":"2"}"#),
+    ] {
+        let parser = parser(CODER, false).typed(std::slice::from_ref(&tool));
+        let answer = format!(
+            "<tool_call>\n<function=add>\n<parameter=a>\n{a}\n</parameter>\n<parameter=b>\n{b}\n</parameter>\n\
+             <parameter=c>\n{c}\n</parameter>\n</function>\n</tool_call>"
+        );
+        assert_eq!(parse_pieces(parser, &[&answer]), called("", &[("add", expected)]));
+    }
+}
+
+#[test]
+fn only_functions_that_may_be_called_are_called_in_channels() {
+    let unknown = "<|channel|>commentary to=functions.rm <|constrain|>json<|message|>{}<|call|>";
+    assert_eq!(parse(HARMONY, false, unknown), text("{}"));
+
+    let call = "<|channel|>commentary to=functions.add <|constrain|>json<|message|>{\"a\": 1}";
+    let both = format!("{call}<|end|><|start|>assistant{call}");
+    let several = parse_pieces(parser(HARMONY, false), &[&both]);
+    let first = parse_pieces(parser(HARMONY, false).single(true), &[&both]);
+    assert_eq!((several.calls.len(), first.calls.len()), (2, 1));
+
+    let mut single = parser(HARMONY, false).single(true);
+    let _ = single.push(call);
+    assert!(!single.is_over(), "its arguments may go on");
+    let _ = single.push("<|end|>");
+    assert!(single.is_over());
+}

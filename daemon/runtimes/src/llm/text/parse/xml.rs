@@ -1,5 +1,7 @@
 //! `<function=name><parameter=key>value</parameter></function>`, where text stands without quotes.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::calls::Call;
@@ -20,6 +22,7 @@ fn function(text: &str) -> Option<(Call, &str)> {
     let (name, body) = text.strip_prefix("<function=")?.split_once('>')?;
     let (body, after) = body.split_once("</function>").unwrap_or((body, ""));
     let mut arguments = Map::new();
+    let mut written = BTreeMap::new();
     let mut rest = body.trim_start();
     while let Some(parameter) = rest.strip_prefix("<parameter=") {
         let (key, value) = parameter.split_once('>')?;
@@ -27,7 +30,9 @@ fn function(text: &str) -> Option<(Call, &str)> {
             .split_once("</parameter>")
             .or_else(|| value.find("<parameter=").map(|at| value.split_at(at)))
             .unwrap_or((value, ""));
-        arguments.insert(key.trim().to_owned(), literal(value));
+        let (key, value) = (key.trim().to_owned(), inner(value));
+        arguments.insert(key.clone(), literal(value));
+        written.insert(key, value.to_owned());
         rest = following.trim_start();
     }
     let name = name.trim().trim_matches('"').to_owned();
@@ -36,14 +41,19 @@ fn function(text: &str) -> Option<(Call, &str)> {
         id: None,
         name,
         arguments,
+        written,
     };
     is_call.then_some((call, after))
 }
 
-/// JSON where it is something else than text; one line break at each end belongs to the tags.
-fn literal(value: &str) -> Value {
+/// One line break at each end belongs to the tags.
+fn inner(value: &str) -> &str {
     let value = value.strip_prefix('\n').unwrap_or(value);
-    let value = value.strip_suffix('\n').unwrap_or(value);
+    value.strip_suffix('\n').unwrap_or(value)
+}
+
+/// JSON where it is something else than text; the tool's schema decides where it may be both.
+fn literal(value: &str) -> Value {
     match serde_json::from_str::<Value>(value) {
         Ok(Value::String(_)) | Err(_) => Value::from(value),
         Ok(other) => other,
