@@ -1,6 +1,7 @@
 //! Networks, proxies, how often, and encryption.
 
 use airunner_tests::{Daemon, Home, Http, Reply};
+use serde_json::json;
 
 async fn forwarded(http: &Http, chain: &str) -> Reply {
     Reply::of(http.request("GET", "/v1/models").header("x-forwarded-for", chain)).await
@@ -94,6 +95,18 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     }
     assert_eq!(forwarded(&phone, "192.0.2.9").await.status, 200);
     assert_eq!(http.get("/health").await.status, 200, "probes are not counted");
+    // What is asked by a WebSocket counts like requests.
+    let created = daemon.home.cli().json(&["keys", "create", "tablet"]).await;
+    let tablet = http.with_key(created["key"].as_str().unwrap());
+    let mut socket = tablet.socket("/api/v1/llm/stream").await;
+    for (id, reason) in [("a", "model_not_found"), ("b", "model_not_found"), ("c", "rate_limited")] {
+        let chat = json!({"type": "chat", "id": id, "model": "nobody", "message": "Hi"});
+        socket.say(&chat).await;
+        let heard = socket.until("error").await;
+        let error = &heard.last().unwrap()["error"];
+        assert_eq!(error["reason"], reason, "{error}");
+        assert_eq!(error["retry_after_ms"].is_u64(), reason == "rate_limited", "{error}");
+    }
     daemon.stop().await;
 }
 

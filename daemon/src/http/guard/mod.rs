@@ -15,7 +15,7 @@ mod routes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use airunner_core::access::{AuditEvent, Caller, Scope};
+use airunner_core::access::{AuditEvent, Caller, KeyId, Scope};
 use airunner_core::{ErrorKind, Fault};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -29,6 +29,7 @@ use credentials::Presented;
 use host::Hosts;
 use networks::{Client, Networks};
 use origin::{Origins, Source, Target};
+pub(super) use rates::neighbourhood;
 use rates::{Exceeded, Rates, Standing};
 use refusal::Refusal;
 use routes::Need;
@@ -55,6 +56,21 @@ struct Rules {
     origins: Origins,
     rates: Rates,
     keys: Keys,
+}
+
+/// How often a caller may ask, for those who ask many times by one request.
+#[derive(Clone)]
+pub(super) struct Pace {
+    rules: Arc<Rules>,
+    key: Option<KeyId>,
+}
+
+impl Pace {
+    /// Counts one more.
+    pub(super) fn take(&self) -> Result<(), Fault> {
+        let counted = self.rules.rates.key(self.key);
+        counted.map(drop).map_err(|exceeded| exceeded.fault)
+    }
 }
 
 /// What is found out about a request that is let in.
@@ -115,6 +131,8 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
         match rules.admit(&asked, client, presented) {
             Ok(Admitted { caller, standing }) => {
                 if let Some(caller) = &caller {
+                    let (rules, key) = (Arc::clone(&rules), caller.key);
+                    request.extensions_mut().insert(Pace { rules, key });
                     request.extensions_mut().insert(caller.clone());
                 }
                 let mut response = next.run(request).await;

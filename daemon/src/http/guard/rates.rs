@@ -174,7 +174,7 @@ impl Rates {
 }
 
 /// Whoever has one address of IPv6 has a whole network of them.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(in crate::http) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).into(),

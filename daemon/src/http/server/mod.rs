@@ -6,6 +6,7 @@ mod connection;
 mod io;
 mod rooms;
 mod tls;
+mod upgraded;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use airunner_core::access::{AuditEvent, KeyState};
 use airunner_core::{ErrorKind, Fault};
+use axum::Extension;
 use futures_util::future::join_all;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +26,7 @@ use crate::config::HttpSettings;
 use connection::Terms;
 use rooms::Rooms;
 use tls::Encryption;
+pub(super) use upgraded::Upgraded;
 
 /// How long to wait when the system has no more descriptors.
 const BREATH: Duration = Duration::from_millis(100);
@@ -44,6 +47,7 @@ pub struct Setting<'a> {
 pub(super) struct Server {
     listeners: Vec<Listener>,
     terms: Terms,
+    upgraded: Upgraded,
     api: Api,
     connections: usize,
 }
@@ -79,13 +83,15 @@ impl Server {
             api.keys.note(AuditEvent::Bound, None, place, &listener.url());
         }
         let guard = Guard::new(settings, names, api.keys.clone());
+        let upgraded = Upgraded::default();
         let terms = Terms {
-            router: router(api.clone(), guard),
+            router: router(api.clone(), guard).layer(Extension(upgraded.clone())),
             reader_timeout: setting.reader_timeout,
         };
         Ok(Self {
             listeners,
             terms,
+            upgraded,
             api,
             connections: settings.connections,
         })
@@ -97,7 +103,7 @@ impl Server {
     }
 
     /// Until the end is asked for; then it accepts nobody, and returns when every request that
-    /// was open has been answered.
+    /// was open has been answered and every WebSocket was taken leave of.
     pub(super) async fn serve(self) {
         let graceful = GracefulShutdown::new();
         let rooms = Rooms::new(self.connections, self.api.usage.metrics().clone());
@@ -110,6 +116,7 @@ impl Server {
             _ = join_all(accepting) => {}
         }
         graceful.shutdown().await;
+        self.upgraded.gone().await;
     }
 }
 

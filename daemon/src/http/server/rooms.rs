@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::io::Room;
+use crate::http::guard::neighbourhood;
 use crate::metrics::Metrics;
 
 /// The share of all connections that one other machine may have.
@@ -44,11 +45,10 @@ impl Rooms {
     }
 
     fn find(&self, address: IpAddr) -> Option<Room> {
-        let address = address.to_canonical();
-        let own = if address.is_loopback() {
+        let own = if address.to_canonical().is_loopback() {
             None
         } else {
-            Some(self.of(address).try_acquire_owned().ok()?)
+            Some(self.of(neighbourhood(address)).try_acquire_owned().ok()?)
         };
         Some(Room {
             _all: Arc::clone(&self.all).try_acquire_owned().ok()?,
@@ -90,6 +90,19 @@ mod tests {
         }
         assert_eq!(held.len(), 40);
         assert!(rooms.take(address("192.0.2.2")).is_none());
+    }
+
+    #[test]
+    fn a_machine_has_one_share_however_many_addresses_it_has() {
+        let rooms = Rooms::new(40, Metrics::default());
+        let address = |number: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number]);
+        let held: Vec<Room> = (0..40).filter_map(|number| rooms.take(address(number))).collect();
+        assert_eq!(held.len(), 10);
+        assert!(rooms.take("2001:db8:0:1::1".parse().unwrap()).is_some());
+        let local: Vec<_> = (0..30)
+            .filter_map(|_| rooms.take("::1".parse().unwrap()))
+            .collect();
+        assert_eq!(local.len(), 30);
     }
 
     #[test]

@@ -21,6 +21,9 @@ const UNKNOWN: &str = "unknown";
 /// Asked so often that only the numbers of it are told.
 const PROBES: [&str; 5] = ["/health", "/live", "/ready", "/version", "/metrics"];
 
+/// The status, of no standard but of many logs, of a request whose client left before its answer.
+const GONE: u16 = 499;
+
 /// What the layer writes to.
 #[derive(Clone)]
 pub(in crate::http) struct Observer {
@@ -36,19 +39,41 @@ pub(in crate::http) async fn observe(
     let id = identity::of(request.headers());
     let trace = Trace::continued(request.headers());
     let seen = Seen::new(&observer.metrics, &request, &id, trace);
+    let family = seen.family;
+    let span = tracing::debug_span!("request", id = %seen.id, trace = seen.trace);
+    let pending = Pending(Some(seen));
     // Whoever asks somebody else on behalf of this request names it, and its place in the trace.
     request.headers_mut().insert(identity::HEADER, id.clone());
     if let Some(header) = trace.and_then(|trace| trace.header()) {
         request.headers_mut().insert(trace::HEADER, header);
     }
-    let span = tracing::debug_span!("request", id = %seen.id, trace = seen.trace);
     let mut response = next.run(request).instrument(span).await;
     let headers = response.headers_mut();
-    if seen.family == Family::Anthropic {
+    if family == Family::Anthropic {
         headers.insert(identity::ANTHROPIC_HEADER, id.clone());
     }
     headers.insert(identity::HEADER, id);
-    seen.watch(response)
+    pending.watch(response)
+}
+
+/// A request whose answer has not begun. It ends as well if its client does not wait for that.
+struct Pending(Option<Seen>);
+
+impl Pending {
+    fn watch(mut self, response: Response) -> Response {
+        match self.0.take() {
+            Some(seen) => seen.watch(response),
+            None => response,
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(seen) = self.0.take() {
+            seen.end(GONE, None, 0);
+        }
+    }
 }
 
 /// A request under way.
@@ -142,5 +167,32 @@ pub(in crate::http) fn method_name(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use futures_util::FutureExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::metrics::Picture;
+
+    #[tokio::test]
+    async fn a_request_whose_client_left_before_the_answer_is_counted() {
+        let metrics = Metrics::default();
+        let observer = Observer {
+            metrics: metrics.clone(),
+        };
+        let router = Router::new()
+            .route("/slow", get(std::future::pending::<()>))
+            .layer(from_fn_with_state(observer, observe));
+        let request = Request::get("/slow").body(Body::empty()).unwrap();
+        assert!(router.oneshot(request).now_or_never().is_none());
+        let text = metrics.text(&Picture::default());
+        assert!(text.contains(r#"route="/slow",status="499"} 1"#), "{text}");
     }
 }

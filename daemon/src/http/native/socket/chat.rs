@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, Farewell, Gone, Received};
 use super::frames::{Asked, Frame, read};
 use crate::http::api::Api;
+use crate::http::guard::Pace;
 use crate::http::native::chat::{self, ChatRequest, DoneBody, Gathered, Said};
 
 /// Requests of one socket at once.
@@ -37,6 +38,7 @@ struct Outgoing {
 struct Session {
     api: Api,
     caller: Caller,
+    pace: Pace,
     connection: Connection,
     requests: HashMap<String, CancellationToken>,
     tasks: JoinSet<()>,
@@ -48,12 +50,13 @@ struct Session {
     going_on: Option<(String, Message)>,
 }
 
-pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller) {
+pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, pace: Pace) {
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let session = Session {
         connection: Connection::new(socket, api.limits.body_bytes),
         api,
         caller,
+        pace,
         requests: HashMap::new(),
         tasks: JoinSet::new(),
         sender,
@@ -148,6 +151,8 @@ impl Session {
                 format!("{REQUESTS} requests of this socket are being answered: wait for one"),
             ));
         }
+        // Each counts like a request of its own.
+        self.pace.take()?;
         if goes_on {
             self.go_on(id, &mut request)?;
         }

@@ -21,6 +21,8 @@ use utoipa_axum::routes;
 use super::views::ErrorBody;
 use crate::http::api::Api;
 use crate::http::failure::Failure;
+use crate::http::guard::Pace;
+use crate::http::server::Upgraded;
 
 /// WebSockets at once.
 const SOCKETS: usize = 512;
@@ -77,13 +79,16 @@ impl Sockets {
 async fn llm_stream(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
+    Extension(pace): Extension<Pace>,
     Extension(sockets): Extension<Sockets>,
+    Extension(upgraded): Extension<Upgraded>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
     let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    let held = upgraded.hold();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        chat::serve(socket, api, caller).await;
-        drop(permit);
+        chat::serve(socket, api, caller, pace).await;
+        drop((permit, held));
     }))
 }
 
@@ -95,11 +100,13 @@ async fn llm_stream(
 async fn events_socket(
     State(api): State<Api>,
     Extension(sockets): Extension<Sockets>,
+    Extension(upgraded): Extension<Upgraded>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
     let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    let held = upgraded.hold();
     Ok(upgrade.on_upgrade(move |socket| async move {
         watch::serve(socket, &api).await;
-        drop(permit);
+        drop((permit, held));
     }))
 }
