@@ -21,7 +21,7 @@ use super::dates::now;
 use super::load::{make_room, switch};
 use super::names::find;
 use super::options::{Kept, Options, Think, format};
-use super::pieces::{CallOut, Figures, Logprob, Piece, calls, logprobs};
+use super::pieces::{CallOut, Clock, Figures, Logprob, Piece, calls, logprobs};
 use super::reply::{Ask, check, reply};
 
 /// A conversation, and how to go on with it.
@@ -129,6 +129,7 @@ pub(super) async fn chat(
     Extension(caller): Extension<Caller>,
     Payload(request): Payload<ChatRequest>,
 ) -> Result<Response, Failure> {
+    let mut clock = Clock::start();
     let model = find(&api, &request.model).await?;
     let called = request.model.clone();
     let kept = request.keep_alive;
@@ -145,11 +146,14 @@ pub(super) async fn chat(
     let shows_thinking = request.think.as_ref().is_none_or(Think::is_on);
     let request = generation(model, request)?;
     request.validate()?;
-    make_room(&api, &caller, &request.model, kept, context).await?;
+    clock
+        .preparing(make_room(&api, &caller, &request.model, kept, context))
+        .await?;
     let ask = Ask {
         request,
         stream,
         shows_thinking,
+        clock,
         remembers: None,
     };
     let mut told = 0;

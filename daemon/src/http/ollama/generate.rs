@@ -21,7 +21,7 @@ use super::dates::now;
 use super::load::{make_room, switch};
 use super::names::find;
 use super::options::{Kept, Options, Think, format};
-use super::pieces::{Figures, Logprob, Piece, logprobs};
+use super::pieces::{Clock, Figures, Logprob, Piece, logprobs};
 use super::reply::{Ask, Memory, check, reply};
 
 /// A text to answer or to go on with.
@@ -89,6 +89,7 @@ pub(super) async fn generate(
     Extension(caller): Extension<Caller>,
     Payload(request): Payload<CompletionRequest>,
 ) -> Result<Response, Failure> {
+    let mut clock = Clock::start();
     let model = find(&api, &request.model).await?;
     request.refuse_impossible(&model)?;
     let called = request.model.clone();
@@ -110,7 +111,9 @@ pub(super) async fn generate(
     let before = request.context.clone().filter(|_| request.raw != Some(true));
     let mut request = generation(model, request)?;
     request.validate()?;
-    make_room(&api, &caller, &request.model, kept, context).await?;
+    clock
+        .preparing(make_room(&api, &caller, &request.model, kept, context))
+        .await?;
     if let Some(before) = before.filter(|before| !before.is_empty()) {
         request.input = after(&api, &request.model, before, request.input).await?;
         request.validate()?;
@@ -118,6 +121,7 @@ pub(super) async fn generate(
     let ask = Ask {
         stream,
         shows_thinking,
+        clock,
         remembers: remembers.then(|| Memory {
             api: api.clone(),
             model: request.model.clone(),

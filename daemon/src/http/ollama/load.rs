@@ -24,12 +24,8 @@ pub(super) async fn switch(
         api.models.unload(model, false).await?;
         return Ok("unload");
     }
-    if !caller.may(Scope::Models) {
-        make_room(api, caller, &model, None, context_length).await?;
-        load(api, model, None, None).await?;
-        return Ok("load");
-    }
-    let context_length = length(api, &model, context_length).await?;
+    let kept = kept.filter(|_| caller.may(Scope::Models));
+    let context_length = lacking(api, caller, &model, context_length).await?;
     load(api, model, kept, context_length).await?;
     Ok("load")
 }
@@ -43,17 +39,33 @@ pub(super) async fn make_room(
     kept: Option<Kept>,
     wanted: Option<u32>,
 ) -> Result<(), Fault> {
-    let Some(wanted) = length(api, model, wanted).await? else {
+    let Some(wanted) = lacking(api, caller, model, wanted).await? else {
         return Ok(());
     };
-    let loaded = api.models.model(model)?.instance;
-    if loaded.is_some_and(|instance| stays(caller, instance.context_length, wanted)) {
-        return Ok(());
-    }
-    let most = api.models.show(model).await?.context_length;
-    let wanted = most.map_or(wanted, |most| wanted.min(most));
     let kept = kept.filter(|&kept| !Kept::is_zero(Some(kept)));
     load(api, model.clone(), kept, Some(wanted)).await
+}
+
+/// The length to load the model with; `None` if it may be anything, or is loaded well enough.
+async fn lacking(
+    api: &Api,
+    caller: &Caller,
+    model: &ModelName,
+    wanted: Option<u32>,
+) -> Result<Option<u32>, Fault> {
+    let Some(wanted) = length(api, model, wanted).await? else {
+        return Ok(None);
+    };
+    let most = api.models.show(model).await?.context_length;
+    let wanted = possible(wanted, most);
+    let loaded = api.models.model(model)?.instance;
+    let stays = loaded.is_some_and(|instance| stays(caller, instance.context_length, wanted));
+    Ok((!stays).then_some(wanted))
+}
+
+/// As much of what is wanted as the model can.
+fn possible(wanted: u32, most: Option<u32>) -> u32 {
+    most.map_or(wanted, |most| wanted.min(most))
 }
 
 fn may_unload(caller: &Caller) -> Result<(), Fault> {
@@ -124,6 +136,18 @@ mod tests {
         let asks = caller(Scope::Inference);
         assert_eq!(may_unload(&asks).unwrap_err().kind, ErrorKind::PermissionDenied);
         assert!(stays(&asks, 512, 4096));
+    }
+
+    #[test]
+    fn nobody_gets_more_than_the_model_can() {
+        for (wanted, most, given) in [
+            (4096, Some(2048), 2048),
+            (512, Some(2048), 512),
+            (4096, None, 4096),
+        ] {
+            assert_eq!(possible(wanted, most), given);
+        }
+        assert!(stays(&Caller::local(), 2048, possible(4096, Some(2048))));
     }
 
     #[test]

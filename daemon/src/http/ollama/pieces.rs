@@ -41,11 +41,35 @@ pub(super) struct Figures {
     eval_duration: u64,
 }
 
-impl Figures {
-    fn of(done: &Done, total: Duration) -> Self {
+/// When a request came, and what was spent on its model before an answer was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    arrived: Instant,
+    prepared: Duration,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
         Self {
-            total_duration: nanoseconds(total),
-            load_duration: nanoseconds(done.timings.load),
+            arrived: Instant::now(),
+            prepared: Duration::ZERO,
+        }
+    }
+
+    /// Counts the time of `work` to that of loading.
+    pub(super) async fn preparing<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let done = work.await;
+        self.prepared += begun.elapsed();
+        done
+    }
+}
+
+impl Figures {
+    fn of(done: &Done, clock: &Clock) -> Self {
+        Self {
+            total_duration: nanoseconds(clock.arrived.elapsed()),
+            load_duration: nanoseconds(done.timings.load + clock.prepared),
             prompt_eval_count: done.usage.prompt_tokens,
             prompt_eval_duration: nanoseconds(done.timings.prompt),
             eval_count: done.usage.completion_tokens,
@@ -60,7 +84,7 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// Makes pieces of events.
 pub(super) struct Pieces {
-    arrived: Instant,
+    clock: Clock,
     /// What the model thinks is passed on.
     shows_thinking: bool,
     calls: Vec<Call>,
@@ -68,9 +92,9 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub(super) fn new(shows_thinking: bool) -> Self {
+    pub(super) fn new(shows_thinking: bool, clock: Clock) -> Self {
         Self {
-            arrived: Instant::now(),
+            clock,
             shows_thinking,
             calls: Vec::new(),
             written: String::new(),
@@ -134,7 +158,7 @@ impl Pieces {
     fn end(&mut self, done: &Done) -> End {
         End {
             reason: reason(done.finish_reason),
-            figures: Figures::of(done, self.arrived.elapsed()),
+            figures: Figures::of(done, &self.clock),
             written: std::mem::take(&mut self.written),
         }
     }
@@ -261,9 +285,20 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_is_spent_on_the_model_counts() {
+        let mut clock = Clock::start();
+        clock
+            .preparing(tokio::time::sleep(Duration::from_millis(5)))
+            .await;
+        let figures = Figures::of(&done(), &clock);
+        assert_eq!(figures.load_duration, 7_000_000);
+        assert!(figures.total_duration >= 5_000_000);
+    }
+
     #[test]
     fn calls_are_told_whole_and_in_order() {
-        let mut pieces = Pieces::new(true);
+        let mut pieces = Pieces::new(true, Clock::start());
         let events = [
             GenerateEvent::Reasoning(text("hm")),
             GenerateEvent::Text(text("I ask ")),
@@ -294,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_call_cut_off_by_the_limit_is_not_told() {
-        let mut pieces = Pieces::new(true);
+        let mut pieces = Pieces::new(true, Clock::start());
         assert!(pieces.of(delta(0, Some("f"), "{\"x\"")).is_empty());
         let told = pieces.of(GenerateEvent::Done(Done {
             finish_reason: FinishReason::Length,
@@ -306,7 +341,7 @@ mod tests {
 
     #[test]
     fn thoughts_nobody_asked_for_are_kept_back() {
-        let mut pieces = Pieces::new(false);
+        let mut pieces = Pieces::new(false, Clock::start());
         assert!(pieces.of(GenerateEvent::Reasoning(text("hm"))).is_empty());
     }
 

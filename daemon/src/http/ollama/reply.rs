@@ -12,13 +12,14 @@ use super::super::answer::{begin, cut, whole};
 use super::super::api::Api;
 use super::super::family::Family;
 use super::super::stream::lines;
-use super::pieces::{Piece, Pieces};
+use super::pieces::{Clock, Piece, Pieces};
 
 /// What is asked, and how the client wants to hear the answer.
 pub(super) struct Ask {
     pub(super) request: GenerateRequest,
     pub(super) stream: bool,
     pub(super) shows_thinking: bool,
+    pub(super) clock: Clock,
     /// The tokens of all of it come with the last piece.
     pub(super) remembers: Option<Memory>,
 }
@@ -74,7 +75,7 @@ pub(super) async fn reply<T: Serialize + Send + 'static>(
     ask: Ask,
     mut write: impl FnMut(Piece, Option<Vec<u32>>) -> T + Send + 'static,
 ) -> Result<Response, Fault> {
-    let pieces = Pieces::new(ask.shows_thinking);
+    let pieces = Pieces::new(ask.shows_thinking, ask.clock);
     let answer = api.inference.generate(ask.request)?;
     let memory = ask.remembers;
     if !ask.stream {
@@ -174,7 +175,7 @@ mod tests {
             (vec![text()], false),
             (vec![text(), Err(Fault::invalid("no"))], false),
         ] {
-            let pieces = Pieces::new(true);
+            let pieces = Pieces::new(true, Clock::start());
             let told: Vec<_> = told(stream::iter(events), pieces).collect().await;
             assert_eq!(told.len(), 2);
             assert!(told[0].is_ok());
