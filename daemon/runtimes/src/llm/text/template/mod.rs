@@ -8,6 +8,7 @@ mod budget;
 mod context;
 mod error;
 mod functions;
+mod identifiers;
 mod json;
 mod methods;
 mod source;
@@ -84,15 +85,29 @@ impl ChatTemplate {
             .messages
             .iter()
             .any(|turn| !turn.tool_calls.is_empty());
-        if !has_calls || !matches!(rendered, Err(TemplateError::Failed(_))) {
-            return rendered;
-        }
-        // Some templates put the arguments of earlier calls together with text.
-        let shape = Shape {
+        let as_text = Shape {
             arguments_as_text: true,
             ..shape
         };
-        let again = self.render_shaped(conversation, shape, add_generation_prompt, now);
+        let again = match &rendered {
+            // Some templates put the arguments of earlier calls together with text.
+            Err(TemplateError::Failed(_)) if has_calls => {
+                self.render_shaped(conversation, as_text, add_generation_prompt, now)
+            }
+            // Others accept ids of calls in one form only.
+            Err(TemplateError::Refused(_)) => {
+                let Some(renamed) = identifiers::renamed(conversation) else {
+                    return rendered;
+                };
+                match self.render_shaped(&renamed, shape, add_generation_prompt, now) {
+                    Err(TemplateError::Failed(_)) => {
+                        self.render_shaped(&renamed, as_text, add_generation_prompt, now)
+                    }
+                    again => again,
+                }
+            }
+            Ok(_) | Err(_) => return rendered,
+        };
         again.or(rendered)
     }
 

@@ -259,3 +259,66 @@ fn generation_tags_render_their_content() {
         "{% for m in messages %}\n{%- generation -%}\n {{ m.content }}\n{%- endgeneration %}\n{% endfor %}";
     assert_eq!(rendered(template, &one("Hi")).unwrap(), "Hi");
 }
+
+/// A call and its result, as other services name them.
+fn with_call(id: &str) -> Conversation {
+    let assistant = Message {
+        tool_calls: vec![ToolCall {
+            id: id.to_owned(),
+            name: "add".to_owned(),
+            arguments: json!({"a": 2}).as_object().unwrap().clone(),
+        }],
+        ..Message::new("assistant", "")
+    };
+    let result = Message {
+        tool_call_id: Some(id.to_owned()),
+        ..Message::new("tool", "3")
+    };
+    Conversation {
+        messages: vec![Message::new("user", "Add."), assistant, result],
+        ..Conversation::default()
+    }
+}
+
+#[test]
+fn ids_of_calls_take_the_form_that_a_template_wants() {
+    let strict = "{% for m in messages %}{% for c in m.tool_calls or [] %}\
+                  {% if c.id | length != 9 %}{{ raise_exception('nine') }}{% endif %}{{ c.id }}={% endfor %}\
+                  {% if m.tool_call_id %}{{ m.tool_call_id }}{% endif %}{% endfor %}";
+    let found = rendered(strict, &with_call("call_0123456789")).unwrap();
+    let (call, result) = found.split_once('=').unwrap();
+    assert_eq!((call, call.len()), (result, 9));
+    assert_eq!(
+        rendered(strict, &with_call("abcDEF123")).unwrap(),
+        "abcDEF123=abcDEF123"
+    );
+    // Where no form is wanted, ids stay as they are.
+    let lenient = strict.replace("!= 9", "== 0");
+    assert_eq!(rendered(&lenient, &with_call("call_1")).unwrap(), "call_1=call_1");
+    // And a refusal for another reason is told as it is.
+    let refused = rendered("{{ raise_exception('never') }}", &with_call("call_1")).unwrap_err();
+    assert!(refused.to_string().contains("never"), "{refused}");
+}
+
+#[test]
+fn a_template_of_mistral_takes_ids_of_any_form() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/testdata/chat-templates/mistralai-Mistral-Nemo-Instruct-2407.jinja");
+    let Ok(source) = std::fs::read_to_string(&path) else {
+        eprintln!("SKIPPED: {} is not here", path.display());
+        return;
+    };
+    let tokens = SpecialTokens::default();
+    let template = ChatTemplate::compile(&source, &tokens).unwrap();
+    let mut conversation = with_call("call_0123456789abcdef");
+    let tokens_of_its_own = json!({"bos_token": "<s>", "eos_token": "</s>"});
+    conversation.template_variables = tokens_of_its_own.as_object().unwrap().clone();
+    let found = template.render(&conversation, true, &now()).unwrap();
+    let (_, call) = found.split_once("\"id\": \"").unwrap();
+    let (_, result) = found.split_once("\"call_id\": \"").unwrap();
+    assert_eq!(call[..9], result[..9], "{found}");
+    assert!(
+        call[9..].starts_with('"') && result[9..].starts_with('"'),
+        "{found}"
+    );
+}
