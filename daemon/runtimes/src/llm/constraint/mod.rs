@@ -13,6 +13,7 @@
 //! ```
 
 mod answer;
+mod compiled;
 mod error;
 mod grammar;
 mod masks;

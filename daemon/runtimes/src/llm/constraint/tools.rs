@@ -45,6 +45,10 @@ struct Written {
 }
 
 /// The text behind which a call's rules begin; `None` where only the whole answer tells.
+///
+/// Calls without a mark (bare JSON, and Python's list without one) are therefore held to their
+/// schemas only where they are forced: where the model decides, its answer stays free, and the
+/// parser alone tells whether it is a call of a known function.
 pub(super) fn trigger(format: &CallFormat) -> Option<&str> {
     match &format.body {
         Body::Channels => Some(CHANNEL_CALL),

@@ -7,6 +7,7 @@ use llguidance::ParserFactory;
 use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenId, TokenizerEnv};
 
 use super::answer::Constraint;
+use super::compiled::{Compiled, Key};
 use super::error::ConstraintError;
 use super::grammar::{self, Plan};
 use super::masks::Masks;
@@ -27,6 +28,7 @@ pub(crate) struct Constraints {
     eos: Arc<EosSet>,
     prepared: OnceLock<Option<Arc<Prepared>>>,
     compiling: Guard,
+    pub(super) compiled: Compiled,
 }
 
 struct Prepared {
@@ -41,6 +43,7 @@ impl Constraints {
             eos: text.shared_eos(),
             prepared: OnceLock::new(),
             compiling: Guard::new("format", COMPILE_LIMIT),
+            compiled: Compiled::default(),
         }
     }
 
@@ -62,6 +65,14 @@ impl Constraints {
         let prepared = prepared
             .ok_or_else(|| ConstraintError::Internal("the log says why when it happened first".to_owned()))?;
         let masks = prepared.masks.clone();
+        let begin = |matcher, plan| {
+            let (tokenizer, eos) = (self.tokenizer.clone(), Arc::clone(&self.eos));
+            Constraint::new(matcher, plan, masks, tokenizer, eos)
+        };
+        let key = Key::of(&plan);
+        if let Some(matcher) = key.as_ref().and_then(|key| self.compiled.get(key)) {
+            return Ok(begin(matcher, plan));
+        }
         let (tokenizer, eos) = (self.tokenizer.clone(), Arc::clone(&self.eos));
         let compiled = self.compiling.run(STACK_BYTES, move || {
             plan.grammar.check()?;
@@ -72,13 +83,10 @@ impl Constraints {
             Ok((matcher, plan))
         });
         let (matcher, plan) = compiled.map_err(ConstraintError::interrupted)??;
-        Ok(Constraint::new(
-            matcher,
-            plan,
-            masks,
-            self.tokenizer.clone(),
-            Arc::clone(&self.eos),
-        ))
+        if let Some(key) = key {
+            self.compiled.keep(key, &matcher);
+        }
+        Ok(begin(matcher, plan))
     }
 
     fn prepare(&self) -> Result<Prepared, ConstraintError> {

@@ -102,3 +102,18 @@ fn text_that_may_be_missing_stands_without_quotes() {
     let answer = bench.answer(&request, 1, 120, &begun).unwrap();
     assert!(!format!("{answer:?}").contains("blue"), "{answer:?}");
 }
+
+#[test]
+fn the_same_tools_are_compiled_once_and_answers_share_nothing() {
+    let (_home, bench) = templated_bench("{{ messages }}{# <|tool_call_start|> #}", &[], false);
+    let request = asking(ToolChoice::Required, true);
+    let first = bench.answer(&request, 7, 400, "").unwrap();
+    let _ = bench.answer(&request, 8, 30, "").unwrap();
+    let again = bench.answer(&request, 7, 400, "").unwrap();
+    assert_eq!(bench.constraints.compiled.len(), 1);
+    assert_eq!((first.calls, first.ended), (again.calls, again.ended));
+    let _ = bench
+        .answer(&asking(ToolChoice::Required, false), 7, 5, "")
+        .unwrap();
+    assert_eq!(bench.constraints.compiled.len(), 2);
+}
