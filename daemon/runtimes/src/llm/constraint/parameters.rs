@@ -103,9 +103,9 @@ fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
         Value::Array(list) => list.iter().for_each(|value| references(value, found)),
         Value::Object(object) => {
             for (key, value) in object {
-                match value {
-                    Value::String(reference) if key == "$ref" => found.push(reference),
-                    other => references(other, found),
+                match value.as_str().filter(|_| key == "$ref") {
+                    Some(reference) => found.push(reference),
+                    None => references(value, found),
                 }
             }
         }
