@@ -18,6 +18,8 @@ use axum::Extension;
 use futures_util::future::join_all;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::api::Api;
 use super::guard::Guard;
@@ -55,7 +57,7 @@ pub(super) struct Server {
 struct Listener {
     listener: TcpListener,
     address: SocketAddr,
-    encryption: Option<Encryption>,
+    encryption: Option<watch::Receiver<TlsAcceptor>>,
 }
 
 impl Server {
@@ -134,7 +136,7 @@ impl Listener {
         Ok(Self {
             listener,
             address,
-            encryption,
+            encryption: encryption.map(Encryption::keep),
         })
     }
 
@@ -147,7 +149,7 @@ impl Listener {
         format!("{scheme}://{}", self.address)
     }
 
-    async fn accept_all(mut self, rooms: &Rooms, terms: &Terms, graceful: &GracefulShutdown) {
+    async fn accept_all(self, rooms: &Rooms, terms: &Terms, graceful: &GracefulShutdown) {
         loop {
             let (stream, remote) = self.accept().await;
             let Some(room) = rooms.take(remote.ip()) else {
@@ -157,7 +159,8 @@ impl Listener {
                 }
                 continue;
             };
-            let encryption = self.encryption.as_mut().map(Encryption::acceptor);
+            let encryption = self.encryption.as_ref();
+            let encryption = encryption.map(|acceptor| acceptor.borrow().clone());
             let served = terms.serve(stream, room, encryption, graceful.watcher());
             tokio::spawn(served);
         }

@@ -8,13 +8,13 @@ use airunner_core::{ErrorKind, Fault, chain};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::{self, Files};
 use crate::config::{HttpSettings, Tls};
 
-/// How often it is looked whether the files changed, at most.
+/// How often it is looked whether the files changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +39,17 @@ impl From<TlsError> for Fault {
 
 /// Encrypts connections.
 pub(super) struct Encryption {
+    acceptor: watch::Receiver<TlsAcceptor>,
+    renewal: Renewal,
+}
+
+/// Looks whether the files changed.
+struct Renewal {
     files: Files,
     /// Those of our own certificate; `None` if it is the user's.
     names: Option<Vec<String>>,
-    acceptor: TlsAcceptor,
     seen: Option<Stamp>,
-    looked: Instant,
+    published: watch::Sender<TlsAcceptor>,
 }
 
 /// Tells one state of the files from another.
@@ -74,23 +79,41 @@ impl Encryption {
             certificate::ensure(&files, names, SystemTime::now())?;
         }
         let (seen, acceptor) = (stamp(&files), acceptor(&files)?);
-        Ok(Some(Self {
+        let (published, acceptor) = watch::channel(acceptor);
+        let renewal = Renewal {
             files,
             names,
-            acceptor,
             seen,
-            looked: Instant::now(),
-        }))
+            published,
+        };
+        Ok(Some(Self { acceptor, renewal }))
     }
 
-    /// For the next connection; with another certificate if the files changed. Blocks for a
-    /// moment now and then.
-    pub(super) fn acceptor(&mut self) -> TlsAcceptor {
-        if self.looked.elapsed() >= LOOK_EVERY {
-            self.looked = Instant::now();
-            self.renew();
+    /// What connections are encrypted with from one time to the next; it is kept up to date
+    /// beside them until nobody asks for it.
+    pub(super) fn keep(self) -> watch::Receiver<TlsAcceptor> {
+        tokio::spawn(self.renewal.keep());
+        self.acceptor
+    }
+}
+
+impl Renewal {
+    async fn keep(mut self) {
+        loop {
+            tokio::select! {
+                () = self.published.closed() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            // Files are read, and perhaps a key is made.
+            let renew = move || {
+                self.renew();
+                self
+            };
+            match tokio::task::spawn_blocking(renew).await {
+                Ok(renewal) => self = renewal,
+                Err(error) => return tracing::error!(%error, "the certificate is no longer renewed"),
+            }
         }
-        self.acceptor.clone()
     }
 
     /// What cannot be used leaves the old certificate in place.
@@ -104,11 +127,12 @@ impl Encryption {
         if stamp == self.seen {
             return;
         }
+        // What cannot be used is told once.
+        self.seen = stamp;
         match acceptor(&self.files) {
             Ok(acceptor) => {
                 tracing::info!("the certificate of the HTTP API was replaced");
-                self.acceptor = acceptor;
-                self.seen = stamp;
+                self.published.send_replace(acceptor);
             }
             Err(error) => {
                 tracing::warn!("the certificate of the HTTP API stays: {}", chain(&error));
@@ -186,27 +210,24 @@ mod tests {
             directory.path(),
             vec!["localhost".to_owned()],
         );
-        let made = own.unwrap().unwrap().files;
+        let made = own.unwrap().unwrap().renewal.files;
         let (certificate, key) = (directory.path().join("c.pem"), directory.path().join("k.pem"));
         std::fs::copy(&made.certificate, &certificate).unwrap();
         std::fs::copy(&made.key, &key).unwrap();
         let files = settings(Tls::Files, Some(directory.path()));
-        let mut encryption = Encryption::new(&files, directory.path(), Vec::new())
+        let encryption = Encryption::new(&files, directory.path(), Vec::new())
             .unwrap()
             .unwrap();
-        let config = |acceptor: TlsAcceptor| Arc::as_ptr(acceptor.config());
-        let first = config(encryption.acceptor());
+        let mut acceptor = encryption.keep();
+        let config = |acceptor: &watch::Receiver<TlsAcceptor>| Arc::as_ptr(acceptor.borrow().config());
+        let first = config(&acceptor);
         std::fs::write(&certificate, "nonsense").unwrap();
-        tokio::time::advance(LOOK_EVERY).await;
-        assert_eq!(config(encryption.acceptor()), first);
+        let looks = LOOK_EVERY * 3;
+        assert!(tokio::time::timeout(looks, acceptor.changed()).await.is_err());
+        assert_eq!(config(&acceptor), first);
         std::fs::copy(&made.certificate, &certificate).unwrap();
         std::fs::write(&key, format!("\n{}", std::fs::read_to_string(&made.key).unwrap())).unwrap();
-        assert_eq!(
-            config(encryption.acceptor()),
-            first,
-            "it is not looked at every time"
-        );
-        tokio::time::advance(LOOK_EVERY).await;
-        assert_ne!(config(encryption.acceptor()), first);
+        acceptor.changed().await.unwrap();
+        assert_ne!(config(&acceptor), first);
     }
 }
