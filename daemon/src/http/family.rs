@@ -74,10 +74,6 @@ impl Family {
         }
     }
 
-    pub(super) fn response(self, fault: &Fault) -> Response {
-        self.response_with(fault, status(fault))
-    }
-
     fn response_with(self, fault: &Fault, status: StatusCode) -> Response {
         let mut response = (status, axum::Json(self.error_with(fault, status))).into_response();
         if let Some(wait) = fault.retry_after {
@@ -265,7 +261,7 @@ mod tests {
         );
         assert_eq!(Family::Native.error(&fault)["error"]["retry_after_ms"], 200);
         for family in [Family::Native, Family::OpenAi, Family::Ollama, Family::Anthropic] {
-            let response = family.response(&fault);
+            let response = family.response_with(&fault, status(&fault));
             assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
             assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         }
