@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use airunner_core::access::KeyId;
 use airunner_core::{ErrorKind, Fault};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::storage::Storage;
 
 /// Answers in the making at once.
 const MAX_RUNNING: usize = 64;
+/// Of these, those of one key. The user of this machine may have them all.
+const MAX_OF_KEY: usize = 16;
 /// When one more may be tried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -22,6 +25,7 @@ pub type Work = BoxFuture<'static, Value>;
 pub(super) enum Message {
     Start {
         id: String,
+        owner: Option<KeyId>,
         work: Work,
         reply: oneshot::Sender<Result<(), Fault>>,
     },
@@ -34,13 +38,21 @@ pub(super) enum Message {
         id: String,
         reply: oneshot::Sender<bool>,
     },
+    /// Answered when nothing is being made any more.
+    End(oneshot::Sender<()>),
+}
+
+/// An answer in the making.
+struct Making {
+    owner: Option<KeyId>,
+    task: AbortHandle,
 }
 
 /// Runs the work.
 pub struct Actor {
     messages: mpsc::Receiver<Message>,
     storage: Storage,
-    running: HashMap<String, AbortHandle>,
+    running: HashMap<String, Making>,
     tasks: JoinSet<()>,
 }
 
@@ -54,11 +66,12 @@ impl Actor {
         }
     }
 
-    /// Until every handle is gone.
+    /// Until the end, or until every handle is gone.
     pub async fn run(mut self) {
         loop {
             tokio::select! {
                 message = self.messages.recv() => match message {
+                    Some(Message::End(reply)) => return self.end(reply).await,
                     Some(message) => self.take(message),
                     None => break,
                 },
@@ -67,7 +80,7 @@ impl Actor {
                         Ok((id, ())) => id,
                         Err(error) => error.id(),
                     };
-                    self.running.retain(|_, task| task.id() != id);
+                    self.running.retain(|_, making| making.task.id() != id);
                 }
             }
         }
@@ -76,29 +89,45 @@ impl Actor {
     /// Who asked may be gone.
     fn take(&mut self, message: Message) {
         match message {
-            Message::Start { id, work, reply } => {
-                let _ = reply.send(self.start(id, work));
+            Message::Start {
+                id,
+                owner,
+                work,
+                reply,
+            } => {
+                let _ = reply.send(self.start(id, owner, work));
             }
             Message::Stop { id, reply } => {
-                let task = self.running.remove(&id);
-                if let Some(task) = &task {
-                    task.abort();
+                let making = self.running.remove(&id);
+                if let Some(making) = &making {
+                    making.task.abort();
                 }
-                let _ = reply.send(task.is_some());
+                let _ = reply.send(making.is_some());
             }
             Message::IsRunning { id, reply } => {
                 let _ = reply.send(self.running.contains_key(&id));
             }
+            Message::End(reply) => {
+                let _ = reply.send(());
+            }
         }
     }
 
-    fn start(&mut self, id: String, work: Work) -> Result<(), Fault> {
+    /// Who asks in the meantime learns that the daemon ends: nobody takes the messages any more.
+    async fn end(mut self, reply: oneshot::Sender<()>) {
+        self.messages.close();
+        while self.messages.try_recv().is_ok() {}
+        while self.tasks.join_next().await.is_some() {}
+        let _ = reply.send(());
+    }
+
+    fn start(&mut self, id: String, owner: Option<KeyId>, work: Work) -> Result<(), Fault> {
+        let own = self.running.values().filter(|making| making.owner == owner);
         if self.running.len() >= MAX_RUNNING {
-            return Err(Fault::new(
-                ErrorKind::QueueFull,
-                format!("{MAX_RUNNING} answers are being made in the background: wait for one of them"),
-            )
-            .retry_after(RETRY_AFTER));
+            return Err(too_many(MAX_RUNNING));
+        }
+        if owner.is_some() && own.count() >= MAX_OF_KEY {
+            return Err(too_many(MAX_OF_KEY));
         }
         let storage = self.storage.clone();
         let name = id.clone();
@@ -108,7 +137,15 @@ impl Actor {
                 tracing::warn!(reason = %fault.kind, "an answer cannot be kept: {fault}");
             }
         });
-        self.running.insert(id, task);
+        self.running.insert(id, Making { owner, task });
         Ok(())
     }
+}
+
+fn too_many(running: usize) -> Fault {
+    Fault::new(
+        ErrorKind::QueueFull,
+        format!("{running} answers are being made in the background: wait for one of them"),
+    )
+    .retry_after(RETRY_AFTER)
 }

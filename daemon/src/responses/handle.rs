@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use airunner_core::access::{Caller, KeyId};
+use airunner_core::generate::MAX_PROMPT_BYTES;
 use airunner_core::{ErrorKind, Fault};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +16,7 @@ use crate::storage::{ResponseBounds, ResponseRecord, Storage};
 const CALLS: usize = 16;
 /// Answers one conversation may be made of.
 const MAX_CHAIN: usize = 512;
+/// For the answers of one owner.
 const BOUNDS: ResponseBounds = ResponseBounds {
     count: 1000,
     age: Duration::from_secs(30 * 24 * 60 * 60),
@@ -49,7 +51,7 @@ impl Responses {
         (Self { storage, sender }, actor)
     }
 
-    /// Keeps an answer. The oldest go when there are too many.
+    /// Keeps an answer. The oldest of the same owner go when there are too many.
     pub async fn keep(&self, response: &Response) -> Result<(), Fault> {
         let record = ResponseRecord {
             id: response.id.clone(),
@@ -65,9 +67,14 @@ impl Responses {
     /// Keeps an answer that is still to be made, and lets `work` make it.
     pub async fn start(&self, response: &Response, work: Work) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
-        let id = response.id.clone();
         self.keep(response).await?;
-        let started = self.ask(Message::Start { id, work, reply }, answer).await;
+        let start = Message::Start {
+            id: response.id.clone(),
+            owner: response.owner,
+            work,
+            reply,
+        };
+        let started = self.ask(start, answer).await;
         if let Err(fault) | Ok(Err(fault)) = started {
             self.storage.remove_response(response.id.clone()).await?;
             return Err(fault);
@@ -77,23 +84,31 @@ impl Responses {
 
     /// The answer of this name, if the caller may see it.
     pub async fn find(&self, id: &str, caller: &Caller) -> Result<Response, Fault> {
+        let (response, _) = self.find_sized(id, caller).await?;
+        Ok(response)
+    }
+
+    /// With the bytes it takes as it is kept.
+    async fn find_sized(&self, id: &str, caller: &Caller) -> Result<(Response, usize), Fault> {
         // In this order: what ends in between is kept as it ended.
         let runs = self.runs(id).await?;
         let record = self.storage.response(id.to_owned()).await?;
         let record = record
             .filter(|record| caller.sees(record.owner))
             .ok_or_else(|| not_found(id))?;
+        let bytes = record.body.len() + record.input.len();
         let mut response = read(record)?;
         if is_open(&response.body) && !runs {
             interrupt(&mut response.body);
         }
-        Ok(response)
+        Ok((response, bytes))
     }
 
     /// This answer and those before it, the first first.
     pub async fn chain(&self, id: &str, caller: &Caller) -> Result<Vec<Response>, Fault> {
         let mut chain = Vec::new();
         let mut seen = BTreeSet::new();
+        let mut bytes = 0;
         let mut next = Some(id.to_owned());
         while let Some(id) = next.take() {
             if chain.len() >= MAX_CHAIN || !seen.insert(id.clone()) {
@@ -101,7 +116,13 @@ impl Responses {
                     "the conversation is made of more than {MAX_CHAIN} answers: begin a new one"
                 )));
             }
-            let response = self.find(&id, caller).await?;
+            let (response, size) = self.find_sized(&id, caller).await?;
+            bytes += size;
+            if bytes > MAX_PROMPT_BYTES {
+                return Err(Fault::invalid(format!(
+                    "the answers of the conversation have more than {MAX_PROMPT_BYTES} bytes: begin a new one"
+                )));
+            }
             if is_open(&response.body) {
                 return Err(Fault::new(
                     ErrorKind::Busy,
@@ -138,6 +159,13 @@ impl Responses {
             return Ok(response);
         }
         self.find(id, caller).await
+    }
+
+    /// Nothing new begins, and what is being made comes to its end and is kept.
+    pub async fn end(&self) {
+        let (reply, answer) = oneshot::channel();
+        // An actor that is gone has nothing left to end.
+        drop(self.ask(Message::End(reply), answer).await);
     }
 
     async fn runs(&self, id: &str) -> Result<bool, Fault> {

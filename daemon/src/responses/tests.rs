@@ -156,7 +156,11 @@ async fn what_a_daemon_did_not_finish_has_failed() {
 async fn there_is_an_end_to_what_is_made_at_once() {
     let World { responses, .. } = world();
     for id in 0..64 {
-        let open = open(&id.to_string());
+        let owner = Some(KeyId(id % 8));
+        let open = Response {
+            owner,
+            ..open(&id.to_string())
+        };
         responses.start(&open, pending().boxed()).await.unwrap();
     }
     let fault = responses
@@ -166,4 +170,60 @@ async fn there_is_an_end_to_what_is_made_at_once() {
     assert_eq!(fault.kind, ErrorKind::QueueFull);
     assert!(fault.retry_after.is_some());
     assert!(responses.find("more", &caller(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_conversation_of_too_many_bytes_is_not_read() {
+    let World { responses, .. } = world();
+    let half = "x".repeat(airunner_core::generate::MAX_PROMPT_BYTES / 2);
+    for (id, previous) in [("a", None), ("b", Some("a"))] {
+        let body = json!({"status": "completed", "text": half});
+        responses.keep(&response(id, previous, body)).await.unwrap();
+    }
+    assert_eq!(responses.chain("a", &caller(1)).await.unwrap().len(), 1);
+    let fault = responses.chain("b", &caller(1)).await.unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::InvalidArgument);
+    assert!(fault.message.contains("bytes"), "{fault}");
+}
+
+#[tokio::test]
+async fn one_key_does_not_take_all_places() {
+    let World { responses, .. } = world();
+    let open = |id: usize, key| Response {
+        owner: Some(KeyId(key)),
+        ..response(&format!("{key}-{id}"), None, json!({"status": "queued"}))
+    };
+    for id in 0..16 {
+        responses.start(&open(id, 1), pending().boxed()).await.unwrap();
+    }
+    let fault = responses
+        .start(&open(16, 1), pending().boxed())
+        .await
+        .unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::QueueFull);
+    responses.start(&open(0, 2), pending().boxed()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_being_made_is_kept_before_the_end() {
+    let World {
+        responses, storage, ..
+    } = world();
+    let (go, gone) = oneshot::channel::<()>();
+    let work = async move {
+        let _ = gone.await;
+        json!({"status": "completed"})
+    };
+    let open = response("a", None, json!({"status": "queued"}));
+    responses.start(&open, work.boxed()).await.unwrap();
+    let mut end = std::pin::pin!(responses.end());
+    assert!(end.as_mut().now_or_never().is_none());
+    go.send(()).unwrap();
+    end.await;
+    let body = storage.response("a".to_owned()).await.unwrap().unwrap().body;
+    assert_eq!(body, r#"{"status":"completed"}"#);
+    assert_eq!(
+        responses.find("a", &caller(1)).await.unwrap_err().kind,
+        ErrorKind::ShuttingDown
+    );
 }

@@ -24,7 +24,7 @@ pub struct ResponseRecord {
     pub input: String,
 }
 
-/// What is kept at most; the oldest go first.
+/// What is kept of one owner at most; the oldest go first, and none that is still being made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseBounds {
     pub count: u64,
@@ -38,19 +38,20 @@ impl Storage {
     pub async fn put_response(&self, record: ResponseRecord, bounds: ResponseBounds) -> Result<(), Fault> {
         self.call(move |connection| {
             let transaction = connection.transaction()?;
+            let owner = record.owner.map(|owner| signed(owner.0));
             transaction.execute(
                 "INSERT OR REPLACE INTO responses (id, owner, previous, created_at_ms, body, input) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![
                     record.id,
-                    record.owner.map(|owner| signed(owner.0)),
+                    owner,
                     record.previous,
                     moment(record.created),
                     record.body,
                     record.input,
                 ],
             )?;
-            prune(&transaction, moment(record.created), bounds)?;
+            prune(&transaction, owner, moment(record.created), bounds)?;
             transaction.commit()
         })
         .await
@@ -85,7 +86,13 @@ impl Storage {
     }
 }
 
-fn prune(connection: &Connection, now: i64, bounds: ResponseBounds) -> rusqlite::Result<()> {
+fn prune(
+    connection: &Connection,
+    owner: Option<i64>,
+    now: i64,
+    bounds: ResponseBounds,
+) -> rusqlite::Result<()> {
+    // What a daemon that died did not bring to its end goes by its age, too.
     connection.execute(
         "DELETE FROM responses WHERE created_at_ms < ?1",
         [now.saturating_sub(milliseconds(bounds.age))],
@@ -95,10 +102,12 @@ fn prune(connection: &Connection, now: i64, bounds: ResponseBounds) -> rusqlite:
         "DELETE FROM responses WHERE id IN (SELECT id FROM (\
          SELECT id, row_number() OVER newest AS place, \
          sum(octet_length(body) + octet_length(input)) OVER newest AS bytes \
-         FROM responses WINDOW newest AS (ORDER BY created_at_ms DESC, rowid DESC \
+         FROM responses WHERE owner IS ?3 WINDOW newest AS (ORDER BY created_at_ms DESC, rowid DESC \
          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) \
-         WHERE place > 1 AND (place > ?1 OR bytes > ?2))",
-        [signed(bounds.count), signed(bounds.bytes)],
+         WHERE place > 1 AND (place > ?1 OR bytes > ?2)) \
+         AND NOT (json_valid(body) AND coalesce(json_extract(body, '$.status'), '') \
+         IN ('queued', 'in_progress'))",
+        params![signed(bounds.count), signed(bounds.bytes), owner],
     )?;
     Ok(())
 }
@@ -178,5 +187,20 @@ mod tests {
         assert_eq!(kept(huge).await, ["b"]);
         let old = vec![record("a", 1, 1), record("b", 200, 1)];
         assert_eq!(kept(old).await, ["b"]);
+    }
+
+    #[tokio::test]
+    async fn nobody_drives_out_what_belongs_to_others_or_is_being_made() {
+        let open = ResponseRecord {
+            body: r#"{"status":"in_progress"}"#.to_owned(),
+            ..record("open", 2, 0)
+        };
+        let other = ResponseRecord {
+            owner: None,
+            ..record("other", 1, 1)
+        };
+        let mut records = vec![other, open];
+        records.extend((3..8).map(|n| record(&n.to_string(), n, 1)));
+        assert_eq!(kept(records).await, ["other", "open", "5", "6", "7"]);
     }
 }
