@@ -23,6 +23,8 @@ const CANCEL_TIME: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// Jobs that are over and kept, whatever their time.
 const KEPT: u32 = 1000;
+/// Which part of the places the jobs of one key may take, two at least. The user of this machine may take all.
+const PART_OF_KEY: usize = 4;
 /// What one job was asked for may be at most, bytes of its JSON.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// When to try again if too many jobs wait.
@@ -151,6 +153,11 @@ impl Actor {
         for job in self.storage.unfinished_jobs().await? {
             let work = self.works.get(job.kind.as_str()).cloned();
             match work {
+                // It was cancelled, and had not ended yet.
+                _ if job.fault.is_some() => {
+                    self.write(self.over(job, JobState::Cancelled, Err(cancelled())))
+                        .await;
+                }
                 Some(work) if work.resumes() || job.state == JobState::Pending => {
                     tracing::info!(job = %job.id, kind = job.kind, "an interrupted job goes on");
                     self.keep(
@@ -210,13 +217,7 @@ impl Actor {
         let Some(work) = self.works.get(kind).cloned() else {
             return Err(Fault::internal(format!("there is no work of the kind {kind}")));
         };
-        if self.live.len() >= self.limit {
-            return Err(Fault::new(
-                ErrorKind::QueueFull,
-                format!("{} jobs wait or run: try again when some have ended", self.limit),
-            )
-            .retry_after(TRY_AGAIN));
-        }
+        self.make_sure_of_room(owner)?;
         if request.to_string().len() > MAX_REQUEST_BYTES {
             return Err(Fault::invalid(format!(
                 "a job may be asked for with at most {MAX_REQUEST_BYTES} bytes"
@@ -227,6 +228,23 @@ impl Actor {
         tracing::info!(job = %job.id, kind, "a job was submitted");
         self.keep(job.clone(), work);
         Ok(job)
+    }
+
+    fn make_sure_of_room(&self, owner: Option<KeyId>) -> Result<(), Fault> {
+        let own = self.live.values().filter(|live| live.job.borrow().owner == owner);
+        let most_of_key = (self.limit / PART_OF_KEY).max(2);
+        let most = if self.live.len() >= self.limit {
+            self.limit
+        } else if owner.is_some() && own.count() >= most_of_key {
+            most_of_key
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(
+            ErrorKind::QueueFull,
+            format!("{most} jobs wait or run: try again when some have ended"),
+        )
+        .retry_after(TRY_AGAIN))
     }
 
     fn keep(&mut self, job: Job, work: Arc<dyn Work>) {
@@ -286,7 +304,11 @@ impl Actor {
         let watch = live.job.subscribe();
         live.is_cancelled = true;
         match &live.running {
-            Some(running) => running.cancel(),
+            Some(running) => {
+                running.cancel();
+                let job = live.written();
+                self.write(job).await;
+            }
             None => self.end(id, Err(cancelled())).await,
         }
         Ok(watch)
@@ -309,8 +331,7 @@ impl Actor {
         });
         // Steps on the way are not worth a write: a restart finds them out anew.
         if is_new_note {
-            let job = live.job.borrow().clone();
-            self.write(job).await;
+            self.write(live.written()).await;
         }
     }
 
@@ -321,8 +342,6 @@ impl Actor {
         };
         let (state, outcome) = match outcome {
             _ if live.is_cancelled => (JobState::Cancelled, Err(cancelled())),
-            // It goes on at the next start.
-            Err(fault) if fault.kind == ErrorKind::ShuttingDown => return,
             Err(fault) if fault.kind == ErrorKind::Cancelled => (JobState::Cancelled, Err(fault)),
             Err(fault) => (JobState::Failed, Err(fault)),
             Ok(result) => (JobState::Completed, Ok(result)),
@@ -361,6 +380,15 @@ impl Actor {
 }
 
 impl Live {
+    /// As it is written down while it is not over: that it was cancelled must outlast the daemon.
+    fn written(&self) -> Job {
+        let job = self.job.borrow().clone();
+        Job {
+            fault: self.is_cancelled.then(cancelled),
+            ..job
+        }
+    }
+
     fn start(&mut self, storage: Storage, reporter: mpsc::Sender<Report>, ending: CancellationToken) {
         let token = CancellationToken::new();
         self.running = Some(token.clone());

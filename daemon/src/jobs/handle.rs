@@ -1,5 +1,7 @@
 //! What the rest of the daemon asks of the jobs.
 
+use std::time::SystemTime;
+
 use airunner_core::access::{Caller, Scope};
 use airunner_core::conversation::{Listing, Page};
 use airunner_core::job::{Job, JobId};
@@ -51,7 +53,7 @@ impl Jobs {
             key: caller.key,
             everything: caller.may(Scope::Admin),
         };
-        let mut listing = self.storage.jobs(viewer, page).await?;
+        let mut listing = self.storage.jobs(viewer, page, SystemTime::now()).await?;
         let mut live = self.ask(Message::Live).await?;
         for job in &mut listing.items {
             if let Some(newer) = live.remove(&job.id) {

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use airunner_core::access::{Caller, KeyId, Scope};
 use airunner_core::conversation::Page;
@@ -234,4 +234,42 @@ async fn what_has_expired_or_belongs_to_others_is_not_there() {
     bench.until(&brief, |job| job.state.is_over()).await;
     let fault = jobs.get(&phone, brief).await.unwrap_err();
     assert_eq!(fault.kind, ErrorKind::NotFound);
+}
+
+fn phone(key: u64) -> Caller {
+    Caller {
+        key: Some(KeyId(key)),
+        name: "phone".to_owned(),
+        scopes: vec![Scope::Models],
+    }
+}
+
+#[tokio::test]
+async fn the_jobs_of_one_key_leave_room_for_others() {
+    let bench = Bench::new();
+    let jobs = bench.open(DAY);
+    for number in 0..2 {
+        jobs.submit(&phone(1), "once", json!(number)).await.unwrap();
+    }
+    let fault = jobs.submit(&phone(1), "once", json!(2)).await.unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::QueueFull);
+    jobs.submit(&phone(2), "once", json!(3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_cancelled_does_not_go_on_after_a_restart() {
+    let bench = Bench::new();
+    let job = bench
+        .storage
+        .add_job(None, "steady".to_owned(), json!(1), SystemTime::now())
+        .await
+        .unwrap();
+    let cancelled = Job {
+        state: JobState::Running,
+        fault: Some(Fault::new(ErrorKind::Cancelled, "cancelled")),
+        ..job.clone()
+    };
+    bench.storage.put_job(cancelled).await.unwrap();
+    let jobs = bench.open(DAY);
+    assert_eq!(over(&jobs, &job.id).await.state, JobState::Cancelled);
 }

@@ -16,6 +16,8 @@ use super::thread::Storage;
 const JOB: &str = "SELECT id, owner, kind, state, request, result, progress, fault_reason, fault_message,
     created_at_ms, updated_at_ms, expires_at_ms FROM jobs";
 
+const SHOWN: &str = "(?1 OR owner IS ?2) AND (expires_at_ms IS NULL OR expires_at_ms > ?3)";
+
 impl Storage {
     /// Writes down a job that waits for its turn, and names it.
     pub async fn add_job(
@@ -88,21 +90,21 @@ impl Storage {
         .await
     }
 
-    /// The newest first.
-    pub async fn jobs(&self, viewer: Viewer, page: Page) -> Result<Listing<Job>, Fault> {
+    /// The newest first, without those whose time is over.
+    pub async fn jobs(&self, viewer: Viewer, page: Page, now: SystemTime) -> Result<Listing<Job>, Fault> {
         self.call(move |connection| {
             let owner = viewer.key.map(|key| signed(key.0));
             let total = connection.query_row(
-                "SELECT count(*) FROM jobs WHERE (?1 OR owner IS ?2)",
-                params![viewer.everything, owner],
+                &format!("SELECT count(*) FROM jobs WHERE {SHOWN}"),
+                params![viewer.everything, owner, moment(now)],
                 |row| row.get(0),
             )?;
             let items = connection
                 .prepare(&format!(
-                    "{JOB} WHERE (?1 OR owner IS ?2) ORDER BY created_at_ms DESC, id LIMIT ?3 OFFSET ?4"
+                    "{JOB} WHERE {SHOWN} ORDER BY created_at_ms DESC, id LIMIT ?4 OFFSET ?5"
                 ))?
                 .query_map(
-                    params![viewer.everything, owner, page.limit(), page.offset()],
+                    params![viewer.everything, owner, moment(now), page.limit(), page.offset()],
                     read,
                 )?
                 .filter_map(Result::transpose)
@@ -233,7 +235,10 @@ mod tests {
             everything: false,
         };
         let page = Page::new(None, None).unwrap();
-        assert_eq!(storage.jobs(four, page).await.unwrap().items, [job.clone()]);
+        let listed = storage.jobs(four, page, at(99)).await.unwrap();
+        assert_eq!((listed.total, listed.items), (1, vec![job.clone()]));
+        let listed = storage.jobs(four, page, at(100)).await.unwrap();
+        assert_eq!((listed.total, listed.items), (0, vec![]), "its time is over");
         assert!(storage.delete_job(first.id.clone()).await.unwrap());
         assert!(!storage.delete_job(first.id).await.unwrap());
     }
