@@ -11,10 +11,15 @@ use airunner_core::conversation::{
 use airunner_core::{ErrorKind, Fault};
 
 use super::turn::{Busy, Turn};
-use crate::storage::{Storage, Viewer};
+use crate::storage::{ConversationBounds, Storage, Viewer};
 
 /// Longest text that is searched for, bytes.
 const MAX_SEARCH_BYTES: usize = 200;
+/// For the conversations of one owner.
+pub(super) const BOUNDS: ConversationBounds = ConversationBounds {
+    count: 5000,
+    bytes: 64 << 20,
+};
 /// Longest beginning of a new conversation.
 const MAX_BEGINNING: usize = 1000;
 
@@ -42,8 +47,9 @@ impl Conversations {
             )));
         }
         self.storage
-            .add_conversation(caller.key, new, SystemTime::now())
-            .await
+            .add_conversation(caller.key, new, SystemTime::now(), BOUNDS)
+            .await?
+            .ok_or_else(too_many)
     }
 
     /// The one changed last first; `search` is looked for in titles and messages.
@@ -139,6 +145,14 @@ fn viewer(caller: &Caller) -> Viewer {
         key: caller.key,
         everything: caller.may(Scope::Admin),
     }
+}
+
+pub(super) fn too_many() -> Fault {
+    Fault::invalid(format!(
+        "one caller may keep {} conversations and {} MiB altogether: delete some that are not needed any more",
+        BOUNDS.count,
+        BOUNDS.bytes >> 20
+    ))
 }
 
 pub(super) fn not_found(id: &ConversationId) -> Fault {

@@ -8,7 +8,7 @@ use airunner_core::chat::Message;
 use airunner_core::conversation::{ConversationId, MAX_MESSAGES};
 use tokio::sync::watch;
 
-use super::handle::not_found;
+use super::handle::{BOUNDS, not_found, too_many};
 use crate::storage::{Added, Storage};
 
 /// The conversations that are being answered.
@@ -92,11 +92,12 @@ impl Turn {
         let id = self.claim.id.clone();
         match self
             .storage
-            .add_messages(id.clone(), messages, SystemTime::now())
+            .add_messages(id.clone(), messages, SystemTime::now(), BOUNDS)
             .await?
         {
             Added::Yes => Ok(()),
             Added::Gone => Err(not_found(&id)),
+            Added::Crowded => Err(too_many()),
             Added::Full => Err(Fault::invalid(format!(
                 "the conversation has {MAX_MESSAGES} messages, the most one may have: begin another"
             ))),

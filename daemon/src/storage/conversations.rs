@@ -39,20 +39,40 @@ pub enum Added {
     Gone,
     /// It has as many messages as it may have.
     Full,
+    /// All those of its owner have as many bytes as they may have.
+    Crowded,
+}
+
+/// What is kept for one owner at most: what a search has to read through, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConversationBounds {
+    pub count: u64,
+    /// Of all messages together.
+    pub bytes: u64,
 }
 
 const SUMMARY: &str = "SELECT id, owner, title, model, created_at_ms, updated_at_ms,
     (SELECT count(*) FROM conversation_messages WHERE conversation = id) FROM conversations";
 
 impl Storage {
+    /// `None` if the owner has as much as one may have.
     pub async fn add_conversation(
         &self,
         owner: Option<KeyId>,
         new: NewConversation,
         at: SystemTime,
-    ) -> Result<ConversationSummary, Fault> {
+        bounds: ConversationBounds,
+    ) -> Result<Option<ConversationSummary>, Fault> {
         self.call(move |connection| {
             let transaction = connection.transaction()?;
+            let count: i64 = transaction.query_row(
+                "SELECT count(*) FROM conversations WHERE owner IS ?1",
+                [owner.map(|key| signed(key.0))],
+                |row| row.get(0),
+            )?;
+            if unsigned(count) >= bounds.count {
+                return Ok(None);
+            }
             let id: String = transaction.query_row(
                 "INSERT INTO conversations (id, owner, title, model, created_at_ms, updated_at_ms)
                  VALUES ('conv_' || lower(hex(randomblob(12))), ?1, ?2, ?3, ?4, ?4) RETURNING id",
@@ -60,10 +80,12 @@ impl Storage {
                 |row| row.get(0),
             )?;
             let messages = new.messages.into_iter().map(|message| (message, None)).collect();
-            append(&transaction, &id, messages, at)?;
+            if append(&transaction, &id, messages, at, bounds)? != Added::Yes {
+                return Ok(None);
+            }
             let summary = transaction.query_row(&format!("{SUMMARY} WHERE id = ?1"), [&id], summary)?;
             transaction.commit()?;
-            Ok(summary)
+            Ok(Some(summary))
         })
         .await
     }
@@ -200,10 +222,11 @@ impl Storage {
         id: ConversationId,
         messages: Vec<(Message, Option<String>)>,
         at: SystemTime,
+        bounds: ConversationBounds,
     ) -> Result<Added, Fault> {
         self.call(move |connection| {
             let transaction = connection.transaction()?;
-            let added = append(&transaction, &id.0, messages, at)?;
+            let added = append(&transaction, &id.0, messages, at, bounds)?;
             if added == Added::Yes {
                 transaction.commit()?;
             }
@@ -224,6 +247,7 @@ fn append(
     id: &str,
     messages: Vec<(Message, Option<String>)>,
     at: SystemTime,
+    bounds: ConversationBounds,
 ) -> rusqlite::Result<Added> {
     let next: i64 = transaction.query_row(
         "SELECT coalesce(max(position) + 1, 0) FROM conversation_messages WHERE conversation = ?1",
@@ -235,17 +259,24 @@ fn append(
     }
     let first = messages.iter().find(|(message, _)| message.role == "user");
     let title = first.map(|(message, _)| title_of(&message.content));
+    let texts = messages
+        .into_iter()
+        .map(|(message, model)| serde_json::to_string(&Written::of(message, model)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let bytes = texts.iter().map(|text| text.len() as u64).sum();
     let changed = transaction.execute(
-        "UPDATE conversations SET updated_at_ms = ?2, title = iif(title = '', coalesce(?3, ''), title)
-         WHERE id = ?1",
-        params![id, moment(at), title],
+        "UPDATE conversations SET updated_at_ms = ?2, title = iif(title = '', coalesce(?3, ''), title),
+         bytes = bytes + ?4 WHERE id = ?1",
+        params![id, moment(at), title, signed(bytes)],
     )?;
     if changed == 0 {
         return Ok(Added::Gone);
     }
-    for (position, (message, model)) in (next..).zip(messages) {
-        let text = serde_json::to_string(&Written::of(message, model))
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    if bytes_beside(transaction, id)? > bounds.bytes {
+        return Ok(Added::Crowded);
+    }
+    for (position, text) in (next..).zip(texts) {
         transaction.execute(
             "INSERT INTO conversation_messages (conversation, position, message, created_at_ms)
              VALUES (?1, ?2, ?3, ?4)",
@@ -253,6 +284,17 @@ fn append(
         )?;
     }
     Ok(Added::Yes)
+}
+
+/// Of all conversations of the one who has this one.
+fn bytes_beside(transaction: &Transaction<'_>, id: &str) -> rusqlite::Result<u64> {
+    let bytes = transaction.query_row(
+        "SELECT coalesce(sum(bytes), 0) FROM conversations
+         WHERE owner IS (SELECT owner FROM conversations WHERE id = ?1)",
+        [id],
+        |row| row.get(0),
+    )?;
+    Ok(unsigned(bytes))
 }
 
 /// For `LIKE`: anywhere, and taken literally.
@@ -380,6 +422,46 @@ mod tests {
         (home, storage)
     }
 
+    const BOUNDS: ConversationBounds = ConversationBounds {
+        count: 100,
+        bytes: 1 << 20,
+    };
+
+    #[tokio::test]
+    async fn one_owner_keeps_so_much_and_others_as_much_again() {
+        let (_home, storage) = open();
+        let bounds = ConversationBounds { count: 2, bytes: 300 };
+        let add = async |owner| {
+            let new = NewConversation::default();
+            storage.add_conversation(owner, new, at(0), bounds).await.unwrap()
+        };
+        let (first, second) = (add(None).await.unwrap().id, add(None).await.unwrap().id);
+        assert_eq!(add(None).await, None);
+        let other = add(Some(KeyId(1))).await.unwrap().id;
+        let long = "x".repeat(200);
+        let tell = async |id: &ConversationId| {
+            let said = vec![said("user", &long)];
+            storage
+                .add_messages(id.clone(), said, at(1), bounds)
+                .await
+                .unwrap()
+        };
+        assert_eq!(tell(&first).await, Added::Yes);
+        assert_eq!(tell(&second).await, Added::Crowded);
+        assert_eq!(
+            storage
+                .conversation(second.clone())
+                .await
+                .unwrap()
+                .unwrap()
+                .messages,
+            0
+        );
+        assert_eq!(tell(&other).await, Added::Yes);
+        storage.delete_conversation(first).await.unwrap();
+        assert_eq!(tell(&second).await, Added::Yes);
+    }
+
     fn said(role: &str, content: &str) -> (Message, Option<String>) {
         (Message::new(role, content), None)
     }
@@ -395,7 +477,12 @@ mod tests {
             messages: vec![Message::new("system", "Be brief.")],
             ..NewConversation::default()
         };
-        let id = storage.add_conversation(None, new, at(0)).await.unwrap().id;
+        let id = storage
+            .add_conversation(None, new, at(0), BOUNDS)
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
         let call = ToolCall {
             id: "call_1".to_owned(),
             name: "weather".to_owned(),
@@ -411,7 +498,10 @@ mod tests {
             (answer.clone(), Some("tiny".to_owned())),
         ];
         assert_eq!(
-            storage.add_messages(id.clone(), turn, at(5)).await.unwrap(),
+            storage
+                .add_messages(id.clone(), turn, at(5), BOUNDS)
+                .await
+                .unwrap(),
             Added::Yes
         );
         let messages = storage.conversation_messages(id.clone()).await.unwrap();
@@ -448,7 +538,7 @@ mod tests {
                 messages: vec![Message::new("user", format!("about {title}"))],
                 ..NewConversation::default()
             };
-            storage.add_conversation(key, new, at(1)).await.unwrap();
+            storage.add_conversation(key, new, at(1), BOUNDS).await.unwrap();
         }
         let titles = async |viewer, search: &str| {
             let listing = storage
@@ -485,7 +575,12 @@ mod tests {
             messages: vec![Message::new("user", "xyzzy-private ".repeat(2000))],
             ..NewConversation::default()
         };
-        let id = storage.add_conversation(None, new, at(0)).await.unwrap().id;
+        let id = storage
+            .add_conversation(None, new, at(0), BOUNDS)
+            .await
+            .unwrap()
+            .unwrap()
+            .id;
         let holds = || {
             std::fs::read_dir(home.path()).unwrap().any(|entry| {
                 let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -497,7 +592,7 @@ mod tests {
         assert!(!holds(), "also not before the database is closed");
         assert!(!storage.delete_conversation(id.clone()).await.unwrap());
         let late = storage
-            .add_messages(id, vec![said("user", "late")], at(1))
+            .add_messages(id, vec![said("user", "late")], at(1), BOUNDS)
             .await
             .unwrap();
         assert_eq!(late, Added::Gone);

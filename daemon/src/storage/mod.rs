@@ -22,7 +22,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-pub use conversations::{Added, Viewer};
+pub use conversations::{Added, ConversationBounds, Viewer};
 pub use downloads::{ContentRecord, DownloadFileRecord, DownloadRecord};
 pub use keys::KeyRecord;
 pub use responses::{ResponseBounds, ResponseRecord};

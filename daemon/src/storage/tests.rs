@@ -155,10 +155,15 @@ async fn databases_of_every_earlier_version_are_brought_to_this_one() {
     assert_eq!(downloads[0].name, name("old/model"));
     assert_eq!(storage.download_files(downloads[0].id).await.unwrap().len(), 1);
     let conversation = storage
-        .add_conversation(None, NewConversation::default(), day(1))
+        .add_conversation(
+            None,
+            NewConversation::default(),
+            day(1),
+            super::ConversationBounds { count: 9, bytes: 99 },
+        )
         .await
         .unwrap();
-    assert_eq!(conversation.messages, 0);
+    assert_eq!(conversation.unwrap().messages, 0);
     storage.close().await;
     assert_eq!(version(&path), newest());
 

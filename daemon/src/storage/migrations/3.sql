@@ -31,7 +31,9 @@ CREATE TABLE conversations (
     title TEXT NOT NULL,
     model TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL,
-    updated_at_ms INTEGER NOT NULL
+    updated_at_ms INTEGER NOT NULL,
+    -- Of its messages.
+    bytes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE conversation_messages (
