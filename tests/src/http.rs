@@ -148,7 +148,6 @@ impl Reply {
     }
 
     /// The JSON of an answer that must have succeeded.
-    #[must_use]
     pub fn ok(&self) -> Value {
         assert!(
             (200..300).contains(&self.status),

@@ -99,13 +99,21 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     let created = daemon.home.cli().json(&["keys", "create", "tablet"]).await;
     let tablet = http.with_key(created["key"].as_str().unwrap());
     let mut socket = tablet.socket("/api/v1/llm/stream").await;
-    for (id, reason) in [("a", "model_not_found"), ("b", "model_not_found"), ("c", "rate_limited")] {
+    for (id, reason) in [
+        ("a", "model_not_found"),
+        ("b", "model_not_found"),
+        ("c", "rate_limited"),
+    ] {
         let chat = json!({"type": "chat", "id": id, "model": "nobody", "message": "Hi"});
         socket.say(&chat).await;
         let heard = socket.until("error").await;
         let error = &heard.last().unwrap()["error"];
         assert_eq!(error["reason"], reason, "{error}");
-        assert_eq!(error["retry_after_ms"].is_u64(), reason == "rate_limited", "{error}");
+        assert_eq!(
+            error["retry_after_ms"].is_u64(),
+            reason == "rate_limited",
+            "{error}"
+        );
     }
     daemon.stop().await;
 }
