@@ -1,26 +1,28 @@
 //! The composition root: build, run, shut down. The only file that knows everyone.
 
-use std::path::{Path, PathBuf};
+mod options;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Limits;
 use airunner_core::memory::DeviceClass;
-use airunner_core::model::{LoadRequest, WorkerLoad};
+use airunner_core::model::LoadRequest;
 use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::endpoint::Stale;
-use airunner_platform::{ChildLimits, Endpoint, Installation, InstanceLock, Listener, Places, Signals, cpu};
+use airunner_platform::{Endpoint, Installation, InstanceLock, Listener, Places, Signals};
 use airunner_runtimes::package::EstimateOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::catalog::{self, Catalog};
-use crate::config::{DEFAULT_HUB, Environment, ModelsSettings, Settings};
+use crate::config::{Environment, ModelsSettings, Settings};
 use crate::conversations::Conversations;
-use crate::downloads::{DownloadOptions, Downloads, HubOptions};
+use crate::downloads::Downloads;
 use crate::events::{self, Hub, Publisher};
 use crate::hardware::{self, Hardware, MemorySink, Readings};
 use crate::http::{self, Api};
@@ -36,12 +38,11 @@ use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
 use crate::usage::Usage;
 use crate::workers::{ProcessLauncher, WorkerOptions};
+use options::{download_options, identity, onnxruntime_library, worker_options};
 
 /// How long workers may take to be gone once nobody waits for requests any more, beyond what
 /// they are given to end by themselves.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
-/// Requests that were given up and that a worker has not seen the end of yet, at most.
-const CANCELLED: usize = 256;
 /// Models used within this time count as used.
 const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the database may take to close.
@@ -87,6 +88,7 @@ struct Daemon {
     keys: Keys,
     keys_actor: JoinHandle<()>,
     storage: Storage,
+    responses: Responses,
     http: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
 }
@@ -149,7 +151,7 @@ impl Daemon {
             jobs: jobs.clone(),
             keys: keys.clone(),
             models: models.clone(),
-            responses,
+            responses: responses.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
             limits: http::Limits::from(&settings.http),
@@ -212,6 +214,7 @@ impl Daemon {
             keys,
             keys_actor,
             storage,
+            responses,
             http,
             server,
         })
@@ -231,6 +234,7 @@ impl Daemon {
         self.end_downloads().await;
         self.end_models(settings).await;
         self.end_hardware().await;
+        self.end_http().await;
         self.end_storage().await;
         match failed {
             Some(failure) => failure,
@@ -305,15 +309,25 @@ impl Daemon {
         }
     }
 
-    async fn end_connections(self) -> Result<(), Fault> {
-        if let Some(mut http) = self.http
-            && tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut http)
+    /// What was answered is told and kept before the database closes.
+    async fn end_http(&mut self) {
+        if let Some(http) = &mut self.http
+            && tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut *http)
                 .await
                 .is_err()
         {
             tracing::debug!("open HTTP connections are cut");
             http.abort();
         }
+        if tokio::time::timeout(CONNECTIONS_TIMEOUT, self.responses.end())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the stored answers did not end in time");
+        }
+    }
+
+    async fn end_connections(self) -> Result<(), Fault> {
         let abort = self.server.abort_handle();
         match tokio::time::timeout(CONNECTIONS_TIMEOUT, self.server).await {
             Ok(served) => joined(served),
@@ -452,21 +466,6 @@ impl MemorySink for Models {
     }
 }
 
-/// Tells one library from another without reading it.
-fn identity(library: &Path) -> String {
-    let changed = |metadata: &std::fs::Metadata| {
-        let time = metadata.modified().ok()?;
-        time.duration_since(std::time::UNIX_EPOCH).ok()
-    };
-    match std::fs::metadata(library) {
-        Ok(metadata) => {
-            let seconds = changed(&metadata).unwrap_or_default().as_secs();
-            format!("onnxruntime:{}:{seconds}", metadata.len())
-        }
-        Err(_) => "none".to_owned(),
-    }
-}
-
 /// Copies of models that load faster are made and thrown away in the background.
 fn keep_packed_copies(
     places: &Places,
@@ -502,52 +501,6 @@ fn clear_sockets(places: &Places) {
     }
 }
 
-fn onnxruntime_library(
-    settings: &Settings,
-    environment: &Environment,
-    installation: &Installation,
-) -> Option<PathBuf> {
-    let library = settings
-        .runtime
-        .onnxruntime_library
-        .clone()
-        .or_else(|| environment.onnxruntime_library())
-        .or_else(|| installation.onnxruntime_library());
-    match &library {
-        Some(library) => tracing::debug!(library = %library.display(), "ONNX Runtime"),
-        None => tracing::warn!("no ONNX Runtime library was found: models cannot be loaded"),
-    }
-    library
-}
-
-fn download_options(
-    places: &Places,
-    settings: &Settings,
-    environment: &Environment,
-) -> Result<DownloadOptions, Fault> {
-    let (settings, hub) = (&settings.downloads, environment.hub());
-    let endpoint = match &settings.hub {
-        Some(hub) => Some(hub.clone()),
-        None => hub.endpoint()?,
-    };
-    let written = |path: &PathBuf| std::fs::read_to_string(path).ok();
-    let token = hub.token.or_else(|| hub.token_file.as_ref().and_then(written));
-    Ok(DownloadOptions {
-        hub: HubOptions {
-            endpoint: endpoint.unwrap_or_else(|| DEFAULT_HUB.to_owned()),
-            token: token
-                .map(|token| token.trim().to_owned())
-                .filter(|token| !token.is_empty()),
-            allow_private_addresses: settings.allow_private_addresses,
-            offline: settings.offline || hub.offline,
-        },
-        directory: places.data.join("downloads"),
-        hub_cache: hub.cache,
-        connections: settings.connections,
-        bandwidth: settings.bandwidth,
-    })
-}
-
 /// The kinds of jobs there are.
 fn works(downloads: &Downloads, models: &Models) -> jobs::Options {
     jobs::Options::new(vec![
@@ -562,45 +515,4 @@ fn works(downloads: &Downloads, models: &Models) -> jobs::Options {
             models: models.clone(),
         }),
     ])
-}
-
-fn worker_options(
-    places: &Places,
-    settings: &Settings,
-    installation: &Installation,
-    library: Option<&Path>,
-) -> WorkerOptions {
-    let runtime = &settings.runtime;
-    let threads = runtime.threads.unwrap_or_else(cpu::usable_cores);
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    WorkerOptions {
-        executable: installation.executable.clone(),
-        sockets: places.workers(),
-        limits: ChildLimits {
-            address_space: settings.worker.address_space,
-            open_files: Some(settings.worker.open_files),
-        },
-        log_level: settings.log.level,
-        load_timeout: settings.worker.load_timeout,
-        stop_timeout: settings.worker.stop_timeout,
-        // Named even if it is missing, so that the error says where it was expected.
-        onnxruntime_library: library
-            .map_or_else(|| installation.shipped_onnxruntime_library(), Path::to_path_buf),
-        load: WorkerLoad {
-            directory: String::new(),
-            onnxruntime_library: String::new(),
-            threads: Some(count(threads)),
-            allow_spinning: runtime.allow_spinning,
-            context_length: Some(runtime.context_length),
-            parallel_requests: count(runtime.parallel_requests),
-            // The daemon bounds what it hands over; one that was given up may still be on its way out.
-            queue_length: count(runtime.queue_length.saturating_add(CANCELLED)),
-            prompt_chunk: count(runtime.prompt_chunk),
-            variant: None,
-            prepacked_directory: settings
-                .models
-                .prepacked_cache
-                .and_then(|_| places.prepacked().to_str().map(str::to_owned)),
-        },
-    }
 }
