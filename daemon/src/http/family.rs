@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, status};
+use super::paths;
 
 /// A family of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub(super) fn public_message(fault: &Fault) -> String {
         ErrorKind::StorageUnusable => "the database cannot be used: see the log of the daemon".to_owned(),
         ErrorKind::InvalidConfig => "a setting is wrong: see the log of the daemon".to_owned(),
         ErrorKind::RuntimeMissing => "ONNX Runtime is missing: run `airunner doctor`".to_owned(),
-        _ => fault.message.clone(),
+        _ => paths::without(&fault.message),
     }
 }
 

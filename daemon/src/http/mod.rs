@@ -14,6 +14,7 @@ mod guard;
 mod native;
 mod ollama;
 mod openai;
+mod paths;
 mod payload;
 mod router;
 mod server;

@@ -12,7 +12,7 @@ use airunner_core::{ErrorKind, Fault};
 use axum::extract::ws::WebSocket;
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Farewell, Gone, Received};
@@ -34,13 +34,19 @@ struct Outgoing {
     remembered: Option<Message>,
 }
 
+/// A request that is being answered.
+struct Ongoing {
+    cancelled: CancellationToken,
+    task: tokio::task::Id,
+}
+
 /// One socket.
 struct Session {
     api: Api,
     caller: Caller,
     pace: Pace,
     connection: Connection,
-    requests: HashMap<String, CancellationToken>,
+    requests: HashMap<String, Ongoing>,
     tasks: JoinSet<()>,
     sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
@@ -83,7 +89,7 @@ impl Session {
                     Ok(())
                 }
                 Some(outgoing) = self.outgoing.recv() => self.pass_on(outgoing).await,
-                Some(_) = self.tasks.join_next() => Ok(()),
+                Some(ended) = self.tasks.join_next() => self.forget(ended).await,
                 received = self.connection.receive() => match received {
                     Received::Text(text) => self.hear(&text).await,
                     Received::End(Some(farewell)) => {
@@ -114,11 +120,24 @@ impl Session {
         self.connection.send(&Frame::new(Some(&id), &said)).await
     }
 
+    /// A request that fails by a defect says nothing more, so that is done for it.
+    async fn forget(&mut self, ended: Result<(), JoinError>) -> Result<(), Gone> {
+        let Err(defect) = ended else { return Ok(()) };
+        let of_task = |(id, ongoing): (&String, &Ongoing)| (ongoing.task == defect.id()).then(|| id.clone());
+        let Some(id) = self.requests.iter().find_map(of_task) else {
+            return Ok(());
+        };
+        self.requests.remove(&id);
+        self.going_on.take_if(|(name, _)| *name == id);
+        let said = Said::error(&Fault::internal(format!("answering failed: {defect}")));
+        self.connection.send(&Frame::new(Some(&id), &said)).await
+    }
+
     async fn hear(&mut self, text: &str) -> Result<(), Gone> {
         let (id, fault) = match read(text) {
             Ok(Asked::Cancel { id }) => match self.requests.get(&id) {
                 Some(request) => {
-                    request.cancel();
+                    request.cancelled.cancel();
                     return Ok(());
                 }
                 None => (None, unknown(&id)),
@@ -157,7 +176,6 @@ impl Session {
             self.go_on(id, &mut request)?;
         }
         let cancelled = CancellationToken::new();
-        self.requests.insert(id.to_owned(), cancelled.clone());
         let running = Running {
             api: self.api.clone(),
             caller: self.caller.clone(),
@@ -165,7 +183,8 @@ impl Session {
             sender: self.sender.clone(),
             remembers: goes_on,
         };
-        self.tasks.spawn(running.run(request, cancelled));
+        let task = self.tasks.spawn(running.run(request, cancelled.clone())).id();
+        self.requests.insert(id.to_owned(), Ongoing { cancelled, task });
         Ok(())
     }
 
