@@ -1,7 +1,7 @@
 //! The HTTP API: one server that speaks the languages of four families of clients.
 //!
 //! Handlers decode, call a handle of a domain and encode; they decide nothing. What goes wrong
-//! is a [`Failure`](failure::Failure), which is written in the form of the family whose path was
+//! is a `Failure`, which is written in the form of the family whose path was
 //! asked for, in one place: `family`.
 
 mod answer;
