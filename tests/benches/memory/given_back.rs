@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use airunner_platform::memory::Monitor;
 
 use crate::life::{Life, Workplace};
 use crate::mib;
@@ -30,8 +30,7 @@ impl Round {
     }
 }
 
-/// What is available to the machine moves with everything else it does, mostly with what it keeps
-/// of files: hence rounds, their median, and the extremes beside it.
+/// What is available to the machine moves with everything else it does: hence rounds, their median, and the extremes beside it.
 pub(crate) async fn measure(
     workplace: &Workplace,
     packages: &[PathBuf],
@@ -93,13 +92,7 @@ fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
-/// Of the whole machine, bytes.
+/// Of the whole machine, bytes, as the daemon reads it.
 fn available() -> anyhow::Result<i64> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))
-        .context("MemAvailable")?;
-    let kibibytes: i64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes * 1024)
+    Ok(i64::try_from(Monitor::new().main().available_bytes)?)
 }

@@ -27,6 +27,14 @@ impl Installed {
             available_bytes: available.min(total),
         }
     }
+
+    /// With free memory that the file does not count.
+    pub(super) fn with_free(self, bytes: u64) -> Self {
+        Self {
+            available_bytes: self.available_bytes.saturating_add(bytes).min(self.total_bytes),
+            ..self
+        }
+    }
 }
 
 fn bytes(value: &str) -> Option<u64> {

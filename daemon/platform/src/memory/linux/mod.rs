@@ -7,6 +7,7 @@ use airunner_core::hardware::MainMemory;
 
 mod cgroup;
 mod meminfo;
+mod zones;
 
 pub(crate) use cgroup::{Groups, Version};
 use meminfo::Installed;
@@ -31,7 +32,13 @@ impl Main {
     pub(super) fn read(&mut self) -> MainMemory {
         let text = fs::read_to_string(self.process_files.join("meminfo")).unwrap_or_default();
         self.groups.refresh(&self.process_files);
-        limited(Installed::parse(&text), &self.groups.limits())
+        let installed = Installed::parse(&text).with_free(self.bytes_at_hand());
+        limited(installed, &self.groups.limits())
+    }
+
+    fn bytes_at_hand(&self) -> u64 {
+        let zones = fs::read_to_string(self.process_files.join("zoneinfo")).unwrap_or_default();
+        zones::pages_at_hand(&zones).saturating_mul(rustix::param::page_size() as u64)
     }
 }
 
@@ -130,6 +137,13 @@ mod tests {
             process_files: root.to_path_buf(),
             groups: Groups::default(),
         };
+        assert_eq!(main.read().available_bytes, (1 << 20) + 8192);
+        write("unified/user.slice/memory.max", "max\n");
+        write("zoneinfo", "  pagesets\n    cpu: 0\n              count: 2\n");
+        let at_hand = 2 * rustix::param::page_size() as u64;
+        assert_eq!(main.read().available_bytes, (3 << 20) + at_hand);
+        write("zoneinfo", "");
+        write("unified/user.slice/memory.max", "2097152\n");
         let memory = main.read();
         assert_eq!(memory.total_bytes, 2 << 20);
         assert_eq!(memory.available_bytes, (1 << 20) + 8192);
