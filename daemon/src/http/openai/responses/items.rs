@@ -161,11 +161,8 @@ impl Turns {
             first.content = format!("{}\n\n{text}", first.content);
             return Ok(());
         }
-        let reasoning = if role == "assistant" {
-            self.thought.take()
-        } else {
-            None
-        };
+        // A thought that was cut belongs to no later turn.
+        let reasoning = self.thought.take().filter(|_| role == "assistant");
         self.messages.push(Message {
             reasoning,
             ..Message::new(role, text)
@@ -193,6 +190,7 @@ impl Turns {
     }
 
     fn add_result(&mut self, item: InputItem, place: &str) -> Result<(), Fault> {
+        self.thought = None;
         let id = item.call_id.ok_or_else(|| missing(place, "call_id"))?;
         let output = item.output.ok_or_else(|| missing(place, "output"))?;
         self.messages.push(Message {

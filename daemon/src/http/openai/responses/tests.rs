@@ -67,6 +67,18 @@ fn items_become_turns() {
 }
 
 #[test]
+fn a_thought_that_was_cut_goes_to_no_later_turn() {
+    let thought = json!({"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]});
+    let turns = turns(json!([
+        {"role": "user", "content": "1+1?"},
+        thought,
+        {"role": "user", "content": "Well?"},
+        {"role": "assistant", "content": "2"},
+    ]));
+    assert!(turns.iter().all(|turn| turn.reasoning.is_none()));
+}
+
+#[test]
 fn kept_items_have_a_type_a_name_and_parts() {
     let items = kept(InputField::Text("Hi".to_owned())).unwrap();
     assert_eq!(items[0]["content"], json!([{"type": "input_text", "text": "Hi"}]));
