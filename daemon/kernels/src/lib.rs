@@ -1,0 +1,11 @@
+//! Kernels of language models for processors: products with quantized weights, and attention
+//! over a paged cache of keys and values.
+//!
+//! Pure computation on slices: knows nothing of files, graphs or ONNX Runtime. All `unsafe` code
+//! of vector instructions is here, each kernel beside a portable one that says what it computes.
+
+mod isa;
+mod parallel;
+
+pub use isa::Isa;
+pub use parallel::{Parallel, Serial, Threads};
