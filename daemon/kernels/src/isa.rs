@@ -1,7 +1,6 @@
 //! Which vector instructions to use.
 
 use std::fmt;
-use std::sync::OnceLock;
 
 /// Sets of vector instructions that kernels are written for, the widest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +19,6 @@ pub enum Isa {
     NeonI8mm,
 }
 
-/// Names the set to use in place of the best one, or `portable`.
-const OVERRIDE: &str = "AIRUNNER_ISA";
-
 impl Isa {
     const ALL: [Self; 6] = [
         Self::Portable,
@@ -33,12 +29,16 @@ impl Isa {
         Self::NeonI8mm,
     ];
 
-    /// The best that this processor has, unless the environment variable `AIRUNNER_ISA` names
-    /// another that it has.
+    /// The best that this processor has.
     #[must_use]
     pub fn best() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| choose(std::env::var(OVERRIDE).ok().as_deref()))
+        Self::available().last().copied().unwrap_or(Self::Portable)
+    }
+
+    /// The one of this name, if this processor has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::available().into_iter().find(|isa| isa.name() == name)
     }
 
     /// All that this processor has, [`Portable`](Self::Portable) among them.
@@ -102,25 +102,18 @@ impl fmt::Display for Isa {
     }
 }
 
-/// A name that is unknown, or of a set that is not there, changes nothing.
-fn choose(wanted: Option<&str>) -> Isa {
-    let available = Isa::available();
-    let named = wanted.and_then(|name| available.iter().find(|isa| isa.name() == name));
-    let best = named.or_else(|| available.last());
-    best.copied().unwrap_or(Isa::Portable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_can_be_chosen() {
-        let best = choose(None);
-        for isa in Isa::available() {
-            assert_eq!(choose(Some(isa.name())), isa);
+    fn what_is_there_has_a_name() {
+        let available = Isa::available();
+        assert_eq!(available.first(), Some(&Isa::Portable));
+        assert_eq!(available.last(), Some(&Isa::best()));
+        for isa in available {
+            assert_eq!(Isa::named(isa.name()), Some(isa));
         }
-        assert_eq!(choose(Some("mmx")), best);
-        assert!(Isa::available().contains(&Isa::Portable));
+        assert_eq!(Isa::named("mmx"), None);
     }
 }
