@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs tasks side by side.
-pub trait Parallel: Sync {
+/// Runs tasks side by side. Kernels call it from the thread they were called on.
+pub trait Parallel {
     /// Tasks that can run at the same time; at least 1.
     fn threads(&self) -> usize;
 
