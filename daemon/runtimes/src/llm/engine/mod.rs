@@ -5,12 +5,16 @@
 //! (`schedule`, `placement`); the loop is `worker`. No reader is ever waited for on the
 //! engine's thread: `courier` does that.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
+mod batch;
 mod courier;
 mod interrupt;
 mod placement;
 mod sampling_pool;
 mod schedule;
 mod sequence;
+#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
+mod turn;
 mod worker;
 
 use std::collections::VecDeque;

@@ -4,7 +4,11 @@
 //! takes the slot; what a finished one leaves behind serves the next with the same beginning.
 //! The engine knows only [`Cache`], so that a paged store can take its place.
 
+mod blocks;
 mod concatenated;
+#[cfg_attr(not(test), expect(dead_code, reason = "the paged store that uses it follows"))]
+mod pool;
+mod prefix;
 mod recomputed;
 mod shared;
 

@@ -1,0 +1,294 @@
+//! Which blocks hold the sequences at work, and what they share: a pure decision, no memory.
+//!
+//! A sequence writes only into blocks that it uses alone and that the index does not know.
+//! Whole blocks are remembered as soon as they are computed, the last part when its sequence
+//! leaves. A block that is partly of use is copied before it is continued.
+
+use super::blocks::{BlockId, Blocks};
+use super::prefix::{Key, Prefix, common};
+
+/// The content of one block is to be copied to another, before anything else is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) from: BlockId,
+    pub(super) to: BlockId,
+}
+
+/// There are not enough blocks, although nothing is kept for later any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+#[derive(Debug)]
+struct Table {
+    /// What the blocks hold, in order.
+    tokens: Vec<u32>,
+    /// May be more than the tokens fill.
+    blocks: Vec<BlockId>,
+    /// Of the beginnings: nothing, then a block more each.
+    keys: Vec<Key>,
+}
+
+impl Table {
+    fn new(root: Key) -> Self {
+        Self {
+            tokens: Vec::new(),
+            blocks: Vec::new(),
+            keys: vec![root],
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    block_tokens: usize,
+    blocks: Blocks,
+    prefix: Prefix,
+    /// By slot.
+    tables: Vec<Table>,
+}
+
+impl Pool {
+    pub(super) fn new(slots: usize, capacity: usize, block_tokens: usize) -> Self {
+        Self {
+            block_tokens,
+            blocks: Blocks::new(capacity),
+            prefix: Prefix::default(),
+            tables: (0..slots).map(|_| Table::new(Key::root(b""))).collect(),
+        }
+    }
+
+    pub(super) fn length(&self, slot: usize) -> usize {
+        self.tables[slot].tokens.len()
+    }
+
+    pub(super) fn table(&self, slot: usize) -> &[BlockId] {
+        &self.tables[slot].blocks
+    }
+
+    /// Blocks that can be had for the asking.
+    pub(super) fn available(&self) -> usize {
+        self.blocks.available()
+    }
+
+    pub(super) fn highest(&self) -> usize {
+        self.blocks.highest()
+    }
+
+    pub(super) fn limit(&mut self, capacity: usize) {
+        self.blocks.limit(capacity);
+    }
+
+    /// Blocks that the slot lacks for so many more tokens.
+    pub(super) fn missing(&self, slot: usize, tokens: usize) -> usize {
+        let table = &self.tables[slot];
+        (table.tokens.len() + tokens)
+            .div_ceil(self.block_tokens)
+            .saturating_sub(table.blocks.len())
+    }
+
+    /// Starts a sequence in an empty slot.
+    pub(super) fn begin(&mut self, slot: usize, salt: &[u8]) {
+        self.leave(slot);
+        self.tables[slot] = Table::new(Key::root(salt));
+    }
+
+    /// Takes over what is known of the beginning of `prompt` and goes beyond what the slot holds,
+    /// which is a beginning of it. At least one token of the prompt is always left to compute,
+    /// since its logits choose the first token.
+    pub(super) fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Option<Copy> {
+        let reusable = &prompt[..prompt.len().saturating_sub(1)];
+        self.adopt_whole(slot, reusable);
+        self.adopt_part(slot, reusable)
+    }
+
+    fn adopt_whole(&mut self, slot: usize, reusable: &[u32]) {
+        loop {
+            let table = &self.tables[slot];
+            let index = table.tokens.len() / self.block_tokens;
+            let (start, end) = (index * self.block_tokens, (index + 1) * self.block_tokens);
+            let Some(tokens) = reusable.get(start..end) else {
+                return;
+            };
+            let key = table.keys[index].then(tokens);
+            let Some(block) = self.prefix.find(key) else {
+                return;
+            };
+            self.cut(slot, index);
+            self.blocks.share(block);
+            let table = &mut self.tables[slot];
+            table.tokens.truncate(start);
+            table.tokens.extend_from_slice(tokens);
+            table.blocks.push(block);
+            table.keys.push(key);
+        }
+    }
+
+    fn adopt_part(&mut self, slot: usize, reusable: &[u32]) -> Option<Copy> {
+        let length = self.tables[slot].tokens.len();
+        if !length.is_multiple_of(self.block_tokens) {
+            return None;
+        }
+        let index = length / self.block_tokens;
+        let before = self.tables[slot].keys[index];
+        // Not all of a block: whole ones are taken over as they are.
+        let rest = &reusable[length.min(reusable.len())..];
+        let rest = &rest[..rest.len().min(self.block_tokens - 1)];
+        let (from, tokens) = self.longest(before, index, rest)?;
+        let part = &reusable[length..length + tokens];
+        self.cut(slot, index);
+        self.blocks.share(from);
+        if self.blocks.users(from) == 1 && self.prefix.is_part_of(from, tokens) {
+            // All of it is of use, and nobody else uses it: it is continued where it is.
+            self.unremember(from);
+            self.tables[slot].blocks.push(from);
+            self.tables[slot].tokens.extend_from_slice(part);
+            return None;
+        }
+        let to = self.take();
+        self.blocks.release(from);
+        let to = to.ok()?;
+        self.tables[slot].blocks.push(to);
+        self.tables[slot].tokens.extend_from_slice(part);
+        Some(Copy { from, to })
+    }
+
+    /// The block behind `before` that agrees with most of `tokens`: one that is remembered, or
+    /// the last of a sequence at work.
+    fn longest(&self, before: Key, index: usize, tokens: &[u32]) -> Option<(BlockId, usize)> {
+        let at_work = self.tables.iter().filter_map(|table| {
+            let last = table.tokens.get(index * self.block_tokens..)?;
+            let is_behind = table.keys.get(index) == Some(&before);
+            let block = *table.blocks.get(index)?;
+            let common = common(last, tokens);
+            (is_behind && common > 0).then_some((block, common))
+        });
+        let remembered = self.prefix.longest(before, tokens);
+        // The remembered one among equals: it may be had without a copy.
+        at_work.chain(remembered).max_by_key(|&(_, common)| common)
+    }
+
+    /// Gives the slot blocks for so many more tokens, all or none.
+    pub(super) fn reserve(&mut self, slot: usize, tokens: usize) -> Result<(), Full> {
+        let before = self.tables[slot].blocks.len();
+        for _ in 0..self.missing(slot, tokens) {
+            match self.take() {
+                Ok(block) => self.tables[slot].blocks.push(block),
+                Err(full) => {
+                    self.cut(slot, before);
+                    return Err(full);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next of the reserved places hold these tokens.
+    pub(super) fn commit(&mut self, slot: usize, tokens: &[u32]) {
+        let table = &mut self.tables[slot];
+        table.tokens.extend_from_slice(tokens);
+        assert!(
+            table.tokens.len() <= table.blocks.len() * self.block_tokens,
+            "tokens have places"
+        );
+        let whole = table.tokens.len() / self.block_tokens;
+        for index in table.keys.len() - 1..whole {
+            let (before, block) = (table.keys[index], table.blocks[index]);
+            let tokens = &table.tokens[index * self.block_tokens..][..self.block_tokens];
+            let key = before.then(tokens);
+            table.keys.push(key);
+            if self.prefix.insert_whole(before, tokens, key, block) {
+                self.blocks.remember(block);
+            }
+        }
+    }
+
+    /// Makes `to` hold the first `length` tokens of `from`; they may be the same slot.
+    pub(super) fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<Option<Copy>, Full> {
+        let source = &self.tables[from];
+        let length = length.min(source.tokens.len());
+        let (whole, part) = (length / self.block_tokens, length % self.block_tokens);
+        let mut table = Table {
+            tokens: source.tokens[..length].to_vec(),
+            blocks: source.blocks[..whole].to_vec(),
+            keys: source.keys[..=whole].to_vec(),
+        };
+        let last = source.blocks.get(whole).copied();
+        table.blocks.iter().for_each(|&block| self.blocks.share(block));
+        let mut copy = None;
+        if let (Some(last), 1..) = (last, part) {
+            let Ok(fresh) = self.take() else {
+                table.blocks.iter().for_each(|&block| self.blocks.release(block));
+                return Err(Full);
+            };
+            table.blocks.push(fresh);
+            copy = Some(Copy {
+                from: last,
+                to: fresh,
+            });
+        }
+        self.cut(to, 0);
+        self.tables[to] = table;
+        Ok(copy)
+    }
+
+    /// The sequence is over, or rests; what it computed stays for others until room is needed.
+    pub(super) fn leave(&mut self, slot: usize) {
+        let table = &self.tables[slot];
+        let index = table.tokens.len() / self.block_tokens;
+        let last = &table.tokens[index * self.block_tokens..];
+        if let (false, Some(&block)) = (last.is_empty(), table.blocks.get(index))
+            && self.prefix.insert_part(table.keys[index], last, block)
+        {
+            self.blocks.remember(block);
+        }
+        self.empty(slot);
+    }
+
+    /// The sequence is over, and what it holds must not serve anybody.
+    pub(super) fn forget(&mut self, slot: usize) {
+        for block in self.tables[slot].blocks.clone() {
+            self.unremember(block);
+        }
+        self.empty(slot);
+    }
+
+    /// Gives up everything that nobody uses; which blocks have no content then.
+    pub(super) fn trim(&mut self) -> Vec<BlockId> {
+        while let Some(block) = self.blocks.oldest_idle() {
+            self.unremember(block);
+        }
+        self.blocks.freed()
+    }
+
+    fn empty(&mut self, slot: usize) {
+        self.cut(slot, 0);
+        let root = self.tables[slot].keys[0];
+        self.tables[slot] = Table::new(root);
+    }
+
+    /// Leaves the slot its first blocks only. The last goes first, so that ends are given up
+    /// before the beginnings they need.
+    fn cut(&mut self, slot: usize, blocks: usize) {
+        for block in self.tables[slot].blocks.split_off(blocks).into_iter().rev() {
+            self.blocks.release(block);
+        }
+    }
+
+    fn unremember(&mut self, block: BlockId) {
+        self.prefix.remove(block);
+        self.blocks.forget(block);
+    }
+
+    /// A block to write, if need be the one that has been idle for longest.
+    fn take(&mut self) -> Result<BlockId, Full> {
+        if let Some(block) = self.blocks.take() {
+            return Ok(block);
+        }
+        let oldest = self.blocks.oldest_idle().ok_or(Full)?;
+        self.unremember(oldest);
+        self.blocks.take().ok_or(Full)
+    }
+}
+
+#[cfg(test)]
+mod tests;
