@@ -48,7 +48,7 @@ impl Isa {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         use std::arch::is_x86_feature_detected as has;
         let avx2 = || has!("avx2") && has!("fma") && has!("f16c");
         match self {
@@ -68,7 +68,7 @@ impl Isa {
     }
 
     #[cfg(target_arch = "aarch64")]
-    fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         use std::arch::is_aarch64_feature_detected as has;
         match self {
             Self::Portable => true,
@@ -79,7 +79,7 @@ impl Isa {
     }
 
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    fn is_available(self) -> bool {
+    pub(crate) fn is_available(self) -> bool {
         self == Self::Portable
     }
 

@@ -5,6 +5,7 @@
 //! of vector instructions is here, each kernel beside a portable one that says what it computes.
 
 mod isa;
+pub mod matmul;
 mod parallel;
 
 pub use isa::Isa;

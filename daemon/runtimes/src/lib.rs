@@ -6,6 +6,7 @@
 
 #[cfg(feature = "fake-runtime")]
 mod fake;
+pub mod graph;
 pub mod llm;
 pub mod onnx;
 pub mod package;

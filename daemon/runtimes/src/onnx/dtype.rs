@@ -3,8 +3,11 @@
 pub(crate) const FLOAT: i64 = 1;
 pub(crate) const UINT8: i64 = 2;
 pub(crate) const INT8: i64 = 3;
+pub(crate) const INT32: i64 = 6;
+pub(crate) const INT64: i64 = 7;
 pub(crate) const STRING: i64 = 8;
 pub(crate) const FLOAT16: i64 = 10;
+pub(crate) const DOUBLE: i64 = 11;
 pub(crate) const BFLOAT16: i64 = 16;
 pub(crate) const UINT4: i64 = 21;
 pub(crate) const INT4: i64 = 22;

@@ -7,7 +7,7 @@
 pub(crate) mod dtype;
 pub(crate) mod parts;
 mod scan;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -265,7 +265,7 @@ fn read(
     Ok(graph)
 }
 
-fn map(path: &Path) -> Result<Mmap, PackageError> {
+pub(crate) fn map(path: &Path) -> Result<Mmap, PackageError> {
     let opened = File::open(path);
     #[expect(unsafe_code, reason = "memmap2 offers no safe form")]
     // SAFETY: the map is only read, by its one owner. Packages may be links to files of others:
@@ -279,7 +279,7 @@ fn map(path: &Path) -> Result<Mmap, PackageError> {
 }
 
 /// Where a graph really lies in its package: ONNX Runtime looks for weights beside that.
-fn resolved(files: &Files, file: &str, path: &Path) -> String {
+pub(crate) fn resolved(files: &Files, file: &str, path: &Path) -> String {
     let inside = path.strip_prefix(files.root()).ok().and_then(Path::to_str);
     inside.map_or_else(|| file.to_owned(), |inside| inside.replace('\\', "/"))
 }
@@ -329,7 +329,7 @@ fn check_external(files: &Files, file: &str, graph: &Graph) -> Result<(), ScanEr
 
 /// A path relative to the directory of `file`. An absolute `location` stays one and is refused
 /// where it is opened.
-fn beside(file: &str, location: &str) -> String {
+pub(crate) fn beside(file: &str, location: &str) -> String {
     let location = location.strip_prefix("./").unwrap_or(location);
     match file.rsplit_once('/') {
         Some((directory, _)) if !location.starts_with('/') => format!("{directory}/{location}"),

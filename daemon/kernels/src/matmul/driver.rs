@@ -1,0 +1,232 @@
+//! Brings tiles, panels and threads together.
+
+use std::ops::Range;
+
+use super::quantize::Quantized;
+use super::shape::LANES;
+use super::shared::SharedMut;
+use super::tiles::{Sums, Tile, Work};
+use super::{Activation, Shape};
+use crate::Parallel;
+
+/// Columns after which several tiles begin anew: their activations stay in the first cache.
+const COLUMNS_AT_ONCE: usize = 2048;
+
+/// Bytes of weights that all tiles pass through before the next ones: they stay in the second
+/// cache.
+const WEIGHTS_AT_ONCE: usize = 384 << 10;
+
+/// Fewer panels than this are not worth a task.
+const PANELS_PER_TASK: usize = 8;
+
+const TASKS_PER_THREAD: usize = 8;
+
+/// One product: packed weights, quantized activations and the tiles that fit them.
+pub(super) struct Product<'a> {
+    pub(super) shape: &'a Shape,
+    pub(super) packed: &'a [u8],
+    pub(super) tiles: &'static [Tile],
+    pub(super) x: Quantized<'a>,
+}
+
+/// Rows of activations that are multiplied together.
+#[derive(Clone, Copy)]
+struct Rows {
+    first: usize,
+    count: usize,
+}
+
+impl Product<'_> {
+    /// `y = x Wᵀ + bias`, `[rows][shape.rows()]`.
+    pub(super) fn stacked(&self, bias: Option<&[f32]>, y: &mut [f32], parallel: &dyn Parallel) {
+        let y = SharedMut::new(y);
+        let panels = self.packed.len() / self.shape.panel_bytes();
+        share(panels, parallel, |panels| {
+            for pairs in chunks(0..self.shape.pairs(), self.pairs_at_once()) {
+                for panels in chunks(panels.clone(), self.panels_at_once(pairs.len())) {
+                    self.pass(panels, |rows, panel| {
+                        self.stacked_tile(rows, panel, &pairs, bias, &y)
+                    });
+                }
+            }
+        });
+    }
+
+    fn stacked_tile(
+        &self,
+        rows: Rows,
+        panel: usize,
+        pairs: &Range<usize>,
+        bias: Option<&[f32]>,
+        y: &SharedMut<'_, f32>,
+    ) {
+        let mut sums = Sums::new();
+        self.tile(rows, panel, pairs, &mut sums);
+        let width = self.shape.rows();
+        let columns = panel * LANES..((panel + 1) * LANES).min(width);
+        let finish = (pairs.end == self.shape.pairs()).then(|| Finish {
+            factors: self.factors(panel),
+            bias: bias.map(|bias| &bias[columns.clone()]),
+        });
+        for row in 0..rows.count {
+            let start = (rows.first + row) * width;
+            #[expect(unsafe_code, reason = "tasks write different columns")]
+            // SAFETY: the columns of a panel are written only by the task that has the panel.
+            let y = unsafe { y.part(start + columns.start..start + columns.end) };
+            put(&sums.0[row], pairs.start > 0, finish.as_ref(), y);
+        }
+    }
+
+    /// `y = activation(x Gᵀ) × x Uᵀ`, `[rows][shape.rows() / 2]`.
+    pub(super) fn gated(&self, activation: Activation, y: &mut [f32], parallel: &dyn Parallel) {
+        let y = SharedMut::new(y);
+        let couples = self.packed.len() / self.shape.panel_bytes() / 2;
+        share(couples, parallel, |couples| {
+            let at_once = self.panels_at_once(self.shape.pairs()).div_ceil(2);
+            for couples in chunks(couples, at_once) {
+                self.pass(couples, |rows, couple| {
+                    self.gated_tile(rows, couple, activation, &y)
+                });
+            }
+        });
+    }
+
+    fn gated_tile(&self, rows: Rows, couple: usize, activation: Activation, y: &SharedMut<'_, f32>) {
+        let (mut gates, mut ups) = (Sums::new(), Sums::new());
+        self.tile(rows, 2 * couple, &(0..self.shape.pairs()), &mut gates);
+        self.tile(rows, 2 * couple + 1, &(0..self.shape.pairs()), &mut ups);
+        let (gate_factors, up_factors) = (self.factors(2 * couple), self.factors(2 * couple + 1));
+        let width = self.shape.rows() / 2;
+        let columns = couple * LANES..((couple + 1) * LANES).min(width);
+        for row in 0..rows.count {
+            let results: [f32; LANES] = std::array::from_fn(|lane| {
+                let gate = gates.0[row][lane] * gate_factors[lane];
+                activation.apply(gate) * (ups.0[row][lane] * up_factors[lane])
+            });
+            let start = (rows.first + row) * width;
+            #[expect(unsafe_code, reason = "tasks write different columns")]
+            // SAFETY: the columns of a couple of panels are written only by the task that has it.
+            let y = unsafe { y.part(start + columns.start..start + columns.end) };
+            y.copy_from_slice(&results[..y.len()]);
+        }
+    }
+
+    /// Calls `each` for every tile of rows and every panel.
+    fn pass(&self, panels: Range<usize>, each: impl Fn(Rows, usize)) {
+        for rows in chunks(0..self.x.rows, self.x.tile_rows) {
+            let rows = Rows {
+                first: rows.start,
+                count: rows.len(),
+            };
+            panels.clone().for_each(|panel| each(rows, panel));
+        }
+    }
+
+    /// The sums of these rows over two blocks for each of `pairs`.
+    fn tile(&self, rows: Rows, panel: usize, pairs: &Range<usize>, sums: &mut Sums) {
+        let (shape, x) = (self.shape, &self.x);
+        let packed = &self.packed[panel * shape.panel_bytes()..(panel + 1) * shape.panel_bytes()];
+        let records = &packed[LANES * size_of::<f32>()..shape.zero_points_start()];
+        let zero_points = &packed[shape.zero_points_start()..];
+        // Tiles lie one behind the other, in each of them blocks, then rows.
+        let blocks = rows.first * 2 * shape.pairs() + pairs.start * 2 * rows.count;
+        let blocks = blocks..blocks + pairs.len() * 2 * rows.count;
+        let work = Work {
+            block: shape.block(),
+            pairs: pairs.len(),
+            records: of_each(records, shape.record_bytes(), pairs),
+            zero_points: of_each(zero_points, shape.zero_point_bytes(), pairs),
+            values: of_each(x.values, shape.block(), &blocks),
+            scales: &x.scales[blocks.clone()],
+            offsets: &x.offsets[blocks],
+        };
+        #[expect(unsafe_code, reason = "instructions that were looked for")]
+        // SAFETY: `tiles::tiles` chose the tiles for a processor that has their instructions.
+        unsafe {
+            self.tiles[rows.count - 1](&work, sums);
+        }
+    }
+
+    fn factors(&self, panel: usize) -> [f32; LANES] {
+        factors(&self.packed[panel * self.shape.panel_bytes()..])
+    }
+
+    fn pairs_at_once(&self) -> usize {
+        if self.has_one_tile() {
+            usize::MAX
+        } else {
+            COLUMNS_AT_ONCE / (2 * self.shape.block())
+        }
+    }
+
+    fn panels_at_once(&self, pairs: usize) -> usize {
+        if self.has_one_tile() {
+            usize::MAX
+        } else {
+            (WEIGHTS_AT_ONCE / (pairs * self.shape.record_bytes())).max(1)
+        }
+    }
+
+    fn has_one_tile(&self) -> bool {
+        self.x.rows <= self.x.tile_rows
+    }
+}
+
+/// What is done with the sum over all columns.
+struct Finish<'a> {
+    factors: [f32; LANES],
+    bias: Option<&'a [f32]>,
+}
+
+/// Puts sums, or the last part of them, into `y`.
+fn put(sums: &[f32; LANES], is_more: bool, finish: Option<&Finish<'_>>, y: &mut [f32]) {
+    let mut results = *sums;
+    if is_more {
+        results.iter_mut().zip(&*y).for_each(|(result, y)| *result += y);
+    }
+    if let Some(Finish { factors, bias }) = finish {
+        results
+            .iter_mut()
+            .zip(factors)
+            .for_each(|(result, factor)| *result *= factor);
+        let bias = bias.unwrap_or_default();
+        results
+            .iter_mut()
+            .zip(bias)
+            .for_each(|(result, bias)| *result += bias);
+    }
+    y.copy_from_slice(&results[..y.len()]);
+}
+
+/// The factors at the start of a panel.
+pub(super) fn factors(panel: &[u8]) -> [f32; LANES] {
+    let (factors, _) = panel.as_chunks::<{ size_of::<f32>() }>();
+    std::array::from_fn(|lane| f32::from_le_bytes(factors[lane]))
+}
+
+/// The part of `slice` that belongs to `numbers`, `length` elements for each.
+fn of_each<'a, T>(slice: &'a [T], length: usize, numbers: &Range<usize>) -> &'a [T] {
+    &slice[numbers.start * length..numbers.end * length]
+}
+
+/// `range` in pieces of `length`.
+fn chunks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(length)
+        .map(move |start| start..start.saturating_add(length).min(end))
+}
+
+/// Divides `count` panels among tasks.
+fn share(count: usize, parallel: &dyn Parallel, work: impl Fn(Range<usize>) + Sync) {
+    let threads = parallel.threads();
+    let most = if threads == 1 {
+        1
+    } else {
+        threads * TASKS_PER_THREAD
+    };
+    let tasks = (count / PANELS_PER_TASK).clamp(1, most);
+    parallel.run(tasks, &|task| {
+        work(count * task / tasks..count * (task + 1) / tasks)
+    });
+}

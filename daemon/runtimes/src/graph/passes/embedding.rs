@@ -1,0 +1,181 @@
+//! `GatherBlockQuantized` -> `QuantizedRows`: input ids; attributes `weights`, `rows` and
+//! `columns`. A table whose bytes are those of the head shares its packed form.
+
+use super::super::edit::{Build, Edits, Graph, narrowed};
+use super::super::index::{Index, is_microsoft, is_standard};
+use super::super::plan::{Arrangement, Blocks, Plan, Source};
+use super::super::proto::NodeProto;
+use super::super::{Changed, Refusal};
+use super::quantized::check_source;
+
+const TABLE: usize = 0;
+const IDS: usize = 1;
+const SCALES: usize = 2;
+const ZERO_POINTS: usize = 3;
+
+struct Table {
+    node: usize,
+    ids: String,
+    output: String,
+    source: Source,
+    shape: Blocks,
+}
+
+pub(in super::super) fn embedding(graph: &mut Graph, plan: &mut Plan) -> Result<Changed, Refusal> {
+    let (mut found, mut left) = (Vec::new(), None);
+    {
+        let index = graph.index();
+        for (number, node) in index.nodes().iter().enumerate() {
+            if !is_microsoft(node, "GatherBlockQuantized") {
+                continue;
+            }
+            match table(graph, &index, number, node) {
+                Ok(table) => found.push(table),
+                Err(refusal) => {
+                    left.get_or_insert(refusal);
+                }
+            }
+        }
+    }
+    if let (true, Some(refusal)) = (found.is_empty(), left) {
+        return Err(refusal);
+    }
+    let mut edits = Edits::default();
+    for table in &found {
+        replace(graph, plan, &mut edits, table);
+    }
+    graph.apply(edits);
+    Changed::some(found.len())
+}
+
+fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Result<Table, Refusal> {
+    let refused = |reason| Refusal::node(node, reason);
+    let (Some(table), Some(ids), Some(scales)) = (node.given(TABLE), node.given(IDS), node.given(SCALES)) else {
+        return Err(refused("an input is missing"));
+    };
+    // The axis of the blocks may be written from the end.
+    let axes = (
+        node.integer("gather_axis").unwrap_or(0),
+        node.integer("quantize_axis").unwrap_or(1),
+    );
+    if !matches!(axes, (0, 1 | -1)) {
+        return Err(refused("its rows are not the rows of the table"));
+    }
+    let reference = |name| graph.reference(index, name);
+    let zero_points = node.given(ZERO_POINTS).map(reference).transpose()?;
+    let (weights, scales) = (reference(through_reshape(index, table))?, reference(scales)?);
+    let bits = node.integer("bits").unwrap_or(4).cast_unsigned();
+    let block = node.integer("block_size").unwrap_or(128).cast_unsigned();
+    if !matches!(bits, 4 | 8) || !(16..=256).contains(&block) || !block.is_power_of_two() {
+        return Err(refused("its blocks are not of 16 to 256 columns of 4 or 8 bits"));
+    }
+    let rows = weights.dimensions.first().copied().unwrap_or(0);
+    let packed = weights.elements().checked_div(rows).unwrap_or(0);
+    let shape = Blocks {
+        columns: packed.saturating_mul(8) / bits,
+        block,
+        bits,
+    };
+    // A last block that is cut short is filled up in a matrix, but not in a table.
+    if shape.columns == 0 || shape.columns % block != 0 || rows > 1 << 31 || shape.columns > 1 << 31 {
+        return Err(refused("its rows are not whole blocks"));
+    }
+    let source = Source {
+        weights,
+        scales,
+        zero_points,
+        rows,
+    };
+    check_source(&source, shape).map_err(refused)?;
+    Ok(Table {
+        node: number,
+        ids: ids.to_owned(),
+        output: node.made(0).ok_or_else(|| refused("it has no output"))?.to_owned(),
+        source,
+        shape,
+    })
+}
+
+/// Tied weights are written as they are for the head, and flattened for the table.
+fn through_reshape<'g>(index: &Index<'g>, value: &'g str) -> &'g str {
+    let reshape = index.producer(value).filter(|(_, node)| is_standard(node, "Reshape"));
+    let Some((data, shape)) = reshape.and_then(|(_, node)| Some((node.given(0)?, node.given(1)?))) else {
+        return value;
+    };
+    let rows = index.constant(data).and_then(|tensor| tensor.dims.first());
+    let keeps_rows = index.integers(shape).is_some_and(|shape| {
+        shape.len() == 2 && (shape.first() == rows || shape.first() == Some(&0))
+    });
+    if keeps_rows { data } else { value }
+}
+
+fn replace(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, table: &Table) {
+    let key = plan.pack(Arrangement::Stacked, vec![table.source.clone()], table.shape);
+    let (output, cast) = narrowed(graph, &table.output, table.source.scales.dtype);
+    let node = Build::ours("QuantizedRows")
+        .input(&table.ids)
+        .text("weights", &key)
+        .integer("rows", table.source.rows.cast_signed())
+        .integer("columns", table.shape.columns.cast_signed())
+        .output(&output);
+    edits.replace(table.node, [Some(node), cast].into_iter().flatten());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{after, parse, refused, text};
+    use super::super::matmul;
+    use super::*;
+
+    const TIED: &str = "
+        input ids i64[1,T]
+        output y f32[1,T,32]
+        constant w u8[32,2,8]
+        constant s f32[32,2]
+        integers flat 32 16
+        r = Reshape(w, flat)
+        e = ms.GatherBlockQuantized(r, ids, s) {gather_axis=0, quantize_axis=1, block_size=16, bits=4}
+        y = ms.MatMulNBits(e, w, s) {K=32, N=32, bits=4, block_size=16}";
+
+    #[test]
+    fn a_table_shares_the_matrix_of_the_head() {
+        let mut graph = parse(TIED);
+        let mut plan = Plan::default();
+        matmul(&mut graph, &mut plan).unwrap();
+        embedding(&mut graph, &mut plan).unwrap();
+        assert_eq!(
+            text(&graph),
+            "e = airunner.QuantizedRows(ids) {weights=\"matrix.0\", rows=32, columns=32}
+y = airunner.QuantizedMatMul(e) {weights=\"matrix.0\", rows=32, columns=32}"
+        );
+        assert_eq!(plan.packs.len(), 1);
+        assert!(graph.proto().initializer.is_empty());
+    }
+
+    #[test]
+    fn a_table_of_half_floats_is_converted_after_it() {
+        let before = TIED
+            .replace("f32[32,2]", "f16[32,2]")
+            .replace("ms.MatMulNBits(e, w, s) {K=32, N=32, bits=4, block_size=16}", "Neg(e)");
+        assert_eq!(
+            after(&before, embedding),
+            "airunner/e = airunner.QuantizedRows(ids) {weights=\"matrix.0\", rows=32, columns=32}
+e = Cast(airunner/e) {to=10}
+y = Neg(e)"
+        );
+    }
+
+    #[test]
+    fn other_tables_are_left() {
+        for (from, to, reason) in [
+            ("gather_axis=0", "gather_axis=1", "not the rows"),
+            ("block_size=16", "block_size=128", "whole blocks"),
+            ("bits=4}\n        y", "bits=2}\n        y", "4 or 8 bits"),
+            ("f32[32,2]", "f32[32,3]", "scales have another"),
+            ("integers flat 32 16", "integers flat 16 32", "not a constant"),
+        ] {
+            let refusal = refused(&TIED.replace(from, to), embedding);
+            assert!(refusal.contains(reason), "{from}: {refusal}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The passes. Each takes a graph and a plan and either changes them or says why not; who calls
+//! them gives a pass that failed a copy to spoil.
+
+mod accuracy_level;
+mod activation;
+mod attention;
+mod embedding;
+mod last_rows;
+mod matmul;
+mod merged;
+mod quantized;
+mod width;
+
+pub(super) use accuracy_level::accuracy_level;
+pub(super) use attention::attention;
+pub(super) use embedding::embedding;
+pub(super) use last_rows::last_rows;
+pub(super) use matmul::matmul;
+pub(super) use merged::merged;
