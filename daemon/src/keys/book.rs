@@ -54,6 +54,15 @@ impl Entry {
     }
 }
 
+/// How long a key is still good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tenure {
+    /// Revoked, expired, or never made.
+    Over,
+    Until(Duration),
+    Unlimited,
+}
+
 /// Every key, also revoked ones, in the order in which they were made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
@@ -85,6 +94,24 @@ impl Book {
         self.by_hash
             .get(hash)
             .filter(|entry| same(&entry.hash, hash) && entry.key.state(now) == KeyState::Active)
+    }
+
+    /// How long that key is good.
+    pub(super) fn tenure(&self, id: KeyId, now: SystemTime) -> Tenure {
+        // They are in the order of their numbers.
+        let found = self.entries.binary_search_by_key(&id, |entry| entry.key.id);
+        let Some(key) = found
+            .ok()
+            .and_then(|at| self.entries.get(at))
+            .map(|entry| &entry.key)
+        else {
+            return Tenure::Over;
+        };
+        match key.expires_at {
+            _ if key.state(now) != KeyState::Active => Tenure::Over,
+            Some(expires) => Tenure::Until(expires.duration_since(now).unwrap_or_default()),
+            None => Tenure::Unlimited,
+        }
     }
 
     /// The one that is not revoked and is called so, or begins so.

@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use airunner_core::access::{AuditEntry, AuditEvent, Caller, CreatedKey, Key, NewKey, Secret};
+use airunner_core::access::{AuditEntry, AuditEvent, Caller, CreatedKey, Key, KeyId, NewKey, Secret};
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::sleep;
 
 use super::actor::{Actor, Message};
-use super::book::Book;
+use super::book::{Book, Tenure};
 use super::{TOKEN_FILE, secret, token};
 use crate::storage::Storage;
 
@@ -18,6 +19,8 @@ use crate::storage::Storage;
 const WAITING: usize = 256;
 /// Longer than any key.
 const LONGEST: usize = 256;
+/// How often it is looked whether a key has expired: the clock of the machine may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The way to the keys.
 #[derive(Clone, Debug)]
@@ -112,10 +115,16 @@ impl Keys {
         self.book.borrow().keys()
     }
 
-    /// Resolves when keys were made or revoked since the last call.
-    #[must_use]
-    pub fn changes(&self) -> KeyChanges {
-        KeyChanges(self.book.clone())
+    /// Resolves once the key is good for nothing any more, with what is to be told to whoever
+    /// uses it. The local user keeps all rights.
+    pub fn lost(&self, key: Option<KeyId>) -> impl Future<Output = Fault> + Send + use<> {
+        let book = self.book.clone();
+        async move {
+            match key {
+                Some(key) => lost(book, key).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Makes a key. Nobody can ever see it again.
@@ -171,17 +180,29 @@ impl Keys {
     }
 }
 
-/// Tells when a caller may have lost its rights.
-#[derive(Clone, Debug)]
-pub struct KeyChanges(watch::Receiver<Arc<Book>>);
-
-impl KeyChanges {
-    /// Never resolves again once the daemon ends.
-    pub async fn next(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
+async fn lost(mut book: watch::Receiver<Arc<Book>>, key: KeyId) -> Fault {
+    loop {
+        let tenure = book.borrow_and_update().tenure(key, SystemTime::now());
+        let left = match tenure {
+            Tenure::Over => return over(),
+            Tenure::Until(left) => Some(left),
+            Tenure::Unlimited => None,
+        };
+        tokio::select! {
+            changed = book.changed() => if changed.is_err() {
+                // The daemon ends, and everything with it.
+                std::future::pending::<()>().await;
+            },
+            () = sleep(left.unwrap_or_default().min(LOOK_EVERY)), if left.is_some() => {}
         }
     }
+}
+
+fn over() -> Fault {
+    Fault::new(
+        ErrorKind::Unauthenticated,
+        "the key was revoked or has expired, and what was done with it ends: ask again with another key",
+    )
 }
 
 /// One text for all cases, so that nobody learns which keys there are.

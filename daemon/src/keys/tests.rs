@@ -2,7 +2,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use airunner_core::ErrorKind;
-use airunner_core::access::{AuditEvent, Caller, KeyState, NewKey, Scope};
+use airunner_core::access::{AuditEvent, Caller, KeyId, KeyState, NewKey, Scope};
+use futures_util::FutureExt as _;
 
 use super::Keys;
 use crate::storage::Storage;
@@ -76,6 +77,34 @@ async fn a_key_is_known_until_it_is_revoked_and_over_a_restart() {
         .map(|key| key.state(SystemTime::now()))
         .collect();
     assert_eq!(states, [KeyState::Revoked, KeyState::Active]);
+    fixture.close().await;
+}
+
+#[tokio::test]
+async fn who_uses_a_key_learns_at_once_that_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = open(directory.path()).await;
+    let keys = &fixture.keys;
+    let phone = keys.create(wanted("phone", None)).await.unwrap().key.id;
+    let short = keys.create(wanted("short", Some(1))).await.unwrap().key.id;
+    let (mut lost, mut others) = (
+        std::pin::pin!(keys.lost(Some(phone))),
+        std::pin::pin!(keys.lost(None)),
+    );
+    keys.create(wanted("other", None)).await.unwrap();
+    assert!(
+        (&mut lost).now_or_never().is_none(),
+        "another key changes nothing"
+    );
+    keys.revoke("phone".to_owned()).await.unwrap();
+    assert_eq!((&mut lost).await.kind, ErrorKind::Unauthenticated);
+    assert_eq!(keys.lost(Some(phone)).await.kind, ErrorKind::Unauthenticated);
+    assert_eq!(keys.lost(Some(short)).await.kind, ErrorKind::Unauthenticated);
+    assert_eq!(keys.lost(Some(KeyId(77))).await.kind, ErrorKind::Unauthenticated);
+    assert!(
+        (&mut others).now_or_never().is_none(),
+        "the local user has no key"
+    );
     fixture.close().await;
 }
 

@@ -16,4 +16,5 @@ mod security_abuse;
 mod security_keys;
 mod security_network;
 mod security_origin;
+mod security_revocation;
 mod telemetry;

@@ -1,6 +1,7 @@
 //! Clients that are slow, endless, or hostile. Whatever they do, others are served.
 
-use airunner_tests::{Daemon, Home, Http, eventually};
+use airunner_tests::{Daemon, FakeModel, Home, Http, eventually};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn until_closed(http: &Http, sent: &[u8]) -> Vec<u8> {
@@ -133,6 +134,60 @@ async fn a_flood_of_requests_that_are_taken_back_ends_its_connection() {
     let kinds: Vec<u8> = frames.iter().map(|(kind, _)| *kind).collect();
     assert!(frames.iter().any(calm), "{kinds:?}");
     assert_eq!(http.get("/health").await.status, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn who_makes_no_room_for_an_answer_is_given_up() {
+    let mut home = Home::new();
+    home.set("AIRUNNER_DAEMON_READER_TIMEOUT_SECONDS", "1");
+    let daemon = Daemon::start_in(home).await;
+    let http = daemon.http().await;
+    // GET, http, an authority and a path as literals.
+    let mut head = vec![0x82, 0x86, 0x41, 9];
+    head.extend(b"localhost");
+    head.extend([0x04, 13]);
+    head.extend(b"/openapi.json");
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // The first window of every stream is 0.
+    bytes.extend(frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    bytes.extend(frame(1, 5, 1, &head));
+    let answer = until_closed(&http, &bytes).await;
+    let frames = frames(&answer);
+    let kinds: Vec<u8> = frames.iter().map(|(kind, _)| *kind).collect();
+    assert!(kinds.contains(&1), "the head of the answer: {kinds:?}");
+    assert!(!kinds.contains(&0), "there was no room for its body: {kinds:?}");
+    // With room, the same is answered whole.
+    let whole = http.get("/openapi.json").await;
+    assert_eq!(whole.status, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_work_whatever_it_sent_behind_its_request() {
+    let model = FakeModel::new("endless")
+        .speaks(&["word "])
+        .with("repeat", true)
+        .token_every_ms(20);
+    let daemon = Daemon::with_models(&[model]).await;
+    let http = daemon.http().await;
+    let key = &http.token;
+    for stream in [false, true] {
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        let body = json!({"model": "endless", "messages": messages, "stream": stream}).to_string();
+        let length = body.len();
+        for behind in ["G", "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+            let mut connection = http.connection().await;
+            let request = format!(
+                "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
+                 content-length: {length}\r\n\r\n{body}{behind}"
+            );
+            connection.write_all(request.as_bytes()).await.unwrap();
+            daemon.until_state("endless", Some("BUSY")).await;
+            drop(connection);
+            daemon.until_state("endless", Some("LOADED")).await;
+        }
+    }
     daemon.stop().await;
 }
 

@@ -11,11 +11,13 @@ mod origin;
 mod rates;
 mod refusal;
 mod routes;
+mod tenure;
+mod visitor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use airunner_core::access::{AuditEvent, Caller, KeyId, Scope};
+use airunner_core::access::{AuditEvent, Caller, Scope};
 use airunner_core::{ErrorKind, Fault};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -23,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::{Auth, HttpSettings};
+use crate::http::stream::Form;
 use crate::http::telemetry::method_name;
 use crate::keys::Keys;
 use credentials::Presented;
@@ -33,6 +36,8 @@ pub(super) use rates::neighbourhood;
 use rates::{Exceeded, Rates, Standing};
 use refusal::Refusal;
 use routes::Need;
+use tenure::Lost;
+pub(super) use visitor::{Holder, Visitor};
 
 /// What keys of ours begin with.
 const KEY_MARK: &str = "air_";
@@ -56,21 +61,6 @@ struct Rules {
     origins: Origins,
     rates: Rates,
     keys: Keys,
-}
-
-/// How often a caller may ask, for those who ask many times by one request.
-#[derive(Clone)]
-pub(super) struct Pace {
-    rules: Arc<Rules>,
-    key: Option<KeyId>,
-}
-
-impl Pace {
-    /// Counts one more.
-    pub(super) fn take(&self) -> Result<(), Fault> {
-        let counted = self.rules.rates.key(self.key);
-        counted.map(drop).map_err(|exceeded| exceeded.fault)
-    }
 }
 
 /// What is found out about a request that is let in.
@@ -130,12 +120,19 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
     } else {
         match rules.admit(&asked, client, presented) {
             Ok(Admitted { caller, standing }) => {
-                if let Some(caller) = &caller {
-                    let (rules, key) = (Arc::clone(&rules), caller.key);
-                    request.extensions_mut().insert(Pace { rules, key });
+                let visitor = caller.as_ref().map(|caller| Visitor {
+                    rules: Arc::clone(&rules),
+                    key: caller.key,
+                    address: client.address,
+                });
+                if let (Some(caller), Some(visitor)) = (&caller, &visitor) {
+                    request.extensions_mut().insert(visitor.clone());
                     request.extensions_mut().insert(caller.clone());
                 }
-                let mut response = next.run(request).await;
+                let mut response = match visitor.filter(|visitor| visitor.key.is_some()) {
+                    Some(visitor) => serve(&visitor, request, next).await,
+                    None => next.run(request).await,
+                };
                 // For the line in the log.
                 if let Some(caller) = caller {
                     response.extensions_mut().insert(caller);
@@ -164,6 +161,18 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
     };
     origin::permit(&source, response.headers_mut());
     harden(response)
+}
+
+/// Lets the request be answered for as long as its key is good.
+async fn serve(visitor: &Visitor, request: Request, next: Next) -> Response {
+    let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
+    let mut lost: Lost = Box::pin(visitor.lost());
+    let response = tokio::select! {
+        response = next.run(request) => response,
+        fault = &mut lost => return Refusal::from(fault).into_response(),
+    };
+    let form = Form::of(&path, &headers, &response);
+    tenure::bind(response, lost, form)
 }
 
 /// Who is refused although the request is well placed.

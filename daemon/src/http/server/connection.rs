@@ -1,15 +1,12 @@
 //! One connection, from the first byte to the last.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
 use axum::http::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::Watcher;
@@ -22,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::{ServiceExt as _, service_fn};
 
 use super::io::{Patient, Room};
+use super::progress::{Activity, Answers};
+use super::shared::Shared;
 use crate::http::guard::Connection;
 
 /// How long a client may take to send the head of a request, and to greet before it; and how
@@ -29,6 +28,8 @@ use crate::http::guard::Connection;
 const HEAD_TIME: Duration = Duration::from_secs(15);
 /// How long a connection of HTTP/2 may be idle.
 const IDLE_TIME: Duration = Duration::from_secs(300);
+/// How long requests may still be answered whose client has closed its side.
+const PARTING_TIME: Duration = Duration::from_secs(1);
 /// Headers of a request.
 const MAX_HEADERS: usize = 128;
 /// Bytes of the head of a request.
@@ -74,12 +75,20 @@ impl Terms {
                 local,
                 encrypted: encryption.is_some(),
             };
+            let stream = Shared::new(stream);
+            let conversation = Conversation {
+                by,
+                router,
+                watcher,
+                patience: reader_timeout,
+                line: stream.clone(),
+            };
             let stream = Patient::new(stream, reader_timeout, Some(room));
             let Some(encryption) = encryption else {
-                return converse(stream, by, router, watcher).await;
+                return conversation.with(stream).await;
             };
             match timeout(HEAD_TIME, encryption.accept(stream)).await {
-                Ok(Ok(stream)) => converse(stream, by, router, watcher).await,
+                Ok(Ok(stream)) => conversation.with(stream).await,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client could not be agreed with about encryption")
                 }
@@ -89,32 +98,52 @@ impl Terms {
     }
 }
 
-async fn converse<S>(stream: S, by: Connection, router: Router, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (activity, mut seen) = watch::channel(Activity::default());
-    let activity = Arc::new(activity);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(by);
-        let (router, open) = (router.clone(), Open::new(&activity));
-        async move {
-            let response = router.oneshot(request).await?;
-            Ok::<_, Infallible>(response.map(|body| Body::new(Counted { body, _open: open })))
-        }
-    });
-    let builder = builder();
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
-        .into_owned();
-    let mut connection = pin!(watcher.watch(connection));
-    tokio::select! {
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                tracing::debug!(error, "a connection ended badly");
+/// What is said on one connection.
+struct Conversation {
+    by: Connection,
+    router: Router,
+    watcher: Watcher,
+    /// How long a client may take nothing of an answer.
+    patience: Duration,
+    /// Beneath all encryption.
+    line: Shared,
+}
+
+impl Conversation {
+    async fn with<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self {
+            by, router, watcher, ..
+        } = self;
+        let (answers, mut seen) = Answers::new();
+        let mut stalls = pin!(answers.stalls(self.patience));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(by);
+            let (router, open, version) = (router.clone(), answers.open(), request.version());
+            async move {
+                let response = router.oneshot(request).await?;
+                Ok::<_, Infallible>(response.map(|body| open.watch(version, body)))
             }
-        }
-        () = idle(&mut seen) => tracing::debug!("a connection was idle for too long"),
+        });
+        let builder = builder();
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+            .into_owned();
+        let mut connection = pin!(watcher.watch(connection));
+        let gave_up = tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(error, "a connection ended badly");
+                }
+                return;
+            }
+            () = idle(&mut seen) => "it was idle for too long",
+            () = &mut stalls => "its client takes nothing of its answers",
+            () = self.line.left_for(PARTING_TIME) => "its client left",
+        };
+        tracing::debug!(reason = gave_up, "a connection is given up");
     }
 }
 
@@ -130,59 +159,6 @@ async fn idle(seen: &mut watch::Receiver<Activity>) {
             },
             () = sleep(patience), if now.open == 0 => return,
         }
-    }
-}
-
-/// What happens on a connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Activity {
-    begun: bool,
-    /// Requests that are not yet answered completely.
-    open: usize,
-}
-
-/// A request that is open.
-struct Open(Arc<watch::Sender<Activity>>);
-
-impl Open {
-    fn new(activity: &Arc<watch::Sender<Activity>>) -> Self {
-        activity.send_modify(|activity| {
-            activity.begun = true;
-            activity.open += 1;
-        });
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.send_modify(|activity| activity.open -= 1);
-    }
-}
-
-/// An answer during which its connection is not idle.
-struct Counted {
-    body: Body,
-    _open: Open,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -214,12 +190,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_only_between_requests() {
-        let (activity, mut seen) = watch::channel(Activity::default());
-        let activity = Arc::new(activity);
+        let (answers, mut seen) = Answers::new();
         let began = Instant::now();
         idle(&mut seen).await;
         assert_eq!(began.elapsed(), HEAD_TIME, "nothing was ever asked");
-        let open = Open::new(&activity);
+        let open = answers.open();
         let long = HEAD_TIME + IDLE_TIME * 3;
         assert!(timeout(long, idle(&mut seen)).await.is_err(), "a request is open");
         drop(open);

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -23,7 +22,7 @@ pub(super) struct Room {
 }
 
 /// The connection.
-pub(super) struct Patient<S = TcpStream> {
+pub(super) struct Patient<S> {
     stream: S,
     patience: Duration,
     /// Runs while nothing can be written.

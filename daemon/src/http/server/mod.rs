@@ -4,7 +4,9 @@ mod bind;
 mod certificate;
 mod connection;
 mod io;
+mod progress;
 mod rooms;
+mod shared;
 mod tls;
 mod upgraded;
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connection, Farewell, Gone, Received};
 use super::frames::{Asked, Frame, read};
 use crate::http::api::Api;
-use crate::http::guard::Pace;
+use crate::http::guard::Visitor;
 use crate::http::native::chat::{self, ChatRequest, DoneBody, Gathered, Said};
 
 /// Requests of one socket at once.
@@ -44,7 +44,7 @@ struct Ongoing {
 struct Session {
     api: Api,
     caller: Caller,
-    pace: Pace,
+    visitor: Visitor,
     connection: Connection,
     requests: HashMap<String, Ongoing>,
     tasks: JoinSet<()>,
@@ -56,13 +56,13 @@ struct Session {
     going_on: Option<(String, Message)>,
 }
 
-pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, pace: Pace) {
+pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, visitor: Visitor) {
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let session = Session {
         connection: Connection::new(socket, api.limits.body_bytes),
         api,
         caller,
-        pace,
+        visitor,
         requests: HashMap::new(),
         tasks: JoinSet::new(),
         sender,
@@ -77,6 +77,7 @@ impl Session {
     async fn run(mut self) {
         let ending = self.api.ending.clone();
         let mut asked = std::pin::pin!(ending.asked());
+        let mut lost = std::pin::pin!(self.visitor.lost());
         let mut is_ending = false;
         loop {
             // Requests that run may finish; then the socket goes.
@@ -87,6 +88,11 @@ impl Session {
                 () = &mut asked, if !is_ending => {
                     is_ending = true;
                     Ok(())
+                }
+                _ = &mut lost => {
+                    // The work stops before the farewell.
+                    drop(self.tasks);
+                    return self.connection.close(Farewell::KEY_GONE).await;
                 }
                 Some(outgoing) = self.outgoing.recv() => self.pass_on(outgoing).await,
                 Some(ended) = self.tasks.join_next() => self.forget(ended).await,
@@ -171,7 +177,7 @@ impl Session {
             ));
         }
         // Each counts like a request of its own.
-        self.pace.take()?;
+        self.visitor.count()?;
         if goes_on {
             self.go_on(id, &mut request)?;
         }

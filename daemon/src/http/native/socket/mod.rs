@@ -3,29 +3,26 @@
 mod chat;
 mod connection;
 mod frames;
+mod places;
 mod watch;
 
-use std::sync::Arc;
-
+use airunner_core::Fault;
 use airunner_core::access::Caller;
-use airunner_core::{ErrorKind, Fault};
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::views::ErrorBody;
 use crate::http::api::Api;
 use crate::http::failure::Failure;
-use crate::http::guard::Pace;
+use crate::http::guard::Visitor;
 use crate::http::server::Upgraded;
+use places::{Place, Places};
 
-/// WebSockets at once.
-const SOCKETS: usize = 512;
 /// Kept for what arrives and what leaves; messages may be larger. Most connections are idle.
 const BUFFER_BYTES: usize = 2 << 10;
 /// A message that is larger than allowed by less than this is read to its end, so that the reason
@@ -38,37 +35,30 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(llm_stream))
         .routes(routes!(events_socket))
-        .layer(Extension(Sockets(Arc::new(Semaphore::new(SOCKETS)))))
+        .layer(Extension(Places::default()))
 }
-
-/// The WebSockets that may still be opened.
-#[derive(Clone)]
-struct Sockets(Arc<Semaphore>);
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-impl Sockets {
-    fn accept(self, upgrade: Upgrade, api: &Api) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit), Fault> {
-        let upgrade = upgrade.map_err(|rejection| {
-            Fault::invalid(format!("this path speaks WebSocket: {}", rejection.body_text()))
-        })?;
-        let permit = self.0.try_acquire_owned().map_err(|_| {
-            Fault::new(
-                ErrorKind::QueueFull,
-                format!("{SOCKETS} WebSockets are open: close one, or try again"),
-            )
-            .retry_after(std::time::Duration::from_secs(1))
-        })?;
-        let largest = api.limits.body_bytes.saturating_add(TOLERATED_BYTES);
-        let upgrade = upgrade
-            // A browser takes no connection on which none of those it offered was chosen.
-            .protocols([PROTOCOL])
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(largest)
-            .max_frame_size(largest);
-        Ok((upgrade, permit))
-    }
+fn accept(
+    upgrade: Upgrade,
+    places: &Places,
+    visitor: &Visitor,
+    api: &Api,
+) -> Result<(WebSocketUpgrade, Place), Fault> {
+    let upgrade = upgrade.map_err(|rejection| {
+        Fault::invalid(format!("this path speaks WebSocket: {}", rejection.body_text()))
+    })?;
+    let place = places.take(visitor.holders())?;
+    let largest = api.limits.body_bytes.saturating_add(TOLERATED_BYTES);
+    let upgrade = upgrade
+        // A browser takes no connection on which none of those it offered was chosen.
+        .protocols([PROTOCOL])
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(largest)
+        .max_frame_size(largest);
+    Ok((upgrade, place))
 }
 
 /// A WebSocket for many conversations at once; see the guide to WebSockets.
@@ -79,16 +69,16 @@ impl Sockets {
 async fn llm_stream(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Extension(pace): Extension<Pace>,
-    Extension(sockets): Extension<Sockets>,
+    Extension(visitor): Extension<Visitor>,
+    Extension(places): Extension<Places>,
     Extension(upgraded): Extension<Upgraded>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
-    let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    let (upgrade, place) = accept(upgrade, &places, &visitor, &api)?;
     let held = upgraded.hold();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        chat::serve(socket, api, caller, pace).await;
-        drop((permit, held));
+        chat::serve(socket, api, caller, visitor).await;
+        drop((place, held));
     }))
 }
 
@@ -99,14 +89,15 @@ async fn llm_stream(
 ))]
 async fn events_socket(
     State(api): State<Api>,
-    Extension(sockets): Extension<Sockets>,
+    Extension(visitor): Extension<Visitor>,
+    Extension(places): Extension<Places>,
     Extension(upgraded): Extension<Upgraded>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
-    let (upgrade, permit) = sockets.accept(upgrade, &api)?;
+    let (upgrade, place) = accept(upgrade, &places, &visitor, &api)?;
     let held = upgraded.hold();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        watch::serve(socket, &api).await;
-        drop((permit, held));
+        watch::serve(socket, &api, &visitor).await;
+        drop((place, held));
     }))
 }

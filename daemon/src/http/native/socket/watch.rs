@@ -4,9 +4,11 @@ use axum::extract::ws::WebSocket;
 
 use super::connection::{Connection, Farewell, Received};
 use crate::http::api::Api;
+use crate::http::guard::Visitor;
 use crate::http::native::views::SequencedBody;
 
-pub(super) async fn serve(socket: WebSocket, api: &Api) {
+pub(super) async fn serve(socket: WebSocket, api: &Api, visitor: &Visitor) {
+    let mut lost = std::pin::pin!(visitor.lost());
     let mut watch = api.models.watch();
     let mut connection = Connection::new(socket, api.limits.body_bytes);
     loop {
@@ -19,6 +21,7 @@ pub(super) async fn serve(socket: WebSocket, api: &Api) {
                     return;
                 }
             }
+            _ = &mut lost => return connection.close(Farewell::KEY_GONE).await,
             received = connection.receive() => match received {
                 // This one only tells.
                 Received::Text(_) => {}

@@ -81,7 +81,9 @@ async fn respond(
     if request.background == Some(true) {
         generate.validate()?;
         api.models.model(&generate.model)?;
-        return Ok(Json(job.start(move || api.inference.generate(generate)).await?).into_response());
+        let lost = api.keys.lost(caller.key);
+        let started = job.start(move || api.inference.generate(generate), lost);
+        return Ok(Json(started.await?).into_response());
     }
     let answer = api.inference.generate(generate)?;
     if request.stream == Some(true) {
@@ -142,10 +144,11 @@ impl Job {
         Err(cut())
     }
 
-    /// The answer as it is at first; it is made in the background.
+    /// The answer as it is at first; it is made in the background, unless its key is lost.
     async fn start(
         self,
         generate: impl FnOnce() -> Result<Answer, Fault> + Send + 'static,
+        lost: impl Future<Output = Fault> + Send + 'static,
     ) -> Result<ResponseObject, Fault> {
         let (responses, first, told) = (
             self.responses.clone(),
@@ -155,7 +158,10 @@ impl Job {
         let mut job = self;
         let work = async move {
             let read = match generate() {
-                Ok(answer) => job.read(answer).await,
+                Ok(answer) => tokio::select! {
+                    read = job.read(answer) => read,
+                    fault = lost => Err(fault),
+                },
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = read {
