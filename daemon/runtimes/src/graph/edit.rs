@@ -83,7 +83,9 @@ impl Graph {
         let nodes = std::mem::take(&mut self.proto.node);
         let Edits { removed, mut put } = edits;
         for (number, node) in nodes.into_iter().enumerate() {
-            self.proto.node.append(&mut put.remove(&number).unwrap_or_default());
+            self.proto
+                .node
+                .append(&mut put.remove(&number).unwrap_or_default());
             if !removed.contains(&number) {
                 self.proto.node.push(node);
             }
@@ -355,8 +357,12 @@ pub(crate) fn narrowed(graph: &mut Graph, value: &str, dtype: i64) -> (String, O
 pub(crate) fn through_identities<'g>(index: &Index<'g>, value: &'g str) -> &'g str {
     let mut value = value;
     for _ in 0..8 {
-        let Some((_, node)) = index.producer(value) else { break };
-        let Some(input) = node.given(0).filter(|_| is_standard(node, "Identity")) else { break };
+        let Some((_, node)) = index.producer(value) else {
+            break;
+        };
+        let Some(input) = node.given(0).filter(|_| is_standard(node, "Identity")) else {
+            break;
+        };
         value = input;
     }
     value

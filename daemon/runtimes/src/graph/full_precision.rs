@@ -55,21 +55,31 @@ fn matrix(
     number: usize,
     node: &NodeProto,
 ) -> Result<Option<FullPrecision>, Refusal> {
-    let Some(read) = Read::of(node) else { return Ok(None) };
+    let Some(read) = Read::of(node) else {
+        return Ok(None);
+    };
     let (Some(input), Some(matrix), Some(output)) =
         (node.given(read.input), node.given(read.matrix), node.made(0))
     else {
         return Ok(None);
     };
-    let Some(stored) = stored(index, matrix) else { return Ok(None) };
+    let Some(stored) = stored(index, matrix) else {
+        return Ok(None);
+    };
     let data = graph.reference(index, stored.tensor)?;
     let is_float = matches!(data.dtype, dtype::FLOAT | dtype::FLOAT16 | dtype::BFLOAT16);
-    let [first, second] = data.dimensions[..] else { return Ok(None) };
+    let [first, second] = data.dimensions[..] else {
+        return Ok(None);
+    };
     if !is_float {
         return Ok(None);
     }
     let is_by_rows = read.is_by_rows != stored.is_turned;
-    let (rows, columns) = if is_by_rows { (first, second) } else { (second, first) };
+    let (rows, columns) = if is_by_rows {
+        (first, second)
+    } else {
+        (second, first)
+    };
     Ok(Some(FullPrecision {
         node: number,
         name: node.name.clone(),
@@ -108,7 +118,10 @@ impl Read {
             return Some(product);
         }
         if is_standard(node, "Gemm") {
-            let is_one = |name| node.float(name).is_none_or(|factor| factor.to_bits() == 1_f32.to_bits());
+            let is_one = |name| {
+                node.float(name)
+                    .is_none_or(|factor| factor.to_bits() == 1_f32.to_bits())
+            };
             let is_plain = is_one("alpha") && is_one("beta") && node.integer("transA").unwrap_or(0) == 0;
             return is_plain.then(|| Self {
                 bias: Some(2),
@@ -142,7 +155,7 @@ fn stored<'g>(index: &Index<'g>, value: &'g str) -> Option<Stored<'g>> {
         dtype: None,
     };
     for _ in 0..8 {
-        if index.constant(found.tensor).is_some() {
+        if index.stored(found.tensor).is_some() {
             return Some(found);
         }
         let (_, node) = index.producer(found.tensor)?;
@@ -188,18 +201,38 @@ mod tests {
         for (body, tensor, is_by_rows, bias) in [
             ("y = MatMul(x, w)", "w", false, None),
             ("a = Transpose(t) {perm=[1,0]}\ny = MatMul(x, a)", "t", true, None),
-            ("c = Cast(h) {to=1}\na = Transpose(c) {perm=[1,0]}\ny = MatMul(x, a)", "h", true, None),
+            (
+                "c = Cast(h) {to=1}\na = Transpose(c) {perm=[1,0]}\ny = MatMul(x, a)",
+                "h",
+                true,
+                None,
+            ),
             ("i = Identity(w)\ny = MatMul(x, i)", "w", false, None),
             ("y = Gemm(x, t, b) {transB=1, alpha=1.0}", "t", true, Some("b")),
         ] {
-            let [matrix] = &found(body)[..] else { panic!("{body}") };
+            let [matrix] = &found(body)[..] else {
+                panic!("{body}")
+            };
             assert_eq!((matrix.rows, matrix.columns), (64, 32), "{body}");
-            assert_eq!((matrix.tensor.as_str(), matrix.is_by_rows), (tensor, is_by_rows), "{body}");
-            assert_eq!((matrix.bias.as_deref(), matrix.dtype), (bias, dtype::FLOAT), "{body}");
+            assert_eq!(
+                (matrix.tensor.as_str(), matrix.is_by_rows),
+                (tensor, is_by_rows),
+                "{body}"
+            );
+            assert_eq!(
+                (matrix.bias.as_deref(), matrix.dtype),
+                (bias, dtype::FLOAT),
+                "{body}"
+            );
             assert_eq!(matrix.use_, Use::Product);
         }
-        let [table] = &found("y = Gather(t, ids)")[..] else { panic!("no table") };
-        assert_eq!((table.use_, table.rows, table.input.as_str()), (Use::Rows, 64, "ids"));
+        let [table] = &found("y = Gather(t, ids)")[..] else {
+            panic!("no table")
+        };
+        assert_eq!(
+            (table.use_, table.rows, table.input.as_str()),
+            (Use::Rows, 64, "ids")
+        );
     }
 
     #[test]

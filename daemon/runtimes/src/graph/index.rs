@@ -103,6 +103,11 @@ impl<'g> Index<'g> {
         self.constants.get(input.as_str()).copied()
     }
 
+    /// The same, for the name under which the tensor stands itself.
+    pub(crate) fn stored(&self, name: &str) -> Option<&'g TensorProto> {
+        self.constants.get(name).copied()
+    }
+
     pub(crate) fn integers(&self, value: &str) -> Option<Vec<i64>> {
         if let Some(tensor) = self.constant(value) {
             return tensor::integers(tensor);

@@ -135,6 +135,10 @@ pub(crate) struct Changed(pub(crate) usize);
 impl Changed {
     /// Nothing at all is a refusal.
     pub(crate) fn some(count: usize) -> Result<Self, Refusal> {
-        if count == 0 { Err(Refusal::Nothing) } else { Ok(Self(count)) }
+        if count == 0 {
+            Err(Refusal::Nothing)
+        } else {
+            Ok(Self(count))
+        }
     }
 }

@@ -82,17 +82,16 @@ pub struct AttentionLayer {
 
 impl Plan {
     /// The key of a packed matrix; one that holds the same data already is shared.
-    pub(crate) fn pack(
-        &mut self,
-        arrangement: Arrangement,
-        sources: Vec<Source>,
-        shape: Blocks,
-    ) -> String {
+    pub(crate) fn pack(&mut self, arrangement: Arrangement, sources: Vec<Source>, shape: Blocks) -> String {
         let same = self.packs.iter().find(|task| {
             task.arrangement == arrangement
                 && (task.columns, task.block, task.bits) == (shape.columns, shape.block, shape.bits)
                 && task.sources.len() == sources.len()
-                && task.sources.iter().zip(&sources).all(|(one, other)| one.is_same_data(other))
+                && task
+                    .sources
+                    .iter()
+                    .zip(&sources)
+                    .all(|(one, other)| one.is_same_data(other))
         });
         if let Some(task) = same {
             return task.key.clone();

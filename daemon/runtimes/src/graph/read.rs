@@ -30,7 +30,10 @@ pub(crate) fn decode(content: Bytes, file: &str) -> Result<Graph, GraphError> {
     let model = ModelProto::decode(content).map_err(GraphError::Decode)?;
     let redefined = model.functions.iter().find(|function| {
         // Passes know these operators by name; a file that means something else by them is left alone.
-        matches!(function.domain.as_str(), "" | "ai.onnx" | "com.microsoft" | DOMAIN)
+        matches!(
+            function.domain.as_str(),
+            "" | "ai.onnx" | "com.microsoft" | DOMAIN
+        )
     });
     if let Some(function) = redefined {
         return Err(GraphError::RedefinedFunction {

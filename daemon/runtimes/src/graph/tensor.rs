@@ -21,11 +21,7 @@ pub struct TensorRef {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// In a file of the package, named relative to it.
-    File {
-        file: String,
-        offset: u64,
-        length: u64,
-    },
+    File { file: String, offset: u64, length: u64 },
     /// In the graph file itself; part of its map if that is mapped.
     Inline(Bytes),
 }
@@ -177,7 +173,12 @@ fn small(tensor: &TensorProto) -> Option<Bytes> {
 }
 
 fn read<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&chunk| value(chunk))
+        .collect()
 }
 
 #[cfg(test)]

@@ -91,7 +91,10 @@ fn type_of(name: &str) -> i64 {
 /// `f32[1,T,32]`.
 fn kind(text: &str) -> (i64, Vec<&str>) {
     let (name, sizes) = text.trim_end_matches(']').split_once('[').unwrap();
-    (type_of(name), sizes.split(',').filter(|size| !size.is_empty()).collect())
+    (
+        type_of(name),
+        sizes.split(',').filter(|size| !size.is_empty()).collect(),
+    )
 }
 
 fn value(name: &str, text: &str) -> ValueInfoProto {
@@ -158,7 +161,9 @@ fn number_of(name: &str, kind: &str, number: &str) -> TensorProto {
 }
 
 fn integers_of(name: &str, numbers: &[&str]) -> TensorProto {
-    let raw = numbers.iter().flat_map(|number| number.parse::<i64>().unwrap().to_le_bytes());
+    let raw = numbers
+        .iter()
+        .flat_map(|number| number.parse::<i64>().unwrap().to_le_bytes());
     TensorProto {
         name: name.into(),
         dims: vec![numbers.len() as i64],

@@ -24,7 +24,12 @@ const PAGE: u64 = 4096;
 const LINE: u64 = 64;
 
 /// Writes the graph and its weights into a directory that is there.
-pub(crate) fn write(mut model: ModelProto, files: &Files, file: &str, directory: &Path) -> Result<(), GraphError> {
+pub(crate) fn write(
+    mut model: ModelProto,
+    files: &Files,
+    file: &str,
+    directory: &Path,
+) -> Result<(), GraphError> {
     let path = directory.join(WEIGHTS_FILE);
     let opened = File::create(&path).map_err(|source| GraphError::File {
         action: "create",

@@ -126,7 +126,11 @@ fn written_out<'g>(index: &Index<'g>, number: usize, node: &'g NodeProto) -> Opt
 /// The other summand where one is this constant.
 fn plus<'g>(index: &Index<'g>, node: &'g NodeProto, constant: f64) -> Option<&'g str> {
     let (left, right) = (node.given(0)?, node.given(1)?);
-    let is = |value| index.number(value).is_some_and(|number| is_near(number, constant));
+    let is = |value| {
+        index
+            .number(value)
+            .is_some_and(|number| is_near(number, constant))
+    };
     match (is(left), is(right)) {
         (false, true) => Some(left),
         (true, false) => Some(right),
@@ -143,15 +147,17 @@ fn cubic<'g>(index: &Index<'g>, value: &str, nodes: &mut Vec<usize>) -> Option<&
         return None;
     }
     let [left, right] = [sum.given(0)?, sum.given(1)?];
-    let (gate, cube) = [(left, right), (right, left)].into_iter().find_map(|(gate, cube)| {
-        let cube = Product::of(index, index.producer(cube)?.0)?;
-        let is_cube = match cube.factors[..] {
-            [one, two, three] => one == gate && two == gate && three == gate,
-            [power] => is_third_power(index, power, gate),
-            _ => false,
-        };
-        (is_cube && is_near(cube.constant, 0.044_715)).then_some((gate, cube))
-    })?;
+    let (gate, cube) = [(left, right), (right, left)]
+        .into_iter()
+        .find_map(|(gate, cube)| {
+            let cube = Product::of(index, index.producer(cube)?.0)?;
+            let is_cube = match cube.factors[..] {
+                [one, two, three] => one == gate && two == gate && three == gate,
+                [power] => is_third_power(index, power, gate),
+                _ => false,
+            };
+            (is_cube && is_near(cube.constant, 0.044_715)).then_some((gate, cube))
+        })?;
     if let [power] = cube.factors[..] {
         nodes.push(index.producer(power)?.0);
     }
@@ -215,7 +221,9 @@ impl<'g> Product<'g> {
         let inner = index.producer(value).filter(|(_, node)| {
             let is_product = is_standard(node, "Mul")
                 || is_standard(node, "Div")
-                    && node.given(1).is_some_and(|divisor| index.number(divisor).is_some());
+                    && node
+                        .given(1)
+                        .is_some_and(|divisor| index.number(divisor).is_some());
             is_product && depth < MAX_DEPTH && index.sole_use(value).is_some()
         });
         match inner {

@@ -101,12 +101,19 @@ fn is_state(name: &str) -> bool {
 /// That nothing is left which knows of one sequence only.
 fn check_rest(graph: &Graph) -> Result<(), Refusal> {
     let inputs = &graph.proto().input;
-    if inputs.iter().any(|input| !STATELESS.contains(&input.name.as_str())) {
+    if inputs
+        .iter()
+        .any(|input| !STATELESS.contains(&input.name.as_str()))
+    {
         return Err(Refusal::Graph(
             "other inputs than tokens, positions and rows are left when keys and values are kept elsewhere",
         ));
     }
-    let mixing = graph.proto().node.iter().find(|node| MIXING.contains(&node.op_type.as_str()));
+    let mixing = graph
+        .proto()
+        .node
+        .iter()
+        .find(|node| MIXING.contains(&node.op_type.as_str()));
     match mixing {
         Some(node) => Err(Refusal::node(node, "it may mix tokens of several sequences")),
         None => Ok(()),
@@ -154,7 +161,10 @@ fn read(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Re
             given(place::SINE),
             given(place::SINK),
         ],
-        output: node.made(0).ok_or_else(|| refused("it has no output"))?.to_owned(),
+        output: node
+            .made(0)
+            .ok_or_else(|| refused("it has no output"))?
+            .to_owned(),
         dtype,
         pasts,
         presents,
@@ -180,9 +190,9 @@ fn check_kind(graph: &Graph, node: &NodeProto) -> Result<(), &'static str> {
     if place::OTHERS.into_iter().any(|place| node.given(place).is_some()) {
         return Err("its cache is quantized, or it norms query and key itself");
     }
-    let quantized = ["k_quant_type", "v_quant_type"].iter().any(|name| {
-        node.text(name).is_some_and(|kind| kind != "NONE")
-    });
+    let quantized = ["k_quant_type", "v_quant_type"]
+        .iter()
+        .any(|name| node.text(name).is_some_and(|kind| kind != "NONE"));
     if quantized || node.integer("kv_cache_bit_width").unwrap_or(0) != 0 {
         return Err("its cache is quantized");
     }

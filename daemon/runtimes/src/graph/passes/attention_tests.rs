@@ -36,7 +36,12 @@ fn graph(kind: &str, query: &str, attributes: &str, body: &str) -> String {
 
 #[test]
 fn past_present_and_mask_go() {
-    let before = graph("f32", "x, , ", ", do_rotary=1, scale=0.25, local_window_size=16", ", cos, sin");
+    let before = graph(
+        "f32",
+        "x, , ",
+        ", do_rotary=1, scale=0.25, local_window_size=16",
+        ", cos, sin",
+    );
     let mut changed = parse(&before);
     let mut plan = Plan::default();
     attention(&mut changed, &mut plan).unwrap();
@@ -47,7 +52,12 @@ a = airunner.PagedAttention(x, , , cos, sin) {layer=0, query_heads=2, key_value_
 softcap=0.0, window=16, rotary=1, interleaved=0, smooth_softmax=0}
 logits = MatMul(a, w)"
     );
-    let inputs: Vec<&str> = changed.proto().input.iter().map(|input| input.name.as_str()).collect();
+    let inputs: Vec<&str> = changed
+        .proto()
+        .input
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
     // Where nothing reads positions, a caller may still give them: it finds out from the inputs.
     assert_eq!(inputs, ["input_ids", "position_ids"]);
     assert_eq!(changed.proto().output.len(), 1);
@@ -61,7 +71,12 @@ logits = MatMul(a, w)"
         }]
     );
     let model = changed.into_model();
-    assert!(model.opset_import.iter().any(|opset| opset.domain == "airunner" && opset.version == 1));
+    assert!(
+        model
+            .opset_import
+            .iter()
+            .any(|opset| opset.domain == "airunner" && opset.version == 1)
+    );
 }
 
 #[test]
@@ -90,7 +105,9 @@ fn positions_that_are_fed_are_honoured_by_the_engine() {
 
 #[test]
 fn the_size_of_heads_is_told_from_the_matrix_after_it() {
-    let before = graph("f32", "x, , ", "", "").replace("P,16]", "P,D]").replace("M,16]", "M,D]");
+    let before = graph("f32", "x, , ", "", "")
+        .replace("P,16]", "P,D]")
+        .replace("M,16]", "M,D]");
     assert_eq!(plan_after(&before, attention).attention[0].head_size, 16);
 }
 
@@ -100,13 +117,25 @@ fn one_that_cannot_be_changed_rules_all_out() {
     for (before, reason) in [
         (graph("f32", "x, , ", "", ", , , , bias"), "bias for every pair"),
         (graph("f32", "x, , ", "", ", , , , , , sink, sink"), "quantized"),
-        (graph("f32", "x, , ", ", k_quant_type=\"PER_TENSOR\"", ""), "quantized"),
+        (
+            graph("f32", "x, , ", ", k_quant_type=\"PER_TENSOR\"", ""),
+            "quantized",
+        ),
         (graph("f32", "x, , ", ", do_rotary=1", ""), "without sines"),
-        (graph("f32", "x, , ", ", do_rotary=1", ", cos, sin, less"), "positions are computed"),
+        (
+            graph("f32", "x, , ", ", do_rotary=1", ", cos, sin, less"),
+            "positions are computed",
+        ),
         (graph("f32", "x, x, ", "", ""), "key without a value"),
         (graph("u8", "x, , ", "", ""), "does not hold floats"),
-        (plain.replace("MatMul(a, w)", "MatMul(a, present.0.key)"), "present is no output"),
-        (plain.replace("MatMul(a, w)", "MatMul(a, past_key_values.0.key)"), "read elsewhere"),
+        (
+            plain.replace("MatMul(a, w)", "MatMul(a, present.0.key)"),
+            "present is no output",
+        ),
+        (
+            plain.replace("MatMul(a, w)", "MatMul(a, past_key_values.0.key)"),
+            "read elsewhere",
+        ),
         (plain.replace("MatMul(a, w)", "Add(a, less)"), "other inputs"),
         (plain.replace("MatMul(a, w)", "Softmax(a)"), "mix tokens"),
         (format!("input past_conv.1 f32[1,2]\n{plain}"), "other inputs"),

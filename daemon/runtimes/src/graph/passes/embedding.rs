@@ -50,7 +50,8 @@ pub(in super::super) fn embedding(graph: &mut Graph, plan: &mut Plan) -> Result<
 
 fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Result<Table, Refusal> {
     let refused = |reason| Refusal::node(node, reason);
-    let (Some(table), Some(ids), Some(scales)) = (node.given(TABLE), node.given(IDS), node.given(SCALES)) else {
+    let (Some(table), Some(ids), Some(scales)) = (node.given(TABLE), node.given(IDS), node.given(SCALES))
+    else {
         return Err(refused("an input is missing"));
     };
     // The axis of the blocks may be written from the end.
@@ -77,7 +78,7 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
         bits,
     };
     // A last block that is cut short is filled up in a matrix, but not in a table.
-    if shape.columns == 0 || shape.columns % block != 0 || rows > 1 << 31 || shape.columns > 1 << 31 {
+    if shape.columns == 0 || !shape.columns.is_multiple_of(block) || rows > 1 << 31 || shape.columns > 1 << 31 {
         return Err(refused("its rows are not whole blocks"));
     }
     let source = Source {
@@ -90,7 +91,10 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
     Ok(Table {
         node: number,
         ids: ids.to_owned(),
-        output: node.made(0).ok_or_else(|| refused("it has no output"))?.to_owned(),
+        output: node
+            .made(0)
+            .ok_or_else(|| refused("it has no output"))?
+            .to_owned(),
         source,
         shape,
     })
@@ -98,14 +102,16 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
 
 /// Tied weights are written as they are for the head, and flattened for the table.
 fn through_reshape<'g>(index: &Index<'g>, value: &'g str) -> &'g str {
-    let reshape = index.producer(value).filter(|(_, node)| is_standard(node, "Reshape"));
+    let reshape = index
+        .producer(value)
+        .filter(|(_, node)| is_standard(node, "Reshape"));
     let Some((data, shape)) = reshape.and_then(|(_, node)| Some((node.given(0)?, node.given(1)?))) else {
         return value;
     };
     let rows = index.constant(data).and_then(|tensor| tensor.dims.first());
-    let keeps_rows = index.integers(shape).is_some_and(|shape| {
-        shape.len() == 2 && (shape.first() == rows || shape.first() == Some(&0))
-    });
+    let keeps_rows = index
+        .integers(shape)
+        .is_some_and(|shape| shape.len() == 2 && (shape.first() == rows || shape.first() == Some(&0)));
     if keeps_rows { data } else { value }
 }
 
@@ -154,9 +160,10 @@ y = airunner.QuantizedMatMul(e) {weights=\"matrix.0\", rows=32, columns=32}"
 
     #[test]
     fn a_table_of_half_floats_is_converted_after_it() {
-        let before = TIED
-            .replace("f32[32,2]", "f16[32,2]")
-            .replace("ms.MatMulNBits(e, w, s) {K=32, N=32, bits=4, block_size=16}", "Neg(e)");
+        let before = TIED.replace("f32[32,2]", "f16[32,2]").replace(
+            "ms.MatMulNBits(e, w, s) {K=32, N=32, bits=4, block_size=16}",
+            "Neg(e)",
+        );
         assert_eq!(
             after(&before, embedding),
             "airunner/e = airunner.QuantizedRows(ids) {weights=\"matrix.0\", rows=32, columns=32}

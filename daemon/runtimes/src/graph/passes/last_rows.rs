@@ -102,9 +102,13 @@ fn given_on<'g>(index: &Index<'g>, node: &'g NodeProto) -> Option<&'g str> {
 /// What the head multiplies, for every token: rows that an export leaves out come back.
 fn hidden_states<'g>(index: &Index<'g>, head: usize) -> Result<&'g str, Refusal> {
     let node = &index.nodes()[head];
-    let value = node.given(0).ok_or_else(|| Refusal::node(node, "it has no input"))?;
+    let value = node
+        .given(0)
+        .ok_or_else(|| Refusal::node(node, "it has no input"))?;
     let value = through_identities(index, value);
-    let Some((_, node)) = index.producer(value) else { return Ok(value) };
+    let Some((_, node)) = index.producer(value) else {
+        return Ok(value);
+    };
     if is_standard(node, "Slice") {
         return kept_last(index, node);
     }
@@ -134,7 +138,9 @@ fn is_count(index: &Index<'_>, value: &str) -> bool {
         if KEPT_INPUT.contains(&value) {
             return index.is_input(value);
         }
-        let Some((_, node)) = index.producer(value) else { return false };
+        let Some((_, node)) = index.producer(value) else {
+            return false;
+        };
         let is_shaping = ["Neg", "Unsqueeze", "Squeeze", "Reshape", "Cast", "Mul"]
             .iter()
             .any(|name| is_standard(node, name));
@@ -168,15 +174,22 @@ fn before_norm(index: &Index<'_>, states: &str) -> (Option<usize>, Vec<(usize, S
     let Some((number, node)) = norm else {
         return (None, vec![(0, states.to_owned())]);
     };
-    let read_by_head = index.uses(states).iter().all(|&reader| is_matmul(&index.nodes()[reader]));
+    let read_by_head = index
+        .uses(states)
+        .iter()
+        .all(|&reader| is_matmul(&index.nodes()[reader]));
     let axis = node.integer("axis").unwrap_or(-1);
     let weights_after = |states: usize| {
         let mut others = node.input.iter().skip(states).filter(|input| !input.is_empty());
         others.all(|input| index.is_constant(input))
     };
-    let is_norm = ["SimplifiedLayerNormalization", "LayerNormalization", "RMSNormalization"]
-        .iter()
-        .any(|name| is_standard(node, name) || is_microsoft(node, name));
+    let is_norm = [
+        "SimplifiedLayerNormalization",
+        "LayerNormalization",
+        "RMSNormalization",
+    ]
+    .iter()
+    .any(|name| is_standard(node, name) || is_microsoft(node, name));
     let is_sum_and_norm = ["SkipSimplifiedLayerNormalization", "SkipLayerNormalization"]
         .iter()
         .any(|name| is_microsoft(node, name));
@@ -217,7 +230,8 @@ mod tests {
 
     #[test]
     fn rows_are_taken_before_the_head() {
-        let before = graph("h = Neg(x)\nm = MatMul(h, w)\nd = Div(m, cap)\nt = Tanh(d)\nlogits = Mul(t, cap)");
+        let before =
+            graph("h = Neg(x)\nm = MatMul(h, w)\nd = Div(m, cap)\nt = Tanh(d)\nlogits = Mul(t, cap)");
         assert_eq!(
             after(&before, last_rows),
             "h = Neg(x)
@@ -278,9 +292,8 @@ logits = MatMul(h, w)"
 
     #[test]
     fn the_selection_of_an_export_goes() {
-        let pruned = graph(
-            "h = Neg(x)\ng = Gather(h, last) {axis=1}\nu = Unsqueeze(g, one)\nlogits = MatMul(u, w)",
-        );
+        let pruned =
+            graph("h = Neg(x)\ng = Gather(h, last) {axis=1}\nu = Unsqueeze(g, one)\nlogits = MatMul(u, w)");
         let kept = graph(
             "h = Neg(x)\nc = Neg(num_logits_to_keep)\nb = Unsqueeze(c, zero)
             k = Slice(h, b, end, one)\nlogits = MatMul(k, w)",
@@ -294,7 +307,13 @@ logits = MatMul(h, w)"
 airunner/h = Gather(h, airunner.rows) {axis=1}
 logits = MatMul(airunner/h, w)"
             );
-            assert!(!changed.proto().input.iter().any(|input| input.name == "num_logits_to_keep"));
+            assert!(
+                !changed
+                    .proto()
+                    .input
+                    .iter()
+                    .any(|input| input.name == "num_logits_to_keep")
+            );
         }
     }
 
@@ -303,8 +322,14 @@ logits = MatMul(airunner/h, w)"
         for (body, reason) in [
             ("logits = MatMul(x, p)", "product with a matrix"),
             ("logits = Softmax(x)", "product with a matrix"),
-            ("h = Gather(x, one) {axis=1}\nlogits = MatMul(h, w)", "unknown way"),
-            ("h = Slice(x, last, end, one)\nlogits = MatMul(h, w)", "unknown way"),
+            (
+                "h = Gather(x, one) {axis=1}\nlogits = MatMul(h, w)",
+                "unknown way",
+            ),
+            (
+                "h = Slice(x, last, end, one)\nlogits = MatMul(h, w)",
+                "unknown way",
+            ),
         ] {
             let refusal = refused(&graph(body), last_rows);
             assert!(refusal.contains(reason), "{body}: {refusal}");

@@ -21,7 +21,13 @@ pub(in super::super) fn matmul(graph: &mut Graph, plan: &mut Plan) -> Result<Cha
     Changed::some(found.len())
 }
 
-fn replace(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, widened: &mut Widened, product: &Quantized) {
+fn replace(
+    graph: &mut Graph,
+    plan: &mut Plan,
+    edits: &mut Edits,
+    widened: &mut Widened,
+    product: &Quantized,
+) {
     let last = product.last_node();
     let key = plan.pack(Arrangement::Stacked, vec![product.source.clone()], product.shape);
     let input = widened.get(graph, edits, product.nodes[0], &product.input, product.dtype);
@@ -63,10 +69,20 @@ mod tests {
             text(&graph),
             "y = airunner.QuantizedMatMul(x, b) {weights=\"matrix.0\", rows=16, columns=32}"
         );
-        let names: Vec<&str> = graph.proto().initializer.iter().map(|t| t.name.as_str()).collect();
+        let names: Vec<&str> = graph
+            .proto()
+            .initializer
+            .iter()
+            .map(|t| t.name.as_str())
+            .collect();
         assert_eq!(names, ["b"]);
-        let [task] = &plan.packs[..] else { panic!("{plan:?}") };
-        assert_eq!((task.rows(), task.columns, task.block, task.bits), (16, 32, 32, 4));
+        let [task] = &plan.packs[..] else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(
+            (task.rows(), task.columns, task.block, task.bits),
+            (16, 32, 32, 4)
+        );
         assert_eq!(task.arrangement, Arrangement::Stacked);
         assert_eq!(task.sources[0].weights.bytes(), 256);
     }
@@ -130,14 +146,42 @@ y = Add(m, b)"
     #[test]
     fn what_the_kernels_do_not_do_is_left() {
         let cases = [
-            ("ms.MatMulNBits(x, w, s, f)", "bits=4, block_size=32", "not whole numbers"),
-            ("ms.MatMulNBits(x, w, s, , g)", "bits=4, block_size=32", "out of order"),
-            ("ms.MatMulNBits(x, w, s)", "bits=2, block_size=32", "neither 4 nor 8"),
+            (
+                "ms.MatMulNBits(x, w, s, f)",
+                "bits=4, block_size=32",
+                "not whole numbers",
+            ),
+            (
+                "ms.MatMulNBits(x, w, s, , g)",
+                "bits=4, block_size=32",
+                "out of order",
+            ),
+            (
+                "ms.MatMulNBits(x, w, s)",
+                "bits=2, block_size=32",
+                "neither 4 nor 8",
+            ),
             ("ms.MatMulNBits(x, w, s)", "bits=4, block_size=24", "16 to 256"),
-            ("ms.MatMulNBits(x, w, s)", "bits=8, block_size=32", "weights have another"),
-            ("ms.MatMulNBits(x, w, w)", "bits=4, block_size=32", "scales have another"),
-            ("ms.MatMulNBits(x, w, s, w)", "bits=4, block_size=32", "zero points have another"),
-            ("ms.MatMulNBits(x, x, s)", "bits=4, block_size=32", "not a constant"),
+            (
+                "ms.MatMulNBits(x, w, s)",
+                "bits=8, block_size=32",
+                "weights have another",
+            ),
+            (
+                "ms.MatMulNBits(x, w, w)",
+                "bits=4, block_size=32",
+                "scales have another",
+            ),
+            (
+                "ms.MatMulNBits(x, w, s, w)",
+                "bits=4, block_size=32",
+                "zero points have another",
+            ),
+            (
+                "ms.MatMulNBits(x, x, s)",
+                "bits=4, block_size=32",
+                "not a constant",
+            ),
         ];
         for (node, attributes, reason) in cases {
             let before = format!(

@@ -135,7 +135,11 @@ fn gate_and_up_meet_in_every_form_of_the_activation() {
         ),
     ];
     for (activation, form) in forms {
-        assert_eq!(after(&gate("f32", form), merged), merged_gate(activation), "{form}");
+        assert_eq!(
+            after(&gate("f32", form), merged),
+            merged_gate(activation),
+            "{form}"
+        );
     }
 }
 
@@ -176,6 +180,10 @@ fn what_only_looks_alike_stays() {
         "s = Sigmoid(g)\na = Mul(g, s)\nb = Mul(a, u)\ny = Add(b, g)",
         "s = Sigmoid(g)\na = Mul(g, s)\nb = Mul(a, half)\ny = Mul(b, u)",
     ] {
-        assert_eq!(refused(&gate("f32", form), merged), "there is nothing to change", "{form}");
+        assert_eq!(
+            refused(&gate("f32", form), merged),
+            "there is nothing to change",
+            "{form}"
+        );
     }
 }

@@ -70,7 +70,9 @@ pub(super) fn product_of(graph: &Graph, index: &Index<'_>, value: &str) -> Optio
         return None;
     }
     let products = node.input.iter().filter_map(|input| index.producer(input));
-    let (number, node) = products.into_iter().find(|(_, node)| is_microsoft(node, "MatMulNBits"))?;
+    let (number, node) = products
+        .into_iter()
+        .find(|(_, node)| is_microsoft(node, "MatMulNBits"))?;
     let found = product(graph, index, number, node).ok()?;
     (found.output == value).then_some(found)
 }
@@ -136,10 +138,17 @@ fn check_shape(shape: Blocks, rows: u64) -> Result<(), &'static str> {
 pub(super) fn check_source(source: &Source, shape: Blocks) -> Result<(), &'static str> {
     let blocks = shape.per_row();
     let is = |tensor: &TensorRef, dtype, elements| tensor.dtype == dtype && tensor.elements() == elements;
-    if !is(&source.weights, dtype::UINT8, source.rows * blocks * shape.block * shape.bits / 8) {
+    if !is(
+        &source.weights,
+        dtype::UINT8,
+        source.rows * blocks * shape.block * shape.bits / 8,
+    ) {
         return Err("its weights have another type or size than it says");
     }
-    let is_float = matches!(source.scales.dtype, dtype::FLOAT | dtype::FLOAT16 | dtype::BFLOAT16);
+    let is_float = matches!(
+        source.scales.dtype,
+        dtype::FLOAT | dtype::FLOAT16 | dtype::BFLOAT16
+    );
     if !is_float || source.scales.elements() != source.rows * blocks {
         return Err("its scales have another type or size than it says");
     }
@@ -155,11 +164,15 @@ pub(super) fn check_source(source: &Source, shape: Blocks) -> Result<(), &'stati
 
 /// Takes the addition of one constant number per row into the product.
 fn absorb_bias(index: &Index<'_>, found: &mut Quantized) {
-    let Some((number, node)) = index.sole_use(&found.output) else { return };
+    let Some((number, node)) = index.sole_use(&found.output) else {
+        return;
+    };
     if found.bias.is_some() || !is_standard(node, "Add") {
         return;
     }
-    let Some(bias) = node.input.iter().find(|input| **input != found.output) else { return };
+    let Some(bias) = node.input.iter().find(|input| **input != found.output) else {
+        return;
+    };
     let fits = index.constant(bias).is_some_and(|tensor| {
         let dimensions: Vec<u64> = tensor.dims.iter().map(|&size| size.unsigned_abs()).collect();
         dimensions == [found.source.rows] && i64::from(tensor.data_type) == found.dtype

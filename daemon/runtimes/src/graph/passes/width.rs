@@ -19,8 +19,13 @@ pub(super) fn width(graph: &Graph, index: &Index<'_>, value: &str) -> Option<i64
         if let Some(rows) = made_by(index, node, value) {
             return Some(rows);
         }
-        let keeps = ["Add", "Cast", "Identity", "Mul"].iter().any(|name| is_standard(node, name));
-        value = node.input.iter().find(|input| keeps && !index.is_constant(input))?;
+        let keeps = ["Add", "Cast", "Identity", "Mul"]
+            .iter()
+            .any(|name| is_standard(node, name));
+        value = node
+            .input
+            .iter()
+            .find(|input| keeps && !index.is_constant(input))?;
     }
     None
 }
