@@ -5,6 +5,8 @@
 //! [`Plan`] what these need beside the graph; who packs weights and provides the operators is
 //! elsewhere. What no pass understands stays as it is, and a pass that fails changes nothing.
 
+#[cfg(test)]
+mod computed_tests;
 mod covered;
 mod edit;
 #[cfg_attr(not(test), expect(dead_code, reason = "what the quantizer begins with"))]

@@ -78,7 +78,8 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
         bits,
     };
     // A last block that is cut short is filled up in a matrix, but not in a table.
-    if shape.columns == 0 || !shape.columns.is_multiple_of(block) || rows > 1 << 31 || shape.columns > 1 << 31 {
+    if shape.columns == 0 || !shape.columns.is_multiple_of(block) || rows > 1 << 31 || shape.columns > 1 << 31
+    {
         return Err(refused("its rows are not whole blocks"));
     }
     let source = Source {

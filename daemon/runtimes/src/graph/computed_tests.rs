@@ -1,0 +1,393 @@
+//! Whether a rewritten graph computes what the original does. Operators of ours are put into
+//! terms of ONNX Runtime's own again, with the weights that the plan names, and both graphs run.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use ort::environment::Environment;
+use ort::session::{Session, SessionInputValue};
+use ort::value::{Tensor, ValueType};
+use prost::Message as _;
+
+use super::edit::Build;
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use super::*;
+use crate::onnx::dtype;
+use crate::package::Files;
+
+const PROMPT: [i64; 6] = [3, 17, 5, 90, 41, 7];
+
+fn environment() -> &'static Environment {
+    static READY: OnceLock<Environment> = OnceLock::new();
+    READY.get_or_init(|| ort::init_from(library()).unwrap().build().unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no config module")]
+fn library() -> PathBuf {
+    if let Some(named) = std::env::var_os("ORT_DYLIB_PATH") {
+        return named.into();
+    }
+    let executable = std::env::current_exe().unwrap();
+    let staged = executable.ancestors().nth(3).unwrap().join("lib/airunner");
+    let names = ["libonnxruntime.so.1", "libonnxruntime.dylib", "onnxruntime.dll"];
+    names
+        .iter()
+        .map(|name| staged.join(name))
+        .find(|path| path.is_file())
+        .expect("no ONNX Runtime library: run `cargo xtask setup`, or set ORT_DYLIB_PATH")
+}
+
+/// Logits of a prompt without a past.
+fn logits(graph: &Path, rows: &[i64]) -> Vec<f32> {
+    let mut session = Session::builder(environment())
+        .unwrap()
+        .with_intra_threads(1)
+        .unwrap()
+        .commit_from_file(graph)
+        .unwrap();
+    let tokens = PROMPT.len() as i64;
+    let inputs: Vec<(String, SessionInputValue<'_>)> = session
+        .inputs()
+        .iter()
+        .map(|input| {
+            let integers = |shape: &[i64], values: Vec<i64>| {
+                SessionInputValue::from(Tensor::from_array((shape.to_vec(), values)).unwrap())
+            };
+            let value = match input.name() {
+                "input_ids" => integers(&[1, tokens], PROMPT.to_vec()),
+                "attention_mask" => integers(&[1, tokens], vec![1; PROMPT.len()]),
+                "position_ids" => integers(&[1, tokens], (0..tokens).collect()),
+                "num_logits_to_keep" => integers(&[], vec![tokens]),
+                ROWS_INPUT => integers(&[rows.len() as i64], rows.to_vec()),
+                _ => empty_past(input.dtype()),
+            };
+            (input.name().to_owned(), value)
+        })
+        .collect();
+    let outputs = session.run(inputs).unwrap();
+    let value = &outputs["logits"];
+    match value.try_extract_tensor::<f32>() {
+        Ok((_, logits)) => logits.to_vec(),
+        Err(_) => {
+            let (_, logits) = value.try_extract_tensor::<half::f16>().unwrap();
+            logits.iter().map(|logit| logit.to_f32()).collect()
+        }
+    }
+}
+
+fn empty_past(kind: &ValueType) -> SessionInputValue<'static> {
+    let ValueType::Tensor { ty, shape, .. } = kind else {
+        panic!("{kind:?}")
+    };
+    let size = shape.last().copied().filter(|&size| size > 0).unwrap_or(16);
+    let shape = vec![1, shape[1], 0, size];
+    if *ty == ort::value::TensorElementType::Float16 {
+        return Tensor::from_array((shape, Vec::<half::f16>::new()))
+            .unwrap()
+            .into();
+    }
+    Tensor::from_array((shape, Vec::<f32>::new())).unwrap().into()
+}
+
+/// The greatest difference of the logits of some rows, against the greatest logit.
+fn difference(package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> f32 {
+    let rows = [1, 5, 4];
+    let before = logits(&package.join(file), &rows);
+    let files = Files::open(package).unwrap();
+    let rewritten = rewrite(&files, file, wanted).unwrap();
+    assert_eq!(rewritten.applied, applied, "{:?}", rewritten.skipped);
+    let plan = rewritten.plan.clone();
+    let directory = tempfile::tempdir().unwrap();
+    rewritten.write(directory.path()).unwrap();
+    let graph = directory.path().join(GRAPH_FILE);
+    let model = ModelProto::decode(Bytes::from(fs::read(&graph).unwrap())).unwrap();
+    fs::write(&graph, Lowering::new(&files, &plan).model(model).encode_to_vec()).unwrap();
+    let after = logits(&graph, &rows);
+    let width = before.len() / PROMPT.len();
+    let expected: Vec<f32> = if plan.selects_rows {
+        let row = |&row: &i64| &before[row as usize * width..][..width];
+        rows.iter().flat_map(row).copied().collect()
+    } else {
+        before
+    };
+    assert_eq!(expected.len(), after.len());
+    let greatest = expected.iter().fold(0_f32, |most, logit| most.max(logit.abs()));
+    let differences = expected
+        .iter()
+        .zip(&after)
+        .map(|(one, other)| (one - other).abs());
+    differences.fold(0_f32, f32::max) / greatest
+}
+
+/// Puts our operators into ONNX Runtime's.
+struct Lowering<'a> {
+    files: &'a Files,
+    tasks: HashMap<&'a str, &'a PackTask>,
+    attention: &'a [AttentionLayer],
+    added: Vec<TensorProto>,
+}
+
+impl<'a> Lowering<'a> {
+    fn new(files: &'a Files, plan: &'a Plan) -> Self {
+        Self {
+            files,
+            tasks: plan.packs.iter().map(|task| (task.key.as_str(), task)).collect(),
+            attention: &plan.attention,
+            added: Vec::new(),
+        }
+    }
+
+    fn model(mut self, mut model: ModelProto) -> ModelProto {
+        let graph: &mut GraphProto = model.graph.as_mut().unwrap();
+        let nodes = std::mem::take(&mut graph.node);
+        graph.node = nodes.into_iter().flat_map(|node| self.node(node)).collect();
+        graph.initializer.extend(self.added);
+        model.opset_import.retain(|opset| opset.domain != DOMAIN);
+        model
+    }
+
+    fn node(&mut self, node: NodeProto) -> Vec<NodeProto> {
+        if node.domain != DOMAIN {
+            return vec![node];
+        }
+        let output = node.output[0].clone();
+        let input = node.input[0].clone();
+        let task = node.text("weights").map(|key| self.tasks[key]);
+        match (node.op_type.as_str(), task) {
+            ("QuantizedMatMul", Some(task)) => {
+                assert_eq!(node.integer("rows"), Some(task.rows() as i64));
+                vec![self.product(task, &task.sources, &input, node.given(1), &output)]
+            }
+            ("QuantizedGatedMatMul", Some(task)) => {
+                let [gate, up] = [0, 1].map(|place| (format!("{output}/{place}"), &task.sources[place]));
+                let act = format!("{output}/act");
+                vec![
+                    self.product(task, std::slice::from_ref(gate.1), &input, None, &gate.0),
+                    self.product(task, std::slice::from_ref(up.1), &input, None, &up.0),
+                    activation(node.text("activation").unwrap(), &gate.0, &act),
+                    Build::standard("Mul").input(&act).input(&up.0).output(&output),
+                ]
+            }
+            ("QuantizedRows", Some(task)) => vec![self.rows(task, &input, &output)],
+            ("PagedAttention", None) => vec![self.attention(&node)],
+            (other, _) => panic!("{other}"),
+        }
+    }
+
+    fn product(
+        &mut self,
+        task: &PackTask,
+        sources: &[Source],
+        input: &str,
+        bias: Option<&str>,
+        output: &str,
+    ) -> NodeProto {
+        let rows: u64 = sources.iter().map(|source| source.rows).sum();
+        let blocks = task.columns.div_ceil(task.block);
+        let weights = [rows, blocks, task.block * task.bits / 8];
+        let (weights, scales, zero_points) = self.matrix(sources, &weights, &[rows, blocks]);
+        let mut node = Build::standard("MatMulNBits")
+            .inputs(&[
+                Some(input),
+                Some(&weights),
+                Some(&scales),
+                zero_points.as_deref(),
+                None,
+                bias,
+            ])
+            .integer("N", rows as i64)
+            .integer("K", task.columns as i64)
+            .integer("bits", task.bits as i64)
+            .integer("block_size", task.block as i64)
+            .integer("accuracy_level", 4)
+            .output(output);
+        node.domain = "com.microsoft".to_owned();
+        node
+    }
+
+    fn rows(&mut self, task: &PackTask, ids: &str, output: &str) -> NodeProto {
+        let table = [task.rows(), task.columns * task.bits / 8];
+        let scales = [task.rows(), task.columns / task.block];
+        let (weights, scales, zero_points) = self.matrix(&task.sources, &table, &scales);
+        let mut node = Build::standard("GatherBlockQuantized")
+            .inputs(&[Some(&weights), Some(ids), Some(&scales), zero_points.as_deref()])
+            .integer("bits", task.bits as i64)
+            .integer("block_size", task.block as i64)
+            .integer("gather_axis", 0)
+            .integer("quantize_axis", 1)
+            .output(output);
+        node.domain = "com.microsoft".to_owned();
+        node
+    }
+
+    /// The sources one after the other; scales as 32-bit floats.
+    fn matrix(
+        &mut self,
+        sources: &[Source],
+        weights: &[u64],
+        scales: &[u64],
+    ) -> (String, String, Option<String>) {
+        let of = |part: fn(&Source) -> &TensorRef| -> Vec<u8> {
+            sources
+                .iter()
+                .flat_map(|source| self.read(part(source)))
+                .collect()
+        };
+        let weights_data = of(|source| &source.weights);
+        let mut scales_data = of(|source| &source.scales);
+        if sources[0].scales.dtype == dtype::FLOAT16 {
+            let halves = scales_data.as_chunks::<2>().0.iter();
+            scales_data = halves
+                .flat_map(|&bytes| half::f16::from_le_bytes(bytes).to_f32().to_le_bytes())
+                .collect();
+        }
+        let zero_points = sources[0].zero_points.as_ref().map(|_| {
+            let data = of(|source| source.zero_points.as_ref().unwrap());
+            let rows = weights[0];
+            (vec![rows, data.len() as u64 / rows], data)
+        });
+        (
+            self.add(dtype::UINT8, weights, weights_data),
+            self.add(dtype::FLOAT, scales, scales_data),
+            zero_points.map(|(shape, data)| self.add(dtype::UINT8, &shape, data)),
+        )
+    }
+
+    fn read(&self, tensor: &TensorRef) -> Vec<u8> {
+        match &tensor.place {
+            Place::Inline(bytes) => bytes.to_vec(),
+            Place::File { file, offset, length } => {
+                let all = fs::read(self.files.locate(file).unwrap().0).unwrap();
+                all[*offset as usize..][..*length as usize].to_vec()
+            }
+        }
+    }
+
+    fn add(&mut self, dtype: i64, dims: &[u64], data: Vec<u8>) -> String {
+        let name = format!("lowered.{}", self.added.len());
+        self.added.push(TensorProto {
+            name: name.clone(),
+            dims: dims.iter().map(|&size| size as i64).collect(),
+            data_type: dtype as i32,
+            raw_data: Some(data.into()),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// The same without a past.
+    fn attention(&mut self, node: &NodeProto) -> NodeProto {
+        let layer = self.attention[node.integer("layer").unwrap() as usize];
+        let whole = |name| node.integer(name).unwrap();
+        assert_eq!(layer.query_heads as i64, whole("query_heads"));
+        let past = [1, layer.key_value_heads, 0, layer.head_size];
+        let (key, value) = (self.add(1, &past, Vec::new()), self.add(1, &past, Vec::new()));
+        let tokens = PROMPT.len() as i32;
+        let last = self.add(dtype::INT32, &[1], (tokens - 1).to_le_bytes().to_vec());
+        let total = self.add(dtype::INT32, &[], tokens.to_le_bytes().to_vec());
+        let own = [key, value, last, total];
+        let mut inputs: Vec<Option<&str>> = (0..3).map(|place| node.given(place)).collect();
+        inputs.extend(own.iter().map(|name| Some(name.as_str())));
+        inputs.extend([node.given(3), node.given(4), None, None, node.given(5)]);
+        let output = &node.output[0];
+        let mut lowered = Build::standard("GroupQueryAttention")
+            .inputs(&inputs)
+            .integer("num_heads", whole("query_heads"))
+            .integer("kv_num_heads", whole("key_value_heads"))
+            .integer("do_rotary", whole("rotary"))
+            .integer("rotary_interleaved", whole("interleaved"))
+            .integer("smooth_softmax", whole("smooth_softmax"))
+            .integer("local_window_size", whole("window"))
+            .float("scale", node.float("scale").unwrap())
+            .float("softcap", node.float("softcap").unwrap())
+            .output(output);
+        lowered.domain = "com.microsoft".to_owned();
+        lowered
+            .output
+            .extend([format!("{output}/key"), format!("{output}/value")]);
+        lowered
+    }
+}
+
+fn activation(name: &str, gate: &str, output: &str) -> NodeProto {
+    let build = match name {
+        "silu" => Build::standard("QuickGelu").float("alpha", 1.0),
+        "gelu_erf" => Build::standard("Gelu"),
+        "gelu_tanh" => Build::standard("FastGelu"),
+        other => panic!("{other}"),
+    };
+    let mut node = build.input(gate).output(output);
+    node.domain = "com.microsoft".to_owned();
+    node
+}
+
+fn parity(package: &str) -> PathBuf {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testdata/parity");
+    packages.join(package)
+}
+
+#[test]
+fn a_quantized_package_computes_the_same() {
+    for (wanted, applied) in [
+        (&[Pass::MatMul][..], &["matmul"][..]),
+        (&[Pass::Merged], &["merged"]),
+        (&[Pass::Embedding], &["embedding"]),
+        (
+            &Pass::ALL,
+            &["merged", "matmul", "embedding", "last_rows", "attention"],
+        ),
+    ] {
+        let off = difference(&parity("llama-gqa-int4"), "model.onnx", wanted, applied);
+        assert!(off < 1e-5, "{applied:?}: {off}");
+    }
+}
+
+#[test]
+fn packages_in_full_precision_compute_the_same() {
+    for package in [
+        "llama-gqa",
+        "mistral-gqa",
+        "qwen2-gqa",
+        "qwen3-gqa",
+        "phi3-gqa",
+        "gemma-gqa",
+    ] {
+        let off = difference(
+            &parity(package),
+            "model.onnx",
+            &Pass::ALL,
+            &["last_rows", "attention"],
+        );
+        assert!(off < 1e-5, "{package}: {off}");
+    }
+}
+
+#[test]
+fn logits_of_chosen_rows_are_those_of_all() {
+    // Half floats round where the number of rows lets ONNX Runtime choose another kernel.
+    for (package, file, bound) in [
+        ("llama-hf", "onnx/model.onnx", 1e-6),
+        ("llama-hf-keep", "onnx/model.onnx", 1e-6),
+        ("llama-bare", "model.onnx", 1e-6),
+        ("llama-hf-fp16", "onnx/model_fp16.onnx", 2e-3),
+        ("gemma-hf", "onnx/model.onnx", 1e-6),
+    ] {
+        let off = difference(&parity(package), file, &[Pass::LastRows], &["last_rows"]);
+        assert!(off < bound, "{package}: {off}");
+    }
+}
+
+#[test]
+fn quantized_weights_beside_written_out_attention_compute_the_same() {
+    let off = difference(
+        &parity("llama-hf-multi"),
+        "onnx/model_q4.onnx",
+        &[Pass::Merged, Pass::MatMul, Pass::AccuracyLevel],
+        &["merged", "matmul"],
+    );
+    // The original computes with 32-bit floats, the other with 8-bit activations.
+    assert!(off < 2e-2, "{off}");
+}
