@@ -15,6 +15,8 @@ pub(crate) struct Interface {
     pub(crate) tokens: Integers,
     pub(crate) mask: Option<Integers>,
     pub(crate) positions: Option<Integers>,
+    /// Which rows are followed by logits, for graphs over packed sequences.
+    pub(crate) rows: Option<Integers>,
     /// Its rank, beside: some graphs want a scalar, some one element.
     pub(crate) logits_to_keep: Option<(Integers, usize)>,
     /// Merged graphs with a branch for the first run.
@@ -27,6 +29,9 @@ pub(crate) struct Interface {
     /// The graph was made for one sequence at a time.
     pub(crate) one_row: bool,
 }
+
+/// Numbers of rows among the packed tokens of all sequences.
+pub(crate) const ROWS_INPUT: &str = "airunner.rows";
 
 /// An input of whole numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +72,8 @@ pub(crate) struct StepInputs {
     pub(crate) mask: Vec<i64>,
     pub(crate) width: usize,
     pub(crate) positions: Vec<i64>,
+    /// The rows whose logits are wanted, where the graph asks for them.
+    pub(crate) wanted: Vec<i64>,
     /// False in the first run of a merged graph.
     pub(crate) has_past: bool,
 }
@@ -84,6 +91,7 @@ impl Interface {
                 .ok_or_else(|| reader.no_tokens())?,
             mask: reader.integers_named(&["attention_mask"])?,
             positions: reader.integers_named(&["position_ids"])?,
+            rows: reader.integers_named(&[ROWS_INPUT])?,
             logits_to_keep: reader.logits_to_keep()?,
             use_cache_branch: session
                 .inputs()
@@ -106,7 +114,7 @@ impl Interface {
     }
 
     fn knows(&self, name: &str) -> bool {
-        let integers = [&self.mask, &self.positions];
+        let integers = [&self.mask, &self.positions, &self.rows];
         self.tokens.name == name
             || integers.into_iter().flatten().any(|known| known.name == name)
             || self
@@ -122,13 +130,16 @@ impl Interface {
         step: StepInputs,
     ) -> Result<Vec<(Cow<'_, str>, SessionInputValue<'static>)>, ComputeError> {
         let shape = [step.rows, step.columns];
-        let mut inputs: Vec<(&str, DynValue)> = Vec::with_capacity(5 + self.cache.len());
+        let mut inputs: Vec<(&str, DynValue)> = Vec::with_capacity(6 + self.cache.len());
         inputs.push((&self.tokens.name, self.tokens.tensor(&shape, step.tokens)?));
         if let Some(mask) = &self.mask {
             inputs.push((&mask.name, mask.tensor(&[step.rows, step.width], step.mask)?));
         }
         if let Some(positions) = &self.positions {
             inputs.push((&positions.name, positions.tensor(&shape, step.positions)?));
+        }
+        if let Some(rows) = &self.rows {
+            inputs.push((&rows.name, rows.tensor(&[step.wanted.len()], step.wanted)?));
         }
         if let Some((keep, rank)) = &self.logits_to_keep {
             inputs.push((&keep.name, keep.tensor(&[1][..*rank], vec![1])?));

@@ -178,6 +178,7 @@ impl LlmRuntime for LanguageModel {
             constraint,
             limit: request.max_tokens.map_or(room, |most| room.min(most as usize)),
             prompt: prompt.tokens,
+            priority: request.priority,
             arrived,
         };
         self.engine.submit(ticket, work)

@@ -249,29 +249,38 @@ impl Logits {
         let (positions, vocabulary) = match *shape {
             [batch, positions, vocabulary] if batch == rows as i64 => (positions, vocabulary),
             [batch, vocabulary] if batch == rows as i64 => (1, vocabulary),
-            _ => {
-                return Err(ComputeError::LogitsShape {
-                    shape: shape.to_vec(),
-                    rows,
-                });
-            }
+            _ => return Err(unexpected(&value, rows)),
         };
         let (Ok(positions @ 1..), Ok(vocabulary @ 1..)) =
             (usize::try_from(positions), usize::try_from(vocabulary))
         else {
-            return Err(ComputeError::LogitsShape {
-                shape: shape.to_vec(),
-                rows,
-            });
+            return Err(unexpected(&value, rows));
         };
-        let starts: Vec<usize> = (1..=rows).map(|row| (row * positions - 1) * vocabulary).collect();
+        let starts = (1..=rows).map(|row| (row * positions - 1) * vocabulary).collect();
+        Self::of(value, float, vocabulary, starts)
+    }
+
+    /// Each of the `rows` positions that were asked for, of all sequences together.
+    pub(crate) fn of_rows(value: DynValue, float: Float, rows: usize) -> Result<Self, ComputeError> {
+        let vocabulary = match *shape_of(&value) {
+            [1, positions, vocabulary] | [positions, vocabulary] if positions == rows as i64 => vocabulary,
+            _ => return Err(unexpected(&value, rows)),
+        };
+        let Ok(vocabulary @ 1..) = usize::try_from(vocabulary) else {
+            return Err(unexpected(&value, rows));
+        };
+        let starts = (0..rows).map(|row| row * vocabulary).collect();
+        Self::of(value, float, vocabulary, starts)
+    }
+
+    fn of(value: DynValue, float: Float, vocabulary: usize, rows: Vec<usize>) -> Result<Self, ComputeError> {
         let mut logits = Self {
             value,
             float,
             vocabulary,
-            rows: starts,
+            order: (0..rows.len()).collect(),
+            rows,
             converted: Vec::new(),
-            order: (0..rows).collect(),
         };
         logits.convert()?;
         Ok(logits)
@@ -316,5 +325,12 @@ impl Logits {
         }
         let (_, all) = self.value.try_extract_tensor::<f32>()?;
         Ok(&all[self.rows[row]..self.rows[row] + self.vocabulary])
+    }
+}
+
+fn unexpected(value: &DynValue, rows: usize) -> ComputeError {
+    ComputeError::LogitsShape {
+        shape: shape_of(value).to_vec(),
+        rows,
     }
 }

@@ -14,6 +14,8 @@ mod sampling_pool;
 mod schedule;
 mod sequence;
 #[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
+mod speculation;
+#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
 mod turn;
 mod worker;
 

@@ -144,6 +144,7 @@ impl Concatenated {
             mask: vec![1; total],
             width: total,
             positions: (past.width as i64..total as i64).collect(),
+            wanted: Vec::new(),
             has_past: past.width > 0,
         };
         let (logits, present) = run(model, past, step)?;
@@ -193,6 +194,7 @@ impl Cache for Concatenated {
             mask: vec![1; rows.len() * width],
             width,
             positions: vec![0; rows.len()],
+            wanted: Vec::new(),
             has_past: true,
         };
         for (&(_, token), &row) in rows.iter().zip(&order) {

@@ -6,7 +6,8 @@
 
 mod blocks;
 mod concatenated;
-#[cfg_attr(not(test), expect(dead_code, reason = "the paged store that uses it follows"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "graphs with such attention follow"))]
+mod paged;
 mod pool;
 mod prefix;
 mod recomputed;
@@ -22,6 +23,11 @@ use shared::Shared;
 
 /// Key/value storage and the steps over it.
 pub(crate) trait Cache: Send {
+    /// What takes pieces of prompts and decodes in one run, where the graph can.
+    fn mixed(&mut self) -> Option<&mut dyn Mixed> {
+        None
+    }
+
     /// Whether a beginning that is held need not be computed again. If not, prompts are best
     /// computed whole.
     fn keeps(&self) -> bool {
@@ -47,6 +53,61 @@ pub(crate) trait Cache: Send {
 
     /// Makes `to` hold what `from` holds of its first `length` tokens.
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError>;
+}
+
+/// Storage that finds beginnings by itself, and runs any sequences together.
+///
+/// Its room is counted in blocks. A sequence that has given up its slot can come back: what it
+/// computed is found again, as far as nobody needed the room.
+pub(crate) trait Mixed {
+    /// Starts a sequence; how many tokens of the prompt need not be computed. That is never all,
+    /// since the last one's logits choose the first token.
+    fn begin(&mut self, slot: usize, prompt: &[u32]) -> Result<usize, ComputeError>;
+
+    /// The same for a prompt under way: others may have computed more of it by now.
+    /// On an error the slot is empty.
+    fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Result<usize, ComputeError>;
+
+    /// Blocks that a slot lacks for so many more tokens.
+    fn missing(&self, slot: usize, tokens: usize) -> usize;
+
+    /// Blocks of so many tokens.
+    fn needed(&self, tokens: usize) -> usize;
+
+    /// Blocks that can be had.
+    fn available(&self) -> usize;
+
+    /// Computes pieces of different slots behind what they hold. The rows of logits come in the
+    /// order of the pieces. Nothing counts as held before it is committed.
+    fn step(&mut self, model: &mut Model, pieces: &[Piece<'_>]) -> Result<Logits, ComputeError>;
+
+    /// The slot holds these tokens too: the first ones of its piece in the last step.
+    fn commit(&mut self, slot: usize, tokens: &[u32]);
+
+    /// The sequence is over or rests; what it computed can serve others.
+    fn leave(&mut self, slot: usize);
+
+    /// The sequence is over, and what it computed must not serve anybody.
+    fn forget(&mut self, slot: usize);
+
+    /// Gives back the memory of everything that no sequence uses.
+    fn trim(&mut self);
+}
+
+/// Tokens of one slot for a step, at least one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'t> {
+    pub(crate) slot: usize,
+    pub(crate) tokens: &'t [u32],
+    pub(crate) wanted: Wanted,
+}
+
+/// Which tokens of a piece are followed by logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Nothing,
+    Last,
+    All,
 }
 
 /// The storage that suits a graph.

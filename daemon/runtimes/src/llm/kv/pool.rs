@@ -9,7 +9,7 @@ use super::prefix::{Key, Prefix, common};
 
 /// The content of one block is to be copied to another, before anything else is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Copy {
+pub(super) struct BlockCopy {
     pub(super) from: BlockId,
     pub(super) to: BlockId,
 }
@@ -95,7 +95,7 @@ impl Pool {
     /// Takes over what is known of the beginning of `prompt` and goes beyond what the slot holds,
     /// which is a beginning of it. At least one token of the prompt is always left to compute,
     /// since its logits choose the first token.
-    pub(super) fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Option<Copy> {
+    pub(super) fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Option<BlockCopy> {
         let reusable = &prompt[..prompt.len().saturating_sub(1)];
         self.adopt_whole(slot, reusable);
         self.adopt_part(slot, reusable)
@@ -123,7 +123,7 @@ impl Pool {
         }
     }
 
-    fn adopt_part(&mut self, slot: usize, reusable: &[u32]) -> Option<Copy> {
+    fn adopt_part(&mut self, slot: usize, reusable: &[u32]) -> Option<BlockCopy> {
         let length = self.tables[slot].tokens.len();
         if !length.is_multiple_of(self.block_tokens) {
             return None;
@@ -149,7 +149,7 @@ impl Pool {
         let to = to.ok()?;
         self.tables[slot].blocks.push(to);
         self.tables[slot].tokens.extend_from_slice(part);
-        Some(Copy { from, to })
+        Some(BlockCopy { from, to })
     }
 
     /// The block behind `before` that agrees with most of `tokens`: one that is remembered, or
@@ -203,7 +203,7 @@ impl Pool {
     }
 
     /// Makes `to` hold the first `length` tokens of `from`; they may be the same slot.
-    pub(super) fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<Option<Copy>, Full> {
+    pub(super) fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<Option<BlockCopy>, Full> {
         let source = &self.tables[from];
         let length = length.min(source.tokens.len());
         let (whole, part) = (length / self.block_tokens, length % self.block_tokens);
@@ -221,7 +221,7 @@ impl Pool {
                 return Err(Full);
             };
             table.blocks.push(fresh);
-            copy = Some(Copy {
+            copy = Some(BlockCopy {
                 from: last,
                 to: fresh,
             });

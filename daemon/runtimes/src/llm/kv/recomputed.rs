@@ -72,6 +72,7 @@ fn run(model: &mut Model, tokens: &[u32]) -> Result<Logits, ComputeError> {
         mask: vec![1; tokens.len()],
         width: tokens.len(),
         positions: (0..tokens.len() as i64).collect(),
+        wanted: Vec::new(),
         has_past: false,
     })?;
     let mut outputs = model.session.run_with_options(inputs, &model.run_options)?;

@@ -171,6 +171,7 @@ impl Cache for Shared {
             mask: vec![1; total],
             width: total,
             positions: (past as i64..total as i64).collect(),
+            wanted: Vec::new(),
             has_past: past > 0,
         };
         let logits = self.run(model, self.rows[slot], step)?;
@@ -195,6 +196,7 @@ impl Cache for Shared {
             mask: vec![0; rows.len() * width],
             width,
             positions: vec![0; rows.len()],
+            wanted: Vec::new(),
             has_past: true,
         };
         let mut order = Vec::with_capacity(rows.len());

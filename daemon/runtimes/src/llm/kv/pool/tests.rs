@@ -111,8 +111,10 @@ impl Bench {
         self.expected[slot].1 = prompt[..length].to_vec();
     }
 
-    fn copy(&mut self, copy: Option<Copy>) {
-        let Some(Copy { from, to }) = copy else { return };
+    fn copy(&mut self, copy: Option<BlockCopy>) {
+        let Some(BlockCopy { from, to }) = copy else {
+            return;
+        };
         for place in 0..BLOCK {
             match self.memory.get(&(from, place)).cloned() {
                 Some(content) => self.memory.insert((to, place), content),

@@ -1,0 +1,273 @@
+//! Graphs whose attention reads blocks of keys and values: any sequences share one run, and
+//! beginnings that were computed once serve everybody.
+//!
+//! Which block holds what is decided by the `pool`; the memory belongs to the graph's attention,
+//! which is reached through [`Pages`].
+
+use super::blocks::BlockId;
+use super::pool::{BlockCopy, Pool};
+use super::{Cache, Mixed, Piece, Wanted};
+use crate::llm::ComputeError;
+use crate::llm::interface::StepInputs;
+use crate::llm::session::Model;
+use crate::llm::tensor::Logits;
+
+/// Tokens of a block. Half a block of each sequence is empty on average, and what two share is
+/// cut down to whole ones where it cannot be copied; smaller blocks mean longer tables, more
+/// keys, and less work between two looks into the table. 32 tokens are two panels of what the
+/// kernels take at a time.
+pub(crate) const BLOCK_TOKENS: usize = 32;
+
+/// Room for tokens that are guessed and for copies, in blocks beyond the context of a sequence.
+const SPARE_BLOCKS: usize = 1;
+
+/// New tokens of one sequence in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Row of the first of them.
+    pub(crate) first_row: usize,
+    pub(crate) rows: usize,
+    /// Tokens that are in the blocks already.
+    pub(crate) past: usize,
+    /// The first tokens first.
+    pub(crate) blocks: Vec<BlockId>,
+}
+
+/// The blocks of all layers, as the attention of a graph has them.
+pub(crate) trait Pages: Send {
+    /// Makes sure that there are so many blocks, numbered from 0. What they hold stays.
+    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError>;
+
+    /// Makes one block hold what another holds.
+    fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError>;
+
+    /// The blocks hold nothing of use: their memory can go back to the system.
+    fn give_back(&mut self, blocks: &[BlockId]);
+
+    /// What the next run is about, in the order of the rows.
+    fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError>;
+
+    /// Computes the rows and gives the logits behind the wanted ones.
+    fn run(&mut self, model: &mut Model, packed: Packed) -> Result<Logits, ComputeError> {
+        run(model, packed)
+    }
+}
+
+/// The rows of one run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) tokens: Vec<i64>,
+    pub(crate) positions: Vec<i64>,
+    /// Rows whose logits are wanted, in order; at least one.
+    pub(crate) wanted: Vec<i64>,
+}
+
+pub(crate) struct Paged<P> {
+    pages: P,
+    pool: Pool,
+    slots: usize,
+}
+
+impl<P: Pages> Paged<P> {
+    /// So many blocks are used at most that every slot has room for a whole context.
+    pub(crate) fn new(pages: P, slots: usize, context_length: usize) -> Self {
+        let blocks = slots * (context_length.div_ceil(BLOCK_TOKENS) + SPARE_BLOCKS);
+        Self::with_blocks(pages, slots, blocks)
+    }
+
+    pub(crate) fn with_blocks(pages: P, slots: usize, blocks: usize) -> Self {
+        Self {
+            pages,
+            pool: Pool::new(slots, blocks, BLOCK_TOKENS),
+            slots,
+        }
+    }
+
+    fn carry_out(&mut self, copy: Option<BlockCopy>) -> Result<(), ComputeError> {
+        let Some(BlockCopy { from, to }) = copy else {
+            return Ok(());
+        };
+        self.pages.grow(self.pool.highest())?;
+        self.pages.copy(from, to)
+    }
+
+    fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
+        let copy = self.pool.fork(from, to, length).map_err(|_| no_blocks())?;
+        let copied = self.carry_out(copy);
+        if copied.is_err() {
+            self.pool.forget(to);
+        }
+        copied
+    }
+
+    /// Rows of the pieces one behind the other.
+    fn pack(&mut self, pieces: &[Piece<'_>]) -> Result<Packed, ComputeError> {
+        let mut packed = Packed::default();
+        let mut extents = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let (first_row, rows) = (packed.tokens.len(), piece.tokens.len());
+            let past = self.pool.length(piece.slot);
+            packed
+                .tokens
+                .extend(piece.tokens.iter().map(|&token| i64::from(token)));
+            packed.positions.extend(past as i64..(past + rows) as i64);
+            let end = first_row + rows;
+            let wanted = match piece.wanted {
+                Wanted::Nothing => end..end,
+                Wanted::Last => end - 1..end,
+                Wanted::All => first_row..end,
+            };
+            packed.wanted.extend(wanted.map(|row| row as i64));
+            extents.push(Extent {
+                first_row,
+                rows,
+                past,
+                blocks: self.pool.table(piece.slot)[..(past + rows).div_ceil(BLOCK_TOKENS)].to_vec(),
+            });
+        }
+        if packed.wanted.is_empty() {
+            // No graph has to do without rows; nobody looks at this one.
+            packed.wanted.push(packed.tokens.len() as i64 - 1);
+        }
+        self.pages.set_step(extents)?;
+        Ok(packed)
+    }
+
+    fn compute(
+        &mut self,
+        model: &mut Model,
+        slot: usize,
+        tokens: &[u32],
+        wanted: Wanted,
+    ) -> Result<Logits, ComputeError> {
+        let logits = self.step(model, &[Piece { slot, tokens, wanted }])?;
+        self.commit(slot, tokens);
+        Ok(logits)
+    }
+}
+
+impl<P: Pages> Mixed for Paged<P> {
+    fn begin(&mut self, slot: usize, prompt: &[u32]) -> Result<usize, ComputeError> {
+        self.pool.begin(slot, b"");
+        self.adopt(slot, prompt)
+    }
+
+    fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Result<usize, ComputeError> {
+        let copy = self.pool.adopt(slot, prompt);
+        if let Err(error) = self.carry_out(copy) {
+            self.pool.forget(slot);
+            return Err(error);
+        }
+        Ok(self.pool.length(slot))
+    }
+
+    fn missing(&self, slot: usize, tokens: usize) -> usize {
+        self.pool.missing(slot, tokens)
+    }
+
+    fn needed(&self, tokens: usize) -> usize {
+        tokens.div_ceil(BLOCK_TOKENS)
+    }
+
+    fn available(&self) -> usize {
+        self.pool.available()
+    }
+
+    fn step(&mut self, model: &mut Model, pieces: &[Piece<'_>]) -> Result<Logits, ComputeError> {
+        for piece in pieces {
+            self.pool
+                .reserve(piece.slot, piece.tokens.len())
+                .map_err(|_| no_blocks())?;
+        }
+        self.pages.grow(self.pool.highest())?;
+        let packed = self.pack(pieces)?;
+        self.pages.run(model, packed)
+    }
+
+    fn commit(&mut self, slot: usize, tokens: &[u32]) {
+        self.pool.commit(slot, tokens);
+    }
+
+    fn leave(&mut self, slot: usize) {
+        self.pool.leave(slot);
+    }
+
+    fn forget(&mut self, slot: usize) {
+        self.pool.forget(slot);
+    }
+
+    fn trim(&mut self) {
+        let blocks = self.pool.trim();
+        self.pages.give_back(&blocks);
+    }
+}
+
+impl<P: Pages> Cache for Paged<P> {
+    fn mixed(&mut self) -> Option<&mut dyn Mixed> {
+        Some(self)
+    }
+
+    fn batch_limit(&self) -> usize {
+        self.slots
+    }
+
+    fn extend(&mut self, model: &mut Model, slot: usize, tokens: &[u32]) -> Result<Logits, ComputeError> {
+        self.compute(model, slot, tokens, Wanted::Last)
+    }
+
+    fn decode(&mut self, model: &mut Model, rows: &[(usize, u32)]) -> Result<Logits, ComputeError> {
+        let pieces: Vec<Piece<'_>> = rows
+            .iter()
+            .map(|(slot, token)| Piece {
+                slot: *slot,
+                tokens: std::slice::from_ref(token),
+                wanted: Wanted::Last,
+            })
+            .collect();
+        let logits = self.step(model, &pieces)?;
+        rows.iter().for_each(|&(slot, token)| self.commit(slot, &[token]));
+        Ok(logits)
+    }
+
+    fn truncate(&mut self, slot: usize, length: usize) -> Result<(), ComputeError> {
+        self.fork(slot, slot, length)
+    }
+
+    fn release(&mut self) {
+        (0..self.slots).for_each(|slot| self.pool.leave(slot));
+        self.trim();
+    }
+
+    fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
+        self.fork(from, to, length)
+    }
+}
+
+fn no_blocks() -> ComputeError {
+    ComputeError::Interface("no block of its cache is free".to_owned())
+}
+
+fn run(model: &mut Model, packed: Packed) -> Result<Logits, ComputeError> {
+    let interface = &model.interface;
+    let (columns, wanted) = (packed.tokens.len(), packed.wanted.len());
+    let inputs = interface.inputs(StepInputs {
+        rows: 1,
+        columns,
+        tokens: packed.tokens,
+        mask: vec![1; columns],
+        width: columns,
+        positions: packed.positions,
+        wanted: packed.wanted,
+        has_past: true,
+    })?;
+    let mut outputs = model.session.run_with_options(inputs, &model.run_options)?;
+    let logits = outputs
+        .remove(&interface.logits)
+        .ok_or_else(|| ComputeError::Interface("its run gave no logits".to_owned()))?;
+    Logits::of_rows(logits, interface.logits_float, wanted)
+}
+
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Blocks without a graph: each place holds a digest of all that came before it, and the logits
+//! depend on every place that the block table leads to. So whatever is shared wrongly, or
+//! overwritten, changes what is answered.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::value::Tensor;
+
+use super::{BLOCK_TOKENS, Extent, Packed, Pages};
+use crate::llm::ComputeError;
+use crate::llm::kv::blocks::BlockId;
+use crate::llm::session::Model;
+use crate::llm::tensor::{Float, Logits};
+
+/// What happened to the blocks, for those who look from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) grown_to: usize,
+    pub(crate) copies: usize,
+    pub(crate) given_back: Vec<BlockId>,
+    /// Rows and sequences of every run.
+    pub(crate) runs: Vec<(usize, usize)>,
+    /// Runs from here on fail.
+    pub(crate) fails: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct FakePages {
+    places: HashMap<(BlockId, usize), u64>,
+    step: Vec<Extent>,
+    vocabulary: usize,
+    record: Arc<Mutex<Record>>,
+}
+
+impl FakePages {
+    pub(crate) fn new(vocabulary: usize) -> (Self, Arc<Mutex<Record>>) {
+        let pages = Self {
+            vocabulary,
+            ..Self::default()
+        };
+        let record = Arc::clone(&pages.record);
+        (pages, record)
+    }
+
+    pub(crate) fn step(&self) -> &[Extent] {
+        &self.step
+    }
+
+    fn note<R>(&self, note: impl FnOnce(&mut Record) -> R) -> R {
+        note(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A digest of everything that one sequence holds, with the places it was read from.
+    fn digest(&self, extent: &Extent, length: usize) -> DefaultHasher {
+        let mut all = DefaultHasher::new();
+        for position in 0..length {
+            let place = (extent.blocks[position / BLOCK_TOKENS], position % BLOCK_TOKENS);
+            self.places
+                .get(&place)
+                .expect("every token was computed")
+                .hash(&mut all);
+        }
+        all
+    }
+
+    /// The logits behind every row.
+    fn compute(&mut self, packed: &Packed) -> Vec<Vec<f32>> {
+        let mut logits = Vec::new();
+        for extent in self.step.clone() {
+            assert_eq!(extent.first_row, logits.len(), "rows without gaps");
+            for row in 0..extent.rows {
+                let position = extent.past + row;
+                let token = packed.tokens[extent.first_row + row];
+                assert_eq!(packed.positions[extent.first_row + row], position as i64);
+                let mut content = self.digest(&extent, position);
+                token.hash(&mut content);
+                let block = extent.blocks[position / BLOCK_TOKENS];
+                assert!((block as usize) < self.note(|record| record.grown_to));
+                self.places
+                    .insert((block, position % BLOCK_TOKENS), content.finish());
+                logits.push(self.logits(&extent, position + 1));
+            }
+        }
+        logits
+    }
+
+    /// Few different answers, so that sequences repeat themselves now and then.
+    fn logits(&self, extent: &Extent, length: usize) -> Vec<f32> {
+        let digest = self.digest(extent, length).finish();
+        let mut logits = vec![0.0; self.vocabulary];
+        let favourite = 100 + digest as usize % 7;
+        logits[favourite % self.vocabulary] = 4.0;
+        logits[(favourite + 1) % self.vocabulary] = 3.0;
+        logits
+    }
+}
+
+impl Pages for FakePages {
+    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError> {
+        self.note(|record| record.grown_to = record.grown_to.max(blocks));
+        Ok(())
+    }
+
+    fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError> {
+        self.note(|record| record.copies += 1);
+        for place in 0..BLOCK_TOKENS {
+            match self.places.get(&(from, place)).copied() {
+                Some(content) => self.places.insert((to, place), content),
+                None => self.places.remove(&(to, place)),
+            };
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, blocks: &[BlockId]) {
+        self.note(|record| record.given_back = blocks.to_vec());
+        self.places.retain(|(block, _), _| !blocks.contains(block));
+    }
+
+    fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError> {
+        self.step = sequences;
+        Ok(())
+    }
+
+    fn run(&mut self, _: &mut Model, packed: Packed) -> Result<Logits, ComputeError> {
+        let sequences = self.step.len();
+        let fails = self.note(|record| {
+            record.runs.push((packed.tokens.len(), sequences));
+            record.fails
+        });
+        if fails {
+            return Err(ComputeError::Interface("it fails".to_owned()));
+        }
+        let logits = self.compute(&packed);
+        let rows: Vec<f32> = packed
+            .wanted
+            .iter()
+            .flat_map(|&row| logits[row as usize].clone())
+            .collect();
+        let shape = [1, packed.wanted.len(), self.vocabulary];
+        let value = Tensor::from_array((shape, rows))?.into_dyn();
+        Logits::of_rows(value, Float::F32, packed.wanted.len())
+    }
+}
