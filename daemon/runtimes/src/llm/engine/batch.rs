@@ -1,18 +1,8 @@
 //! What one mixed step computes: a token of everyone who decodes, and pieces of prompts, in one
 //! batch. A pure decision over the states of the sequences.
 
-use super::schedule::Phase;
+use super::schedule::{Phase, View};
 use super::turn::Turn;
-
-/// A sequence as the decision sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct View {
-    pub(super) slot: usize,
-    pub(super) phase: Phase,
-    /// Its reader does not keep up, or another one computes what it needs: it rests.
-    pub(super) rests: bool,
-    pub(super) turn: Turn,
-}
 
 /// Slots, and how many tokens of each to compute, in one run.
 pub(super) type Batch = Vec<(usize, usize)>;

@@ -1,21 +1,20 @@
 //! Many requests on one model: a thread owns the model and steps through the sequences, decodes
 //! of all of them together and prompts in pieces.
 //!
-//! Owns queue, batch and the slots of finished conversations. Decisions are pure
-//! (`schedule`, `placement`); the loop is `worker`. No reader is ever waited for on the
-//! engine's thread: `courier` does that.
+//! Owns queue, batch and the slots of finished conversations. Decisions are pure (`turn`, who
+//! comes first; `schedule` and `placement` for caches of slots; `batch` and `speculation` for
+//! those that run everything together); the loop is `worker`, with `mixed` for the latter. No
+//! reader is ever waited for on the engine's thread: `courier` does that.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
 mod batch;
 mod courier;
 mod interrupt;
+mod mixed;
 mod placement;
 mod sampling_pool;
 mod schedule;
 mod sequence;
-#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
 mod speculation;
-#[cfg_attr(not(test), expect(dead_code, reason = "mixed steps follow"))]
 mod turn;
 mod worker;
 
@@ -28,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use airunner_core::generate::GenerateEvent;
-use airunner_core::{ErrorKind, Fault};
+use airunner_core::{ErrorKind, Fault, Priority};
 use tokio::sync::mpsc;
 
 use super::constraint::Constraint;
@@ -39,6 +38,7 @@ use super::text::Output;
 use courier::Courier;
 use interrupt::Interrupt;
 use sequence::{Place, Request};
+use speculation::Trial;
 use worker::{Slot, Worker};
 
 #[cfg(test)]
@@ -76,6 +76,7 @@ pub(crate) struct Work {
     pub(crate) constraint: Option<Box<Constraint>>,
     /// Tokens the answer may have.
     pub(crate) limit: usize,
+    pub(crate) priority: Priority,
     pub(crate) arrived: Instant,
 }
 
@@ -134,6 +135,9 @@ impl Engine {
             threads: options.threads,
             patience: patience.time,
             clock: 0,
+            arrivals: 0,
+            is_held_up: false,
+            trial: Trial::default(),
         };
         let thread = std::thread::Builder::new()
             .name("llm-engine".to_owned())
@@ -176,6 +180,7 @@ impl Engine {
             output: work.output,
             constraint: work.constraint,
             limit: work.limit,
+            priority: work.priority,
             events,
             arrived: work.arrived,
             place: ticket.0,

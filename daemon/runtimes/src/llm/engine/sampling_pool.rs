@@ -8,31 +8,32 @@ use crate::llm::tensor::Logits;
 /// Below so many logits, starting a thread takes longer than sampling.
 const WORTH_A_THREAD: usize = 1 << 18;
 
-/// Gives each sequence its next token from its row; whether that was its last, in the order given.
+/// A sequence that gets its next tokens.
+pub(super) struct Draw<'s> {
+    pub(super) sequence: &'s mut Sequence,
+    /// Of the logits.
+    pub(super) row: usize,
+    /// Tokens that were computed on trial; the rows of their logits come next.
+    pub(super) guessed: &'s [u32],
+}
+
+/// Gives each sequence its next tokens from its rows; whether the last of them was its last, in
+/// the order given.
 pub(super) fn sample(
-    sequences: &mut [(usize, &mut Sequence)],
+    sequences: &mut [Draw<'_>],
     logits: &Logits,
     threads: usize,
 ) -> Vec<Result<bool, Fault>> {
     let all = sequences.len() * logits.vocabulary();
     let threads = threads.min(all / WORTH_A_THREAD).min(sequences.len());
     if threads < 2 {
-        return sequences
-            .iter_mut()
-            .map(|(row, sequence)| next(sequence, logits, *row))
-            .collect();
+        return sequences.iter_mut().map(|draw| next(draw, logits)).collect();
     }
     let share = sequences.len().div_ceil(threads);
     std::thread::scope(|scope| {
         let workers: Vec<_> = sequences
             .chunks_mut(share)
-            .map(|part| {
-                scope.spawn(|| {
-                    part.iter_mut()
-                        .map(|(row, sequence)| next(sequence, logits, *row))
-                        .collect::<Vec<_>>()
-                })
-            })
+            .map(|part| scope.spawn(|| part.iter_mut().map(|draw| next(draw, logits)).collect::<Vec<_>>()))
             .collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<_>>| match worker.join() {
             Ok(ends) => ends,
@@ -42,6 +43,13 @@ pub(super) fn sample(
     })
 }
 
-fn next(sequence: &mut Sequence, logits: &Logits, row: usize) -> Result<bool, Fault> {
-    sequence.choose(logits.row(row)?)
+/// One token by its row, and more as long as the one guessed was the one chosen.
+fn next(draw: &mut Draw<'_>, logits: &Logits) -> Result<bool, Fault> {
+    for (step, guess) in draw.guessed.iter().enumerate() {
+        let is_last = draw.sequence.choose(logits.row(draw.row + step)?)?;
+        if is_last || draw.sequence.tokens.last() != Some(guess) {
+            return Ok(is_last);
+        }
+    }
+    draw.sequence.choose(logits.row(draw.row + draw.guessed.len())?)
 }

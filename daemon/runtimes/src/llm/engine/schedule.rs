@@ -1,14 +1,16 @@
-//! What one step computes: a pure decision over the states of the sequences.
+//! What one step computes where prompts run one by one: a pure decision over the states of the
+//! sequences. Where everything runs together, `batch` decides.
+
+use super::turn::Turn;
 
 /// A sequence as the decision sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) slot: usize,
     pub(super) phase: Phase,
-    /// Its reader does not keep up: it rests.
-    pub(super) parked: bool,
-    /// Order of admission.
-    pub(super) turn: u64,
+    /// Its reader does not keep up, or another one computes what it needs.
+    pub(super) rests: bool,
+    pub(super) turn: Turn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,19 +30,13 @@ pub(super) struct Plan {
     pub(super) prompts: Vec<(usize, usize)>,
 }
 
-impl Plan {
-    pub(super) fn is_empty(&self) -> bool {
-        self.decodes.is_empty() && self.prompts.is_empty()
-    }
-}
-
 /// While others wait for their next token, a piece of a prompt is this much smaller.
 const SHARED_PIECE: usize = 4;
 
 /// Every sequence that can decode does, and one chunk of prompts is computed, the oldest first.
 /// Short prompts share the chunk, so that those who came together decode together.
 pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) -> Plan {
-    let awake = || sequences.iter().filter(|sequence| !sequence.parked);
+    let awake = || sequences.iter().filter(|sequence| !sequence.rests);
     let decoding: Vec<usize> = awake()
         .filter(|sequence| sequence.phase == Phase::Decode)
         .map(|sequence| sequence.slot)
@@ -50,7 +46,7 @@ pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) 
     } else {
         prompt_chunk.div_ceil(SHARED_PIECE)
     };
-    let mut waiting: Vec<(u64, usize, usize)> = awake()
+    let mut waiting: Vec<(Turn, usize, usize)> = awake()
         .filter_map(|sequence| match sequence.phase {
             Phase::Prompt { remaining } => Some((sequence.turn, sequence.slot, remaining)),
             Phase::Decode => None,
@@ -67,7 +63,7 @@ pub(super) fn plan(sequences: &[View], prompt_chunk: usize, batch_limit: usize) 
 }
 
 /// The chunk given out in order; whoever does not get the rest of its prompt is the last.
-fn share(mut chunk: usize, waiting: &[(u64, usize, usize)]) -> Vec<(usize, usize)> {
+fn share(mut chunk: usize, waiting: &[(Turn, usize, usize)]) -> Vec<(usize, usize)> {
     let mut pieces = Vec::new();
     for &(_, slot, remaining) in waiting {
         let piece = remaining.min(chunk);
@@ -82,14 +78,16 @@ fn share(mut chunk: usize, waiting: &[(u64, usize, usize)]) -> Vec<(usize, usize
 
 #[cfg(test)]
 mod tests {
+    use airunner_core::Priority;
+
     use super::*;
 
     fn decode(slot: usize) -> View {
         View {
             slot,
             phase: Phase::Decode,
-            parked: false,
-            turn: slot as u64,
+            rests: false,
+            turn: Turn::new(Priority::Api, slot as u64),
         }
     }
 
@@ -97,13 +95,13 @@ mod tests {
         View {
             slot,
             phase: Phase::Prompt { remaining },
-            parked: false,
-            turn,
+            rests: false,
+            turn: Turn::new(Priority::Api, turn),
         }
     }
 
     fn parked(view: View) -> View {
-        View { parked: true, ..view }
+        View { rests: true, ..view }
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use airunner_core::Fault;
 use airunner_core::generate::{Done, FinishReason, GenerateEvent, Timings, Usage};
 use airunner_core::model::Queued;
+use airunner_core::{Fault, Priority};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::courier::{Event, Events, Watch};
 use super::schedule::Phase;
+use super::speculation::{self, Pace};
+use super::turn::Turn;
 use crate::llm::constraint::{Allowed, Constraint};
 use crate::llm::sampling::{Restrict, Sampled, Sampler};
 use crate::llm::text::Output;
@@ -48,6 +50,7 @@ pub(super) struct Request {
     pub(super) events: Events,
     pub(super) arrived: Instant,
     pub(super) place: Place,
+    pub(super) priority: Priority,
     /// As last told to the reader.
     pub(super) position: Option<u32>,
 }
@@ -63,6 +66,63 @@ impl Request {
                 ..Queued::default()
             };
             drop(self.events.try_send(Ok(GenerateEvent::Queued(queued))));
+        }
+    }
+}
+
+/// Who waits for a slot.
+pub(super) enum Waiting {
+    New(Box<Request>, Turn),
+    /// It gave its slot up.
+    Again(Box<Sequence>),
+}
+
+impl Waiting {
+    pub(super) fn turn(&self) -> Turn {
+        match self {
+            Self::New(_, turn) => *turn,
+            Self::Again(sequence) => sequence.turn,
+        }
+    }
+
+    /// All tokens that are to be in the cache.
+    pub(super) fn tokens(&self) -> &[u32] {
+        match self {
+            Self::New(request, _) => &request.prompt,
+            Self::Again(sequence) => &sequence.tokens,
+        }
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        match self {
+            Self::New(request, _) => &request.events,
+            Self::Again(sequence) => &sequence.events,
+        }
+    }
+
+    pub(super) fn tell_position(&mut self, position: usize) {
+        match self {
+            Self::New(request, _) => request.tell_position(position),
+            // Its reader has seen it begin.
+            Self::Again(_) => {}
+        }
+    }
+
+    /// In a slot that holds its first tokens already.
+    pub(super) fn admit(self, held: usize) -> Box<Sequence> {
+        match self {
+            Self::New(request, turn) => Box::new(Sequence::admit(*request, held, turn)),
+            Self::Again(mut sequence) => {
+                sequence.computed = held;
+                sequence
+            }
+        }
+    }
+
+    pub(super) fn fail(self, fault: Fault) -> (Events, VecDeque<Event>) {
+        match self {
+            Self::New(request, _) => (request.events, VecDeque::from([Err(fault)])),
+            Self::Again(sequence) => sequence.fail(fault),
         }
     }
 }
@@ -83,7 +143,8 @@ pub(super) struct Sequence {
     /// What did not fit into the channel.
     pending: VecDeque<Event>,
     parked_since: Option<Instant>,
-    pub(super) turn: u64,
+    pub(super) turn: Turn,
+    pub(super) pace: Pace,
     arrived: Instant,
     admitted: Instant,
     first_token: Option<Instant>,
@@ -92,7 +153,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn admit(request: Request, cached: usize, turn: u64) -> Self {
+    fn admit(request: Request, cached: usize, turn: Turn) -> Self {
         let mut sequence = Self {
             prompt_length: request.prompt.len(),
             tokens: request.prompt,
@@ -106,6 +167,7 @@ impl Sequence {
             pending: VecDeque::new(),
             parked_since: None,
             turn,
+            pace: Pace::default(),
             arrived: request.arrived,
             admitted: Instant::now(),
             first_token: None,
@@ -116,16 +178,46 @@ impl Sequence {
         sequence
     }
 
+    /// Who gave up its slot computes prompt and answer again, as it would a prompt.
     pub(super) fn phase(&self) -> Phase {
-        match self.prompt_length.saturating_sub(self.computed) {
-            0 => Phase::Decode,
+        match self.due().len() {
+            1 if self.has_begun() => Phase::Decode,
             remaining => Phase::Prompt { remaining },
         }
+    }
+
+    /// Whether a token of the answer has been chosen.
+    pub(super) fn has_begun(&self) -> bool {
+        self.answered() > 0
     }
 
     /// The tokens that the cache does not hold yet.
     pub(super) fn due(&self) -> &[u32] {
         &self.tokens[self.computed..]
+    }
+
+    /// Others have computed its prompt up to here.
+    pub(super) fn adopt(&mut self, computed: usize) {
+        let adopted = computed.saturating_sub(self.computed);
+        self.computed = computed;
+        if adopted > 0 && !self.has_begun() {
+            self.cached += adopted;
+            self.tell_progress();
+        }
+    }
+
+    /// The next of its tokens are in the cache.
+    pub(super) fn advance(&mut self, tokens: usize) {
+        self.computed += tokens;
+        if !self.has_begun() {
+            self.tell_progress();
+        }
+    }
+
+    /// Tokens that may come next, as far as there is room for them.
+    pub(super) fn guess(&mut self) -> Vec<u32> {
+        let room = self.limit.saturating_sub(self.answered() + 1);
+        speculation::guess(&self.tokens, self.pace.ask().min(room))
     }
 
     pub(super) fn tell_progress(&mut self) {

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 /// Tokens guessed at once at most.
-pub(super) const MOST: usize = 8;
+const MOST: usize = 8;
 
 /// Sequences that may decode while somebody guesses: with more, their rows fill the run.
-pub(super) const FEW: usize = 2;
+const FEW: usize = 2;
 
 /// Endings that are looked for further up, the longest first: shorter ones mislead.
 const ENDINGS: [usize; 2] = [4, 2];
@@ -145,6 +145,17 @@ impl Worth {
         } else if self.guessed.mean < CLEARLY_LESS * self.plain.mean {
             self.next_rest = FIRST_PAUSE;
         }
+    }
+}
+
+/// For every number of sequences that may guess: what it is worth.
+#[derive(Debug, Default)]
+pub(super) struct Trial([Worth; FEW]);
+
+impl Trial {
+    /// For so many that decode, and nothing beside; `None` if they are too many.
+    pub(super) fn of(&mut self, decodes: usize) -> Option<&mut Worth> {
+        self.0.get_mut(decodes.checked_sub(1)?)
     }
 }
 

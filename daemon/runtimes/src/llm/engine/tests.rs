@@ -18,6 +18,8 @@ use crate::llm::tensor::Logits;
 use crate::llm::text::TextModel;
 use crate::package::Package;
 
+mod mixed;
+
 const QUICK: Patience = Patience {
     events: 4,
     time: Duration::from_millis(300),
@@ -113,6 +115,7 @@ impl Bench {
             prompt: prompt.tokens,
             constraint: None,
             limit,
+            priority: request.priority,
             arrived: Instant::now(),
         };
         self.engine.submit(ticket, work)

@@ -12,9 +12,11 @@ use super::Command;
 use super::courier::{Courier, Event, Events};
 use super::interrupt::Interrupt;
 use super::placement::{Occupant, Placement, place};
-use super::sampling_pool::sample;
+use super::sampling_pool::{Draw, sample};
 use super::schedule::{Plan, View, plan};
-use super::sequence::{Request, Sequence};
+use super::sequence::{Sequence, Waiting};
+use super::speculation::Trial;
+use super::turn::Turn;
 use crate::llm::ComputeError;
 use crate::llm::kv::Cache;
 use crate::llm::session::Model;
@@ -27,7 +29,8 @@ pub(super) struct Worker {
     pub(super) model: Model,
     pub(super) cache: Box<dyn Cache>,
     pub(super) slots: Vec<Slot>,
-    pub(super) waiting: VecDeque<Box<Request>>,
+    /// In the order of their turns.
+    pub(super) waiting: VecDeque<Waiting>,
     pub(super) commands: Receiver<Command>,
     pub(super) courier: Arc<Courier>,
     pub(super) interrupt: Interrupt,
@@ -35,8 +38,21 @@ pub(super) struct Worker {
     pub(super) threads: usize,
     /// A reader that does not read for so long is given up.
     pub(super) patience: Duration,
-    /// Counts admissions and retirements.
+    /// Counts retirements.
     pub(super) clock: u64,
+    pub(super) arrivals: u64,
+    /// Whoever comes next could not be admitted.
+    pub(super) is_held_up: bool,
+    pub(super) trial: Trial,
+}
+
+/// What a sequence chooses its next tokens by.
+pub(super) struct Chance {
+    pub(super) slot: usize,
+    /// Of the logits.
+    pub(super) row: usize,
+    /// See [`Draw::guessed`].
+    pub(super) guessed: Vec<u32>,
 }
 
 pub(super) enum Slot {
@@ -52,10 +68,18 @@ impl Worker {
             self.drop_the_gone();
             self.admit();
             self.wake();
-            let plan = self.plan();
-            self.step(&plan);
+            if self.is_mixed() {
+                self.step_together();
+            } else {
+                let plan = self.plan();
+                self.step(&plan);
+            }
         }
         self.fail_all(&Fault::new(ErrorKind::Cancelled, "the model is being unloaded"));
+    }
+
+    pub(super) fn is_mixed(&mut self) -> bool {
+        self.cache.mixed().is_some()
     }
 
     /// Takes new commands, waiting for them if there is nothing else to do. False at the end.
@@ -84,7 +108,11 @@ impl Worker {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Compute(request) => self.waiting.push_back(request),
+            Command::Compute(request) => {
+                let turn = Turn::new(request.priority, self.arrivals);
+                self.arrivals += 1;
+                self.queue(Waiting::New(request, turn));
+            }
             Command::Trim(done) => {
                 self.trim();
                 // Whoever asked may have left.
@@ -93,8 +121,18 @@ impl Worker {
         }
     }
 
+    pub(super) fn queue(&mut self, waiting: Waiting) {
+        let place = self
+            .waiting
+            .partition_point(|other| other.turn() < waiting.turn());
+        self.waiting.insert(place, waiting);
+    }
+
     /// Drops what finished conversations left. While others are at work, their storage stays.
     fn trim(&mut self) {
+        if let Some(store) = self.cache.mixed() {
+            store.trim();
+        }
         for slot in 0..self.slots.len() {
             if matches!(self.slots[slot], Slot::Idle { .. }) {
                 self.forget(slot);
@@ -113,11 +151,11 @@ impl Worker {
 
     /// Every reader rests, and nobody who waits can be admitted.
     fn is_stuck(&self) -> bool {
-        let is_full = self.slots.iter().all(|slot| matches!(slot, Slot::Active(_)));
-        self.plan().is_empty() && (is_full || self.waiting.is_empty())
+        let all_rest = self.active().all(|(_, sequence)| sequence.is_parked());
+        all_rest && (self.is_held_up || self.waiting.is_empty())
     }
 
-    fn active(&self) -> impl Iterator<Item = (usize, &Sequence)> {
+    pub(super) fn active(&self) -> impl Iterator<Item = (usize, &Sequence)> {
         self.slots
             .iter()
             .enumerate()
@@ -127,7 +165,7 @@ impl Worker {
             })
     }
 
-    fn sequence(&mut self, slot: usize) -> Option<&mut Sequence> {
+    pub(super) fn sequence(&mut self, slot: usize) -> Option<&mut Sequence> {
         match &mut self.slots[slot] {
             Slot::Active(sequence) => Some(sequence),
             Slot::Free | Slot::Idle { .. } => None,
@@ -136,7 +174,7 @@ impl Worker {
 
     /// Requests whose readers left are not worked on any more.
     fn drop_the_gone(&mut self) {
-        self.waiting.retain(|request| !request.events.is_closed());
+        self.waiting.retain(|waiting| !waiting.events().is_closed());
         let gone: Vec<usize> = self
             .active()
             .filter(|(_, sequence)| sequence.events.is_closed())
@@ -149,17 +187,35 @@ impl Worker {
     }
 
     fn admit(&mut self) {
-        while let Some(next) = self.waiting.front() {
-            let Some(placement) = self.placement(&next.prompt) else {
-                break;
-            };
-            let Some(request) = self.waiting.pop_front() else {
-                break;
-            };
-            self.begin(request, placement);
+        if self.is_mixed() {
+            self.admit_where_there_is_room();
+        } else {
+            self.admit_into_slots();
         }
-        for (position, request) in self.waiting.iter_mut().enumerate() {
-            request.tell_position(position);
+        self.is_held_up = !self.waiting.is_empty();
+        for (position, waiting) in self.waiting.iter_mut().enumerate() {
+            waiting.tell_position(position);
+        }
+    }
+
+    fn admit_into_slots(&mut self) {
+        while let Some(next) = self.waiting.front() {
+            let Some(placement) = self.placement(next.tokens()) else {
+                return;
+            };
+            let Some(waiting) = self.waiting.pop_front() else {
+                return;
+            };
+            let Placement {
+                slot,
+                reused,
+                copy_from,
+            } = placement;
+            let prepared = match copy_from {
+                Some(from) => self.cache.copy(from, slot, reused),
+                None => self.cache.truncate(slot, reused),
+            };
+            self.begin(waiting, slot, prepared.map(|()| reused));
         }
     }
 
@@ -178,29 +234,22 @@ impl Worker {
         place(&occupants, if self.cache.keeps() { prompt } else { &[] })
     }
 
-    fn begin(&mut self, request: Box<Request>, placement: Placement) {
-        let Placement {
-            slot,
-            reused,
-            copy_from,
-        } = placement;
-        let prepared = match copy_from {
-            Some(from) => self.cache.copy(from, slot, reused),
-            None => self.cache.truncate(slot, reused),
+    /// Puts a sequence to work in a slot that holds so many of its tokens.
+    pub(super) fn begin(&mut self, waiting: Waiting, slot: usize, held: Result<usize, ComputeError>) {
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                self.forget(slot);
+                let (events, last) = waiting.fail(error.into());
+                return self.part(events, last);
+            }
         };
-        self.clock += 1;
-        let turn = self.clock;
-        let mut sequence = Sequence::admit(*request, reused, turn);
-        if let Err(error) = prepared {
-            self.forget(slot);
-            let (events, last) = sequence.fail(error.into());
-            return self.part(events, last);
+        let mut sequence = waiting.admit(held);
+        if !sequence.has_begun() {
+            let (events, turn) = (sequence.events.clone(), sequence.turn.number());
+            sequence.watch = Some(self.courier.watch(events, turn, self.interrupt.clone()));
         }
-        sequence.watch = Some(
-            self.courier
-                .watch(sequence.events.clone(), turn, self.interrupt.clone()),
-        );
-        self.slots[slot] = Slot::Active(Box::new(sequence));
+        self.slots[slot] = Slot::Active(sequence);
     }
 
     /// Parked sequences go on once their readers have caught up, or end.
@@ -230,7 +279,7 @@ impl Worker {
             .map(|(slot, sequence)| View {
                 slot,
                 phase: sequence.phase(),
-                parked: sequence.is_parked(),
+                rests: sequence.is_parked(),
                 turn: sequence.turn,
             })
             .collect();
@@ -258,10 +307,15 @@ impl Worker {
             Ok(logits) => {
                 slots.iter().for_each(|&slot| {
                     if let Some(sequence) = self.sequence(slot) {
-                        sequence.computed += 1;
+                        sequence.advance(1);
                     }
                 });
-                self.choose(slots, &logits);
+                let chance = |(row, &slot)| Chance {
+                    slot,
+                    row,
+                    guessed: Vec::new(),
+                };
+                self.choose(slots.iter().enumerate().map(chance).collect(), &logits);
             }
             Err(error) => self.fail_some(slots, error),
         }
@@ -271,17 +325,21 @@ impl Worker {
         let Slot::Active(sequence) = &mut self.slots[slot] else {
             return;
         };
-        self.interrupt.begin(Some(sequence.turn));
+        self.interrupt.begin(Some(sequence.turn.number()));
         let computed = self
             .cache
             .extend(&mut self.model, slot, &sequence.due()[..tokens]);
         self.interrupt.end();
         match computed {
             Ok(logits) => {
-                sequence.computed += tokens;
-                sequence.tell_progress();
+                sequence.advance(tokens);
                 if sequence.due().is_empty() {
-                    self.choose(&[slot], &logits);
+                    let chance = Chance {
+                        slot,
+                        row: 0,
+                        guessed: Vec::new(),
+                    };
+                    self.choose(vec![chance], &logits);
                 }
             }
             Err(error) => self.fail_some(&[slot], error),
@@ -289,7 +347,7 @@ impl Worker {
     }
 
     /// A run failed for these. If it was interrupted for its reader, nobody hears of it.
-    fn fail_some(&mut self, slots: &[usize], error: ComputeError) {
+    pub(super) fn fail_some(&mut self, slots: &[usize], error: ComputeError) {
         let fault = Fault::from(error);
         for &slot in slots {
             let closed = self
@@ -304,28 +362,43 @@ impl Worker {
         }
     }
 
-    /// Chooses the next token of each slot by its row of logits, and sends what it makes.
-    fn choose(&mut self, slots: &[usize], logits: &Logits) {
-        let mut chosen: Vec<(usize, &mut Sequence)> = Vec::with_capacity(slots.len());
+    /// Chooses the next tokens by the rows of logits, and sends what they make. How many tokens
+    /// that were, for all together.
+    pub(super) fn choose(&mut self, mut chances: Vec<Chance>, logits: &Logits) -> usize {
+        chances.retain(|chance| matches!(self.slots[chance.slot], Slot::Active(_)));
+        chances.sort_unstable_by_key(|chance| chance.slot);
+        let mut draws: Vec<Draw<'_>> = Vec::with_capacity(chances.len());
+        let mut wanted = chances.iter().peekable();
         for (slot, occupant) in self.slots.iter_mut().enumerate() {
-            if let (Some(row), Slot::Active(sequence)) =
-                (slots.iter().position(|&wanted| wanted == slot), occupant)
-            {
-                chosen.push((row, sequence));
+            let Some(chance) = wanted.next_if(|chance| chance.slot == slot) else {
+                continue;
+            };
+            if let Slot::Active(sequence) = occupant {
+                draws.push(Draw {
+                    sequence,
+                    row: chance.row,
+                    guessed: &chance.guessed,
+                });
             }
         }
-        let ends = sample(&mut chosen, logits, self.threads);
-        let rows: Vec<usize> = chosen.iter().map(|(row, _)| slots[*row]).collect();
-        for (slot, end) in rows.into_iter().zip(ends) {
+        let before: Vec<usize> = draws.iter().map(|draw| draw.sequence.tokens.len()).collect();
+        let ends = sample(&mut draws, logits, self.threads);
+        let gained = draws.iter().zip(before);
+        let gained: Vec<usize> = gained
+            .map(|(draw, before)| draw.sequence.tokens.len() - before)
+            .collect();
+        let all = gained.iter().sum();
+        for ((chance, end), gained) in chances.into_iter().zip(ends).zip(gained) {
+            if end.is_ok() && !chance.guessed.is_empty() {
+                self.confirm(chance.slot, chance.guessed.len(), gained);
+            }
             match end {
                 Ok(false) => {}
-                Ok(true) => self.finish(slot),
-                Err(fault) => {
-                    self.fail(slot, fault);
-                    self.forget(slot);
-                }
+                Ok(true) => self.finish(chance.slot),
+                Err(fault) => self.discard(chance.slot, fault),
             }
         }
+        all
     }
 
     fn finish(&mut self, slot: usize) {
@@ -343,6 +416,16 @@ impl Worker {
     }
 
     /// What a faulty computation left must not serve as anybody's beginning.
+    fn discard(&mut self, slot: usize, fault: Fault) {
+        if let Some(store) = self.cache.mixed() {
+            store.forget(slot);
+            self.fail(slot, fault);
+        } else {
+            self.fail(slot, fault);
+            self.forget(slot);
+        }
+    }
+
     fn forget(&mut self, slot: usize) {
         self.slots[slot] = Slot::Free;
         if let Err(error) = self.cache.truncate(slot, 0) {
@@ -365,12 +448,17 @@ impl Worker {
     }
 
     /// Takes the sequence out; what it computed stays for the next with the same beginning.
-    fn retire(&mut self, slot: usize) -> Option<Sequence> {
+    pub(super) fn retire(&mut self, slot: usize) -> Option<Sequence> {
         self.clock += 1;
         let used = self.clock;
         let Slot::Active(sequence) = std::mem::replace(&mut self.slots[slot], Slot::Free) else {
             return None;
         };
+        self.is_held_up = false;
+        if let Some(store) = self.cache.mixed() {
+            store.leave(slot);
+            return Some(*sequence);
+        }
         let tokens = sequence.tokens[..sequence.computed].to_vec();
         self.slots[slot] = Slot::Idle { tokens, used };
         Some(*sequence)
@@ -384,11 +472,15 @@ impl Worker {
         let waiting: Vec<_> = self.waiting.drain(..).collect();
         let later = std::iter::from_fn(|| self.commands.try_recv().ok());
         let later = later.filter_map(|command| match command {
-            Command::Compute(request) => Some(request),
+            Command::Compute(request) => Some(request.events),
             Command::Trim(_) => None,
         });
-        for request in waiting.into_iter().chain(later) {
-            self.part(request.events, VecDeque::from([Err(fault.clone())]));
+        for events in later.collect::<Vec<_>>() {
+            self.part(events, VecDeque::from([Err(fault.clone())]));
+        }
+        for waiting in waiting {
+            let (events, last) = waiting.fail(fault.clone());
+            self.part(events, last);
         }
     }
 }

@@ -56,11 +56,6 @@ impl Blocks {
         self.states.len()
     }
 
-    /// No more than so many blocks from here on; those that exist stay.
-    pub(super) fn limit(&mut self, capacity: usize) {
-        self.capacity = capacity.max(self.states.len());
-    }
-
     fn untouched(&self) -> usize {
         self.capacity - self.states.len()
     }
@@ -183,7 +178,8 @@ mod tests {
     fn a_remembered_block_is_idle_until_it_is_forgotten_or_shared() {
         let mut blocks = Blocks::new(2);
         let (first, second) = (blocks.take().unwrap(), blocks.take().unwrap());
-        [first, second].map(|block| blocks.remember(block));
+        blocks.remember(first);
+        blocks.remember(second);
         blocks.release(second);
         blocks.release(first);
         assert_eq!((blocks.available(), blocks.oldest_idle()), (2, Some(second)));

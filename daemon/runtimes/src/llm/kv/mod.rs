@@ -7,7 +7,7 @@
 mod blocks;
 mod concatenated;
 #[cfg_attr(not(test), expect(dead_code, reason = "graphs with such attention follow"))]
-mod paged;
+pub(super) mod paged;
 mod pool;
 mod prefix;
 mod recomputed;

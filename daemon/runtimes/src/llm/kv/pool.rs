@@ -74,10 +74,6 @@ impl Pool {
         self.blocks.highest()
     }
 
-    pub(super) fn limit(&mut self, capacity: usize) {
-        self.blocks.limit(capacity);
-    }
-
     /// Blocks that the slot lacks for so many more tokens.
     pub(super) fn missing(&self, slot: usize, tokens: usize) -> usize {
         let table = &self.tables[slot];

@@ -160,7 +160,8 @@ mod tests {
         assert!(!prefix.insert_part(root, &[1, 2], 8), "a part of what is known");
         assert!(prefix.insert_part(root, &[1, 2, 9], 8));
         assert!(prefix.is_part_of(8, 3) && !prefix.is_part_of(8, 2) && !prefix.is_part_of(7, 4));
-        let cases: [(&[u32], Option<(BlockId, usize)>); 5] = [
+        type Case<'c> = (&'c [u32], Option<(BlockId, usize)>);
+        let cases: [Case<'_>; 5] = [
             (&[1, 2, 3, 9], Some((7, 3))),
             (&[1, 2, 9, 9], Some((8, 3))),
             (&[1, 5], Some((7, 1))),

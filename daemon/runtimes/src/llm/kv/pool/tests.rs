@@ -244,7 +244,8 @@ fn reused(bench: &mut Bench, prompt: &[u32]) -> (usize, bool) {
 fn what_a_prompt_need_not_compute() {
     let held: Vec<u32> = (0..10).collect();
     let with = |tail: &[u32]| [&held, tail].concat();
-    let cases: Vec<(&str, Vec<u32>, (usize, bool), (usize, bool))> = vec![
+    type Reuse = (usize, bool);
+    let cases: Vec<(&str, Vec<u32>, Reuse, Reuse)> = vec![
         ("the next turn", with(&[50, 51]), (10, true), (10, false)),
         ("the same again: one is left", held.clone(), (9, true), (9, true)),
         ("whole blocks only", held[..9].to_vec(), (8, false), (8, false)),

@@ -1,0 +1,272 @@
+//! Steps in which everything runs together: admission where there is room, one batch, guesses.
+
+use std::time::Instant;
+
+use super::batch::{Batch, batch, gives_way, has_room, makes_way, waits_for};
+use super::schedule::{Phase, View};
+use super::sequence::{Sequence, Waiting};
+use super::worker::{Chance, Slot, Worker};
+use crate::llm::ComputeError;
+use crate::llm::kv::{Piece, Wanted};
+use crate::llm::tensor::Logits;
+
+/// What one slot computes in a step.
+struct Share {
+    slot: usize,
+    tokens: Vec<u32>,
+    /// So many of them, the last ones, are guesses.
+    guesses: usize,
+    wanted: Wanted,
+}
+
+impl Worker {
+    /// In the order of the turns. Whoever has a better turn than one at work gets its place.
+    pub(super) fn admit_where_there_is_room(&mut self) {
+        while let Some(turn) = self.waiting.front().map(Waiting::turn) {
+            let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free));
+            if let (Some(slot), true) = (free, self.has_room()) {
+                let Some(waiting) = self.waiting.pop_front() else {
+                    return;
+                };
+                let Some(store) = self.cache.mixed() else { return };
+                let held = store.begin(slot, waiting.tokens());
+                self.begin(waiting, slot, held);
+            } else if let Some(slot) = makes_way(&self.views(), turn) {
+                self.pause(slot);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Whether the first who waits fits.
+    fn has_room(&mut self) -> bool {
+        let needs: Vec<(usize, usize)> = self
+            .active()
+            .map(|(slot, sequence)| (slot, sequence.due().len()))
+            .collect();
+        let tokens = self.waiting.front().map_or(0, |waiting| waiting.tokens().len());
+        let Some(store) = self.cache.mixed() else {
+            return false;
+        };
+        let promised = needs.iter().map(|&(slot, due)| store.missing(slot, due)).sum();
+        has_room(store.available(), promised, store.needed(tokens), needs.len())
+    }
+
+    /// The sequence gives up its slot; what it computed is found again, unless room is needed.
+    fn pause(&mut self, slot: usize) {
+        if let Some(sequence) = self.retire(slot) {
+            tracing::debug!(slot, "a sequence gives way");
+            self.queue(Waiting::Again(Box::new(sequence)));
+        }
+    }
+
+    fn views(&self) -> Vec<View> {
+        self.active()
+            .map(|(slot, sequence)| View {
+                slot,
+                phase: sequence.phase(),
+                rests: sequence.is_parked() || self.waits(sequence),
+                turn: sequence.turn,
+            })
+            .collect()
+    }
+
+    /// Whether somebody before it in turn is computing what it needs too.
+    fn waits(&self, sequence: &Sequence) -> bool {
+        let is_prompt = |sequence: &Sequence| matches!(sequence.phase(), Phase::Prompt { .. });
+        let is_ahead = |other: &Sequence| {
+            let common = || {
+                let pairs = other.tokens.iter().zip(&sequence.tokens);
+                pairs.take_while(|(left, right)| left == right).count()
+            };
+            other.turn < sequence.turn
+                && !other.is_parked()
+                && is_prompt(other)
+                && waits_for(sequence.computed, other.computed, common())
+        };
+        is_prompt(sequence) && self.active().any(|(_, other)| is_ahead(other))
+    }
+
+    pub(super) fn step_together(&mut self) {
+        self.adopt();
+        let batch = self.batch();
+        let decodes = batch.len();
+        let is_decoding = batch.iter().all(|&(slot, _)| {
+            let phase = self.sequence(slot).map(|sequence| sequence.phase());
+            phase == Some(Phase::Decode)
+        });
+        if batch.is_empty() {
+            return;
+        }
+        if !is_decoding {
+            self.compute(self.shares(&batch));
+            return;
+        }
+        let is_worth_it = self.trial.of(decodes).is_some_and(|worth| worth.ask());
+        let mut shares = self.shares(&batch);
+        let is_guessed = is_worth_it && self.guess(&mut shares);
+        let began = Instant::now();
+        if let (Some(tokens), Some(worth)) = (self.compute(shares), self.trial.of(decodes)) {
+            worth.learn(is_guessed, tokens, began.elapsed());
+        }
+    }
+
+    /// Prompts go on where others have come to by now.
+    fn adopt(&mut self) {
+        for view in self.views() {
+            let Slot::Active(sequence) = &mut self.slots[view.slot] else {
+                continue;
+            };
+            let is_prompt = matches!(view.phase, Phase::Prompt { .. });
+            let (true, Some(store)) = (is_prompt && !view.rests, self.cache.mixed()) else {
+                continue;
+            };
+            match store.adopt(view.slot, &sequence.tokens) {
+                Ok(computed) => sequence.adopt(computed),
+                Err(error) => self.fail_some(&[view.slot], error),
+            }
+        }
+    }
+
+    /// What to compute; whoever comes last gives way until there is room for it.
+    fn batch(&mut self) -> Batch {
+        loop {
+            let views = self.views();
+            let batch = batch(&views, self.prompt_chunk);
+            let Some(store) = self.cache.mixed() else {
+                return batch;
+            };
+            let missing = |&(slot, tokens): &(usize, usize)| store.missing(slot, tokens);
+            if batch.iter().map(missing).sum::<usize>() <= store.available() {
+                return batch;
+            }
+            let Some(slot) = gives_way(&views) else {
+                return batch;
+            };
+            self.pause(slot);
+        }
+    }
+
+    fn shares(&self, batch: &Batch) -> Vec<Share> {
+        let share = |&(slot, count): &(usize, usize)| {
+            let Slot::Active(sequence) = &self.slots[slot] else {
+                return None;
+            };
+            let due = sequence.due();
+            Some(Share {
+                slot,
+                tokens: due[..count].to_vec(),
+                guesses: 0,
+                wanted: if count == due.len() {
+                    Wanted::Last
+                } else {
+                    Wanted::Nothing
+                },
+            })
+        };
+        batch.iter().filter_map(share).collect()
+    }
+
+    /// Adds guesses to those who decode; whether there are any. They must not cost anybody room.
+    fn guess(&mut self, shares: &mut [Share]) -> bool {
+        for share in &mut *shares {
+            let Some(sequence) = self.sequence(share.slot) else {
+                continue;
+            };
+            let guesses = sequence.guess();
+            if !guesses.is_empty() {
+                (share.guesses, share.wanted) = (guesses.len(), Wanted::All);
+                share.tokens.extend(guesses);
+            }
+        }
+        let Some(store) = self.cache.mixed() else {
+            return false;
+        };
+        let missing = |share: &Share| store.missing(share.slot, share.tokens.len());
+        if shares.iter().map(missing).sum::<usize>() > store.available() {
+            for share in &mut *shares {
+                share.tokens.truncate(1);
+                (share.guesses, share.wanted) = (0, Wanted::Last);
+            }
+        }
+        shares.iter().any(|share| share.guesses > 0)
+    }
+
+    /// How many tokens of answers it gave; `None` if it failed.
+    fn compute(&mut self, shares: Vec<Share>) -> Option<usize> {
+        match self.run_shares(&shares) {
+            Ok(logits) => Some(self.take_over(shares, &logits)),
+            Err(error) => {
+                let slots: Vec<usize> = shares.iter().map(|share| share.slot).collect();
+                self.fail_some(&slots, error);
+                None
+            }
+        }
+    }
+
+    fn run_shares(&mut self, shares: &[Share]) -> Result<Logits, ComputeError> {
+        let alone = match shares {
+            [share] => self.sequence(share.slot).map(|sequence| sequence.turn.number()),
+            _ => None,
+        };
+        let pieces: Vec<Piece<'_>> = shares
+            .iter()
+            .map(|share| Piece {
+                slot: share.slot,
+                tokens: &share.tokens,
+                wanted: share.wanted,
+            })
+            .collect();
+        let store = self
+            .cache
+            .mixed()
+            .ok_or_else(|| ComputeError::Interface("its sequences do not run together".to_owned()))?;
+        self.interrupt.begin(alone);
+        let computed = store.step(&mut self.model, &pieces);
+        self.interrupt.end();
+        computed
+    }
+
+    fn take_over(&mut self, shares: Vec<Share>, logits: &Logits) -> usize {
+        let (mut chances, mut row) = (Vec::with_capacity(shares.len()), 0);
+        for mut share in shares {
+            let guessed = share.tokens.split_off(share.tokens.len() - share.guesses);
+            if share.guesses == 0 {
+                self.hold(share.slot, &share.tokens);
+            }
+            if share.wanted != Wanted::Nothing {
+                let rows = 1 + guessed.len();
+                chances.push(Chance {
+                    slot: share.slot,
+                    row,
+                    guessed,
+                });
+                row += rows;
+            }
+        }
+        self.choose(chances, logits)
+    }
+
+    /// The slot holds these tokens from here on.
+    fn hold(&mut self, slot: usize, tokens: &[u32]) {
+        if let Some(store) = self.cache.mixed() {
+            store.commit(slot, tokens);
+        }
+        if let Some(sequence) = self.sequence(slot) {
+            sequence.advance(tokens.len());
+        }
+    }
+
+    /// Of what was computed on trial, as much is held as was right: every token but the newest.
+    pub(super) fn confirm(&mut self, slot: usize, guesses: usize, gained: usize) {
+        let Some(sequence) = self.sequence(slot) else {
+            return;
+        };
+        sequence
+            .pace
+            .learn(guesses, gained.saturating_sub(1).min(guesses));
+        let right = sequence.due()[..gained].to_vec();
+        self.hold(slot, &right);
+    }
+}
