@@ -97,7 +97,7 @@ fn difference(package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> 
     let rows = [1, 5, 4];
     let before = logits(&package.join(file), &rows);
     let files = Files::open(package).unwrap();
-    let rewritten = rewrite(&files, file, wanted).unwrap();
+    let rewritten = rewrite(&files, file, wanted, Some(&mut OnnxRuntime(environment()))).unwrap();
     assert_eq!(rewritten.applied, applied, "{:?}", rewritten.skipped);
     let plan = rewritten.plan.clone();
     let directory = tempfile::tempdir().unwrap();
@@ -390,4 +390,26 @@ fn quantized_weights_beside_written_out_attention_compute_the_same() {
     );
     // The original computes with 32-bit floats, the other with 8-bit activations.
     assert!(off < 2e-2, "{off}");
+}
+
+#[test]
+fn attention_that_is_written_out_computes_the_same() {
+    for (package, window) in [
+        ("llama-hf", None),
+        ("mistral-hf", None),
+        ("qwen2-hf", None),
+        ("qwen3-hf", None),
+        ("phi3-hf", None),
+        ("gemma-hf", Some(16)),
+    ] {
+        let file = "onnx/model.onnx";
+        let off = difference(&parity(package), file, &Pass::ALL, &["last_rows", "decomposed"]);
+        assert!(off < 1e-5, "{package}: {off}");
+        let files = Files::open(&parity(package)).unwrap();
+        let evaluate = &mut OnnxRuntime(environment());
+        let plan = rewrite(&files, file, &[Pass::Decomposed], Some(evaluate))
+            .unwrap()
+            .plan;
+        assert_eq!(plan.attention[0].window, window, "{package}");
+    }
 }

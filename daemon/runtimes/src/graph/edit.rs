@@ -6,12 +6,15 @@ use bytes::Bytes;
 
 use super::index::{Index, is_standard, nested, reads};
 use super::proto::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
 use super::tensor::TensorRef;
 use super::{DOMAIN, Refusal};
 use crate::onnx::dtype;
+
+/// The domain of ONNX Runtime's own operators.
+pub(crate) const MICROSOFT: &str = "com.microsoft";
 
 /// A model whose main graph can be changed.
 #[derive(Clone, Debug)]
@@ -116,6 +119,29 @@ impl Graph {
         retain(&mut self.proto.initializer, &initializers);
     }
 
+    /// For nodes that are put in before anything is swept away.
+    pub(crate) fn add_initializer(&mut self, tensor: TensorProto) {
+        self.names.insert(tensor.name.clone());
+        self.proto.initializer.push(tensor);
+    }
+
+    pub(crate) fn take_initializer(&mut self, name: &str) -> Option<TensorProto> {
+        let mut initializers = self.proto.initializer.iter();
+        let place = initializers.position(|tensor| tensor.name == name)?;
+        Some(self.proto.initializer.remove(place))
+    }
+
+    /// Makes the operators of [`MICROSOFT`] known.
+    pub(crate) fn import_microsoft(&mut self) {
+        let imports = &mut self.frame.opset_import;
+        if !imports.iter().any(|import| import.domain == MICROSOFT) {
+            imports.push(OperatorSetIdProto {
+                domain: MICROSOFT.to_owned(),
+                version: 1,
+            });
+        }
+    }
+
     /// Removes inputs that nobody reads, of those that `is_wanted` names.
     pub(crate) fn remove_unread_inputs(&mut self, is_wanted: impl Fn(&str) -> bool) {
         let read: HashSet<&str> = self.proto.node.iter().flat_map(reads).collect();
@@ -134,25 +160,8 @@ impl Graph {
     }
 
     pub(crate) fn add_input(&mut self, name: &str, dtype: i64, dimensions: &[&str]) {
-        let dimension = |name: &&str| DimensionProto {
-            dim_param: Some((*name).to_owned()),
-            ..DimensionProto::default()
-        };
-        let tensor_type = TensorTypeProto {
-            elem_type: i32::try_from(dtype).unwrap_or_default(),
-            shape: Some(TensorShapeProto {
-                dim: dimensions.iter().map(dimension).collect(),
-            }),
-        };
         self.names.insert(name.to_owned());
-        self.proto.input.push(ValueInfoProto {
-            name: name.to_owned(),
-            kind: Some(TypeProto {
-                tensor_type: Some(tensor_type),
-                ..TypeProto::default()
-            }),
-            ..ValueInfoProto::default()
-        });
+        self.proto.input.push(value_info(name, dtype, Some(dimensions)));
     }
 
     /// Gives one dimension of an output a name.
@@ -164,6 +173,28 @@ impl Graph {
         if let Some(dimension) = shape.and_then(|shape| shape.dim.get_mut(place)) {
             dimension.dim_value = None;
             dimension.dim_param = Some(name.to_owned());
+        }
+    }
+
+    /// Adds whole numbers as a constant and returns its name.
+    pub(crate) fn add_integers(&mut self, base: &str, numbers: &[i64]) -> String {
+        let name = self.fresh(base);
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.proto.initializer.push(TensorProto {
+            dims: vec![numbers.len() as i64],
+            data_type: dtype::INT64 as i32,
+            name: name.clone(),
+            raw_data: Some(bytes.into()),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// Another graph in the same frame.
+    pub(crate) fn model_of(&self, proto: GraphProto) -> ModelProto {
+        ModelProto {
+            graph: Some(proto),
+            ..self.frame.clone()
         }
     }
 
@@ -194,6 +225,29 @@ impl Graph {
         let mut values = input.iter().chain(output).chain(value_info);
         let value = values.find(|value| value.name == name)?;
         value.kind.as_ref()?.tensor_type.as_ref()
+    }
+}
+
+/// An input or output whose dimensions have names, or are not known.
+pub(crate) fn value_info(name: &str, dtype: i64, dimensions: Option<&[&str]>) -> ValueInfoProto {
+    let dimension = |name: &&str| DimensionProto {
+        dim_param: Some((*name).to_owned()),
+        ..DimensionProto::default()
+    };
+    let shape = dimensions.map(|dimensions| TensorShapeProto {
+        dim: dimensions.iter().map(dimension).collect(),
+    });
+    let tensor_type = TensorTypeProto {
+        elem_type: i32::try_from(dtype).unwrap_or_default(),
+        shape,
+    };
+    ValueInfoProto {
+        name: name.to_owned(),
+        kind: Some(TypeProto {
+            tensor_type: Some(tensor_type),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
     }
 }
 
@@ -249,6 +303,12 @@ impl Build {
         })
     }
 
+    pub(crate) fn microsoft(operator: &str) -> Self {
+        let mut build = Self::standard(operator);
+        MICROSOFT.clone_into(&mut build.0.domain);
+        build
+    }
+
     pub(crate) fn ours(operator: &str) -> Self {
         let mut build = Self::standard(operator);
         DOMAIN.clone_into(&mut build.0.domain);
@@ -275,6 +335,14 @@ impl Build {
 
     pub(crate) fn integer(mut self, name: &str, value: i64) -> Self {
         self.0.attribute.push(integer(name, value));
+        self
+    }
+
+    pub(crate) fn integers(mut self, name: &str, values: &[i64]) -> Self {
+        self.0.attribute.push(AttributeProto {
+            ints: values.to_vec(),
+            ..attribute(name, attribute_type::INTS)
+        });
         self
     }
 

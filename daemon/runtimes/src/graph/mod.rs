@@ -8,21 +8,22 @@
 #[cfg(test)]
 mod computed_tests;
 mod covered;
-mod edit;
-#[cfg_attr(not(test), expect(dead_code, reason = "what the quantizer begins with"))]
+pub(crate) mod edit;
+mod evaluate;
 pub(crate) mod full_precision;
-mod index;
+pub(crate) mod index;
+mod masks;
 mod passes;
 mod plan;
-mod proto;
-mod read;
+pub(crate) mod proto;
+pub(crate) mod read;
 mod rewrite;
-mod tensor;
+pub(crate) mod tensor;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod write;
+pub(crate) mod write;
 
 use std::io;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use airunner_core::{ErrorKind, Fault};
 use crate::onnx::WireError;
 use crate::package::PackageError;
 
+pub use evaluate::{Evaluate, Fed, Feed, OnnxRuntime};
 pub use plan::{Arrangement, AttentionLayer, PackTask, Plan, Source};
 pub use rewrite::{Pass, Rewritten, rewrite};
 pub use tensor::{Place, TensorRef};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::edit::Graph;
+use super::evaluate::Evaluate;
 use super::passes;
 use super::plan::Plan;
 use super::{Changed, GraphError, Refusal, read, write};
@@ -22,17 +23,20 @@ pub enum Pass {
     LastRows,
     /// `GroupQueryAttention` becomes paged attention.
     Attention,
+    /// So does attention written out in standard operators.
+    Decomposed,
     /// What stays with ONNX Runtime computes with small integers.
     AccuracyLevel,
 }
 
 impl Pass {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Merged,
         Self::MatMul,
         Self::Embedding,
         Self::LastRows,
         Self::Attention,
+        Self::Decomposed,
         Self::AccuracyLevel,
     ];
 
@@ -44,17 +48,24 @@ impl Pass {
             Self::Embedding => "embedding",
             Self::LastRows => "last_rows",
             Self::Attention => "attention",
+            Self::Decomposed => "decomposed",
             Self::AccuracyLevel => "accuracy_level",
         }
     }
 
-    fn run(self, graph: &mut Graph, plan: &mut Plan) -> Result<Changed, Refusal> {
+    fn run(
+        self,
+        graph: &mut Graph,
+        plan: &mut Plan,
+        evaluate: Option<&mut (dyn Evaluate + '_)>,
+    ) -> Result<Changed, Refusal> {
         match self {
             Self::Merged => passes::merged(graph, plan),
             Self::MatMul => passes::matmul(graph, plan),
             Self::Embedding => passes::embedding(graph, plan),
             Self::LastRows => passes::last_rows(graph, plan),
             Self::Attention => passes::attention(graph, plan),
+            Self::Decomposed => passes::decomposed(graph, plan, evaluate),
             Self::AccuracyLevel => passes::accuracy_level(graph, plan),
         }
     }
@@ -73,12 +84,18 @@ pub struct Rewritten {
     pub skipped: Vec<(&'static str, String)>,
 }
 
-/// Reads a graph of a package and runs the passes that are wanted.
-pub fn rewrite(files: &Files, file: &str, wanted: &[Pass]) -> Result<Rewritten, GraphError> {
+/// Reads a graph of a package and runs the passes that are wanted. Without somebody who computes
+/// parts of graphs, [`Pass::Decomposed`] changes nothing.
+pub fn rewrite(
+    files: &Files,
+    file: &str,
+    wanted: &[Pass],
+    evaluate: Option<&mut (dyn Evaluate + '_)>,
+) -> Result<Rewritten, GraphError> {
     let mut graph = read::read(files, file)?;
     let (path, _) = files.locate(file)?;
     let mut plan = Plan::default();
-    let (applied, skipped) = run(&mut graph, &mut plan, wanted);
+    let (applied, skipped) = run(&mut graph, &mut plan, wanted, evaluate);
     Ok(Rewritten {
         graph,
         files: files.clone(),
@@ -91,11 +108,20 @@ pub fn rewrite(files: &Files, file: &str, wanted: &[Pass]) -> Result<Rewritten, 
 
 type Skipped = Vec<(&'static str, String)>;
 
-fn run(graph: &mut Graph, plan: &mut Plan, wanted: &[Pass]) -> (Vec<&'static str>, Skipped) {
+fn run(
+    graph: &mut Graph,
+    plan: &mut Plan,
+    wanted: &[Pass],
+    mut evaluate: Option<&mut (dyn Evaluate + '_)>,
+) -> (Vec<&'static str>, Skipped) {
     let (mut applied, mut skipped) = (Vec::new(), Vec::new());
     for pass in Pass::ALL.into_iter().filter(|pass| wanted.contains(pass)) {
         let (mut changed, mut noted) = (graph.clone(), plan.clone());
-        match pass.run(&mut changed, &mut noted) {
+        match pass.run(
+            &mut changed,
+            &mut noted,
+            evaluate.as_mut().map(|evaluate| &mut **evaluate as _),
+        ) {
             Ok(Changed(count)) => {
                 tracing::debug!(pass = pass.name(), count, "a pass changed the graph");
                 (*graph, *plan) = (changed, noted);

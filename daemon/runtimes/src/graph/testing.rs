@@ -214,7 +214,7 @@ fn attribute(text: &str) -> AttributeProto {
         attribute.kind = attribute_type::STRING;
         attribute.s = Some(Bytes::copy_from_slice(text.trim_end_matches('"').as_bytes()));
     } else if let Some(list) = value.strip_prefix('[') {
-        attribute.kind = 7;
+        attribute.kind = attribute_type::INTS;
         let numbers = list.trim_end_matches(']').split(',');
         attribute.ints = numbers.map(|number| number.parse().unwrap()).collect();
     } else if value.contains('.') {

@@ -32,7 +32,7 @@ fn graphs() -> Vec<(PathBuf, String)> {
 
 fn rewritten(package: &str, file: &str, wanted: &[Pass]) -> Rewritten {
     let files = Files::open(&parity().join(package)).unwrap();
-    rewrite(&files, file, wanted).unwrap()
+    rewrite(&files, file, wanted, None).unwrap()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn packages_in_full_precision_get_paged_attention() {
 fn no_pass_breaks_on_any_package() {
     for (package, file) in graphs() {
         let files = Files::open(&package).unwrap();
-        let rewritten = rewrite(&files, &file, &Pass::ALL).unwrap();
+        let rewritten = rewrite(&files, &file, &Pass::ALL, None).unwrap();
         assert_eq!(rewritten.applied.len() + rewritten.skipped.len(), Pass::ALL.len());
         let directory = tempfile::tempdir().unwrap();
         rewritten.write(directory.path()).unwrap();
@@ -201,7 +201,7 @@ fn weights_lie_aligned_and_tied_ones_stay_tied() {
     fs::write(package.path().join("model.onnx"), model.encode_to_vec()).unwrap();
     let out = tempfile::tempdir().unwrap();
     let files = Files::open(package.path()).unwrap();
-    rewrite(&files, "model.onnx", &[])
+    rewrite(&files, "model.onnx", &[], None)
         .unwrap()
         .write(out.path())
         .unwrap();
@@ -251,7 +251,7 @@ fn a_pass_that_fails_leaves_graph_and_plan() {
     )
     .unwrap();
     let files = Files::open(package.path()).unwrap();
-    let rewritten = rewrite(&files, "m.onnx", &[Pass::Attention, Pass::LastRows]).unwrap();
+    let rewritten = rewrite(&files, "m.onnx", &[Pass::Attention, Pass::LastRows], None).unwrap();
     assert_eq!(rewritten.applied, ["last_rows"]);
     let [("attention", reason)] = &rewritten.skipped[..] else {
         panic!("{:?}", rewritten.skipped)

@@ -1,6 +1,6 @@
 //! A rewritten model on disk: the graph, and one file with the weights that stay in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -25,7 +25,7 @@ const LINE: u64 = 64;
 
 /// Writes the graph and its weights into a directory that is there.
 pub(crate) fn write(
-    mut model: ModelProto,
+    model: ModelProto,
     files: &Files,
     file: &str,
     directory: &Path,
@@ -36,12 +36,39 @@ pub(crate) fn write(
         path: path.clone(),
         source,
     })?;
+    let begun = Begun {
+        weights: opened,
+        end: 0,
+        tensors: HashSet::new(),
+    };
+    write_more(model, files, file, directory, begun)
+}
+
+/// A file of weights that holds some tensors already.
+pub(crate) struct Begun {
+    /// [`WEIGHTS_FILE`] in the directory, at its end.
+    pub(crate) weights: File,
+    pub(crate) end: u64,
+    /// Initializers that are in it, and say so.
+    pub(crate) tensors: HashSet<String>,
+}
+
+/// The same behind what is in the file of weights already.
+pub(crate) fn write_more(
+    mut model: ModelProto,
+    files: &Files,
+    file: &str,
+    directory: &Path,
+    begun: Begun,
+) -> Result<(), GraphError> {
+    let path = directory.join(WEIGHTS_FILE);
     let mut weights = Weights {
         files,
         file,
         path: &path,
-        out: BufWriter::with_capacity(1 << 20, opened),
-        end: 0,
+        out: BufWriter::with_capacity(1 << 20, begun.weights),
+        end: begun.end,
+        written: begun.tensors,
         copied: HashMap::new(),
     };
     if let Some(graph) = &mut model.graph {
@@ -66,6 +93,8 @@ struct Weights<'a> {
     path: &'a Path,
     out: BufWriter<File>,
     end: u64,
+    /// Tensors that are in the file already.
+    written: HashSet<String>,
     /// Where what was copied from a file already lies: tied weights stay tied.
     copied: HashMap<(String, u64, u64), u64>,
 }
@@ -94,7 +123,8 @@ impl Weights<'_> {
     }
 
     fn tensor(&mut self, tensor: &mut TensorProto) -> Result<(), GraphError> {
-        if !is_external(tensor) && (tensor.encoded_len() as u64) < SMALLEST_OUTSIDE {
+        let is_small = !is_external(tensor) && (tensor.encoded_len() as u64) < SMALLEST_OUTSIDE;
+        if is_small || self.written.contains(&tensor.name) {
             return Ok(());
         }
         // Texts, and what is newer than this, stay as they are.
@@ -182,7 +212,8 @@ fn inside(tensor: &mut TensorProto, content: Bytes) {
     tensor.raw_data = Some(content);
 }
 
-fn outside(tensor: &mut TensorProto, offset: u64, length: u64) {
+/// Says that a tensor lies in the file of weights.
+pub(crate) fn outside(tensor: &mut TensorProto, offset: u64, length: u64) {
     clear(tensor);
     let entry = |key: &str, value: String| StringStringEntryProto {
         key: key.to_owned(),

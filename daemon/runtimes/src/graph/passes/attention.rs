@@ -76,7 +76,16 @@ pub(in super::super) fn attention(graph: &mut Graph, plan: &mut Plan) -> Result<
     if found.is_empty() {
         return Err(Refusal::Nothing);
     }
-    let mut edits = Edits::default();
+    exchange(graph, plan, Edits::default(), &found)
+}
+
+/// Puts the operator in the place of attentions, and takes out what they kept.
+pub(super) fn exchange(
+    graph: &mut Graph,
+    plan: &mut Plan,
+    mut edits: Edits,
+    found: &[Attention],
+) -> Result<Changed, Refusal> {
     for (layer, attention) in found.iter().enumerate() {
         replace(graph, &mut edits, layer, attention);
     }
@@ -120,20 +129,21 @@ fn check_rest(graph: &Graph) -> Result<(), Refusal> {
     }
 }
 
-struct Attention {
-    node: usize,
+/// What is put in the place of an attention.
+pub(super) struct Attention {
+    pub(super) node: usize,
     /// Query, key, value, cosine, sine, sink.
-    inputs: [Option<String>; 6],
-    output: String,
-    dtype: i64,
-    pasts: [String; 2],
-    presents: [String; 2],
-    layer: AttentionLayer,
-    scale: f32,
-    softcap: f32,
-    rotary: bool,
-    interleaved: bool,
-    smooth_softmax: bool,
+    pub(super) inputs: [Option<String>; 6],
+    pub(super) output: String,
+    pub(super) dtype: i64,
+    pub(super) pasts: [String; 2],
+    pub(super) presents: [String; 2],
+    pub(super) layer: AttentionLayer,
+    pub(super) scale: f32,
+    pub(super) softcap: f32,
+    pub(super) rotary: bool,
+    pub(super) interleaved: bool,
+    pub(super) smooth_softmax: bool,
 }
 
 fn read(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Result<Attention, Refusal> {

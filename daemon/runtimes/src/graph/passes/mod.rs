@@ -4,6 +4,7 @@
 mod accuracy_level;
 mod activation;
 mod attention;
+mod decomposed;
 mod embedding;
 mod last_rows;
 mod matmul;
@@ -13,6 +14,7 @@ mod width;
 
 pub(super) use accuracy_level::accuracy_level;
 pub(super) use attention::attention;
+pub(super) use decomposed::decomposed;
 pub(super) use embedding::embedding;
 pub(super) use last_rows::last_rows;
 pub(super) use matmul::matmul;
