@@ -60,20 +60,37 @@ impl Product<'_> {
         bias: Option<&[f32]>,
         y: &SharedMut<'_, f32>,
     ) {
-        let mut sums = Sums::new();
-        self.tile(rows, panel, pairs, &mut sums);
         let width = self.shape.rows();
         let columns = panel * LANES..((panel + 1) * LANES).min(width);
-        let finish = (pairs.end == self.shape.pairs()).then(|| Finish {
-            factors: self.factors(panel),
-            bias: bias.map(|bias| &bias[columns.clone()]),
-        });
-        for row in 0..rows.count {
+        let of_row = |row: usize| {
             let start = (rows.first + row) * width;
             #[expect(unsafe_code, reason = "tasks write different columns")]
-            // SAFETY: the columns of a panel are written only by the task that has the panel.
-            let y = unsafe { y.part(start + columns.start..start + columns.end) };
-            put(&sums.0[row], pairs.start > 0, finish.as_ref(), y);
+            // SAFETY: the columns of a panel are used only by the task that has the panel, which
+            // drops each part before it asks for another.
+            unsafe {
+                y.part(start + columns.start..start + columns.end)
+            }
+        };
+        let mut sums = Sums::new();
+        if pairs.start > 0 {
+            for (row, sums) in sums.0.iter_mut().enumerate().take(rows.count) {
+                let y = of_row(row);
+                sums[..y.len()].copy_from_slice(y);
+            }
+        }
+        self.tile(rows, panel, pairs, &mut sums);
+        let is_last = pairs.end == self.shape.pairs();
+        let finish = is_last.then(|| (self.factors(panel), bias.map(|bias| &bias[columns.clone()])));
+        for (row, sums) in sums.0.iter_mut().enumerate().take(rows.count) {
+            if let Some((factors, bias)) = finish {
+                sums.iter_mut()
+                    .zip(factors)
+                    .for_each(|(sum, factor)| *sum *= factor);
+                let bias = bias.unwrap_or_default();
+                sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
+            }
+            let y = of_row(row);
+            y.copy_from_slice(&sums[..y.len()]);
         }
     }
 
@@ -122,7 +139,7 @@ impl Product<'_> {
         }
     }
 
-    /// The sums of these rows over two blocks for each of `pairs`.
+    /// Adds the products of these rows with the blocks of `pairs`.
     fn tile(&self, rows: Rows, panel: usize, pairs: &Range<usize>, sums: &mut Sums) {
         let (shape, x) = (self.shape, &self.x);
         let packed = &self.packed[panel * shape.panel_bytes()..(panel + 1) * shape.panel_bytes()];
@@ -170,32 +187,6 @@ impl Product<'_> {
     fn has_one_tile(&self) -> bool {
         self.x.rows <= self.x.tile_rows
     }
-}
-
-/// What is done with the sum over all columns.
-struct Finish<'a> {
-    factors: [f32; LANES],
-    bias: Option<&'a [f32]>,
-}
-
-/// Puts sums, or the last part of them, into `y`.
-fn put(sums: &[f32; LANES], is_more: bool, finish: Option<&Finish<'_>>, y: &mut [f32]) {
-    let mut results = *sums;
-    if is_more {
-        results.iter_mut().zip(&*y).for_each(|(result, y)| *result += y);
-    }
-    if let Some(Finish { factors, bias }) = finish {
-        results
-            .iter_mut()
-            .zip(factors)
-            .for_each(|(result, factor)| *result *= factor);
-        let bias = bias.unwrap_or_default();
-        results
-            .iter_mut()
-            .zip(bias)
-            .for_each(|(result, bias)| *result += bias);
-    }
-    y.copy_from_slice(&results[..y.len()]);
 }
 
 /// The factors at the start of a panel.

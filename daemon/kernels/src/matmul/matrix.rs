@@ -44,7 +44,7 @@ impl<D: AsRef<[u8]>> Matrix<D> {
     /// `y = x Wᵀ + bias`: `x` is `[rows][columns]` and `y` `[rows][outputs]`; for a
     /// [stacked](Arrangement::Stacked) matrix.
     ///
-    /// A row of `x` with a number that is not finite gives a row of NaN.
+    /// A row of `y` is the same to the last bit whatever other rows there are. A row of `x` with a number that is not finite gives a row of NaN.
     pub fn multiply(
         &self,
         isa: Isa,

@@ -19,7 +19,10 @@ mod quantize_row;
 mod shape;
 mod shared;
 mod source;
-#[expect(clippy::needless_range_loop, reason = "the numbers of registers, in arrays of registers")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the numbers of registers, in arrays of registers"
+)]
 mod tiles;
 
 #[cfg(test)]

@@ -261,3 +261,20 @@ fn threads_change_nothing() {
         }
     }
 }
+
+/// Whatever else is multiplied with it, the result of a row is the same to the last bit.
+#[test]
+#[cfg_attr(miri, ignore = "takes hours")]
+fn other_rows_change_nothing() {
+    for shape in kinds(200, 4500) {
+        let mut chance = Chance::new(12);
+        let matrix = Plain::new(shape, &mut chance, usual_scale).pack();
+        let x: Vec<f32> = (0..19 * 4500).map(|_| chance.gauss()).collect();
+        for way in ways(&shape) {
+            let together = way.multiply(&matrix, &x, None, &Threads(2));
+            for (x, together) in x.chunks(4500).zip(together.chunks(200)) {
+                assert_eq!(way.multiply(&matrix, x, None, &Serial), together, "{}", way.name);
+            }
+        }
+    }
+}

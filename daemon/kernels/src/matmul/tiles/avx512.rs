@@ -31,6 +31,10 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
     let mut values = work.values.as_ptr();
     let (mut scales, mut offsets) = (work.scales.as_ptr(), work.offsets.as_ptr());
     let mut totals = [_mm512_setzero_ps(); ROWS];
+    for row in 0..ROWS {
+        // SAFETY: a row of sums has 16 elements and is aligned to 64 bytes.
+        totals[row] = unsafe { _mm512_load_ps(sums.0[row].as_ptr()) };
+    }
     for _ in 0..work.pairs {
         let mut word = record.wrapping_add(64);
         for half in 0..2 {
@@ -100,7 +104,7 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
         zero_points = zero_points.wrapping_add(4 * BITS);
     }
     for row in 0..ROWS {
-        // SAFETY: a row of sums has 16 elements and is aligned to 64 bytes.
+        // SAFETY: as above.
         unsafe { _mm512_store_ps(sums.0[row].as_mut_ptr(), totals[row]) };
     }
 }

@@ -1,8 +1,9 @@
 //! The innermost step: a few rows of activations times one panel of weights.
 //!
-//! Every tile computes, for each of its rows and the panel's 16 rows of weights, the sum over the
-//! blocks of `scale of the weights × scale of the activations × integer dot product`, block after
-//! block. The integer part is exact and the same for all; the fp32 sums differ by the rounding of
+//! Every tile adds, for each of its rows and the panel's 16 rows of weights, `scale of the weights
+//! × scale of the activations × integer dot product` to its sums, block after block. So a row's
+//! result is the same to the last bit whatever other rows are multiplied with it and however the
+//! blocks are divided among tiles. The integer part is exact and the same for all; the fp32 sums differ by the rounding of
 //! a fused or an unfused multiply-add.
 
 #[cfg(target_arch = "x86_64")]
@@ -32,7 +33,7 @@ pub(super) const LONGEST_UNIT: usize = 64;
 #[cfg(target_arch = "x86_64")]
 const AHEAD: usize = 2048;
 
-/// Results of a tile: a row for each of its rows, a lane for each of the panel's.
+/// What a tile adds to: a row for each of its rows, a lane for each of the panel's.
 #[repr(align(64))]
 pub(super) struct Sums(pub(super) [[f32; LANES]; MOST_ROWS]);
 

@@ -54,6 +54,13 @@ fn tile<
     let mut values = work.values.as_ptr();
     let (mut scales, mut offsets) = (work.scales.as_ptr(), work.offsets.as_ptr());
     let mut totals = [[vdupq_n_f32(0.0); QUARTERS]; ROWS];
+    for row in 0..ROWS {
+        for quarter in 0..QUARTERS {
+            let sums = &sums.0[row][(first + quarter) * 4..][..4];
+            // SAFETY: there are 4 elements.
+            totals[row][quarter] = unsafe { vld1q_f32(sums.as_ptr()) };
+        }
+    }
     for _ in 0..work.pairs {
         let mut word = record.wrapping_add(64);
         for block in 0..2 {

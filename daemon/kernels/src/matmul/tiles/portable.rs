@@ -13,9 +13,6 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
 ) {
     let bits = if BITS == 4 { Bits::Four } else { Bits::Eight };
     work.check(ROWS, bits, UNIT, ZERO_POINTS);
-    for row in 0..ROWS {
-        sums.0[row] = [0.0; LANES];
-    }
     let block_bytes = LANES * work.block * BITS / 8;
     for block in 0..2 * work.pairs {
         let record = &work.records[block / 2 * super::record_bytes(work.block, bits)..];

@@ -59,6 +59,13 @@ macro_rules! tile {
             let mut values = work.values.as_ptr();
             let (mut scales, mut offsets) = (work.scales.as_ptr(), work.offsets.as_ptr());
             let mut totals = [[_mm256_setzero_ps(); HALVES]; ROWS];
+            for row in 0..ROWS {
+                for half in 0..HALVES {
+                    let sums = &sums.0[row][(first + half) * 8..][..8];
+                    // SAFETY: there are 8 elements.
+                    totals[row][half] = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
+                }
+            }
             for _ in 0..work.pairs {
                 let mut word = record.wrapping_add(64);
                 for block in 0..2 {
