@@ -33,6 +33,8 @@ pub(super) enum MaskKind {
 
 /// Nodes and constants of a part that is computed.
 const MAX_NODES: usize = 400;
+/// Numbers that a token keeps in a past that is fed: its memory is never touched.
+const MAX_PAST_WIDTH: i64 = 8192;
 const MAX_CONSTANT_BYTES: usize = 64 << 20;
 /// Tokens before and in a step. The longest past is longer than any window in use.
 const LENGTHS: [(i64, i64); 3] = [(0, 5), (7, 3), (33_000, 2)];
@@ -230,10 +232,13 @@ fn input(name: &str, sizes: &[Option<i64>], kind: i64, past: i64, tokens: i64) -
         "attention_mask" => integers(past + tokens, (0..past + tokens).map(|_| 1).collect()),
         "position_ids" => integers(tokens, (past..past + tokens).collect()),
         _ if name.starts_with("past_key_values.") => {
-            let &[_, heads, _, size] = sizes else { return None };
-            Some(Feed {
+            let &[_, Some(heads), _, Some(size)] = sizes else {
+                return None;
+            };
+            let is_usual = heads > 0 && size > 0 && heads.checked_mul(size)? <= MAX_PAST_WIDTH;
+            is_usual.then(|| Feed {
                 name: name.to_owned(),
-                shape: vec![1, heads?, past, size?],
+                shape: vec![1, heads, past, size],
                 values: Fed::Zeros(kind),
             })
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use prost::Message as _;
 
 use super::proto::{AttributeProto, FunctionProto, ModelProto, NodeProto, TensorProto};
@@ -316,4 +317,67 @@ fn what_a_nested_graph_reads_is_kept() {
         .map(|t| t.name.as_str())
         .collect();
     assert_eq!(names, ["s", "b"]);
+}
+
+/// Whatever the bytes are: an error, or a graph, and passes that end.
+fn reads_and_changes(bytes: Vec<u8>) {
+    let Ok(mut graph) = read::decode(bytes.into(), "m.onnx") else {
+        return;
+    };
+    let mut plan = Plan::default();
+    for pass in [
+        passes::merged,
+        passes::matmul,
+        passes::embedding,
+        passes::last_rows,
+        passes::attention,
+        passes::accuracy_level,
+    ] {
+        drop(pass(&mut graph, &mut plan));
+    }
+    drop(passes::decomposed(&mut graph, &mut plan, None));
+    drop(full_precision::matrices(&graph, &graph.index()));
+    drop(graph.into_model().encode_to_vec());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn damaged_files_are_borne(
+        which in 0_usize..3,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..24),
+    ) {
+        let file = ["llama-gqa-int4/model.onnx", "llama-hf/onnx/model.onnx", "gemma-gqa/model.onnx"][which];
+        let mut bytes = fs::read(parity().join(file)).unwrap();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        reads_and_changes(bytes);
+    }
+
+    #[test]
+    fn names_in_disorder_are_borne(
+        nodes in prop::collection::vec((0_usize..9, 0_usize..6, 0_usize..6, 0_usize..6), 1..24),
+    ) {
+        // Values that are made twice, read themselves or are read before they are made.
+        let operators = [
+            "Mul", "Identity", "Cast", "Sigmoid", "Add", "Tanh", "ms.MatMulNBits", "Softmax", "MatMul",
+        ];
+        let names = ["x", "logits", "a", "b", "w", "s"];
+        let lines: Vec<String> = nodes
+            .into_iter()
+            .map(|(operator, output, left, right)| {
+                let operator = operators[operator];
+                let attributes = if operator.starts_with("ms") { "{K=32, N=16, bits=4, block_size=32}" } else { "" };
+                format!("{} = {operator}({}, {}, s) {attributes}", names[output], names[left], names[right])
+            })
+            .collect();
+        let text = format!(
+            "input x f32[1,T,32]\noutput logits f32[1,T,16]\nconstant w u8[16,1,16]\nconstant s f32[16,1]\n{}",
+            lines.join("\n")
+        );
+        reads_and_changes(testing::model(&text).encode_to_vec());
+    }
 }

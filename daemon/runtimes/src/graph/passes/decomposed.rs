@@ -108,7 +108,8 @@ fn read(graph: &Graph, index: &Index<'_>, softmax: &NodeProto) -> Option<Written
     let dtype = graph.dtype_of(&keys.past);
     let is_float = matches!(dtype, dtype::FLOAT | dtype::FLOAT16 | dtype::BFLOAT16);
     let width = reader_width(graph, index, output)?;
-    let is_divided = (1..=1024).contains(&size) && (1..=4096).contains(&heads) && width % size == 0;
+    let is_divided =
+        width > 0 && (1..=1024).contains(&size) && (1..=4096).contains(&heads) && width % size == 0;
     if !same || !is_float || !is_divided || (width / size) % heads != 0 {
         return None;
     }

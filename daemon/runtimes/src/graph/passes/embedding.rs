@@ -1,4 +1,4 @@
-//! `GatherBlockQuantized` -> `QuantizedRows`: input ids; attributes `weights`, `rows` and
+//! `GatherBlockQuantized` -> `QuantizedRows`: input ids (int64); attributes `weights`, `rows` and
 //! `columns`. A table whose bytes are those of the head shares its packed form.
 
 use super::super::edit::{Build, Edits, Graph, narrowed};
@@ -6,7 +6,8 @@ use super::super::index::{Index, is_microsoft, is_standard};
 use super::super::plan::{Arrangement, Blocks, Plan, Source};
 use super::super::proto::NodeProto;
 use super::super::{Changed, Refusal};
-use super::quantized::check_source;
+use super::quantized::{MOST, check_source};
+use crate::onnx::dtype;
 
 const TABLE: usize = 0;
 const IDS: usize = 1;
@@ -78,8 +79,7 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
         bits,
     };
     // A last block that is cut short is filled up in a matrix, but not in a table.
-    if shape.columns == 0 || !shape.columns.is_multiple_of(block) || rows > 1 << 31 || shape.columns > 1 << 31
-    {
+    if shape.columns == 0 || !shape.columns.is_multiple_of(block) || rows > MOST || shape.columns > MOST {
         return Err(refused("its rows are not whole blocks"));
     }
     let source = Source {
@@ -119,8 +119,15 @@ fn through_reshape<'g>(index: &Index<'g>, value: &'g str) -> &'g str {
 fn replace(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, table: &Table) {
     let key = plan.pack(Arrangement::Stacked, vec![table.source.clone()], table.shape);
     let (output, cast) = narrowed(graph, &table.output, table.source.scales.dtype);
+    let ids = if graph.dtype_of(&table.ids) == dtype::INT64 {
+        table.ids.clone()
+    } else {
+        let long = graph.fresh(&table.ids);
+        edits.put_before(table.node, [Build::cast(&table.ids, &long, dtype::INT64)]);
+        long
+    };
     let node = Build::ours("QuantizedRows")
-        .input(&table.ids)
+        .input(&ids)
         .text("weights", &key)
         .integer("rows", table.source.rows.cast_signed())
         .integer("columns", table.shape.columns.cast_signed())
@@ -171,6 +178,14 @@ y = airunner.QuantizedMatMul(e) {weights=\"matrix.0\", rows=32, columns=32}"
 e = Cast(airunner/e) {to=10}
 y = Neg(e)"
         );
+    }
+
+    #[test]
+    fn short_ids_are_made_long() {
+        let before = TIED.replace("i64[1,T]", "i32[1,T]");
+        let text = after(&before, embedding);
+        assert!(text.contains("airunner/ids = Cast(ids) {to=7}"), "{text}");
+        assert!(text.contains("QuantizedRows(airunner/ids)"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ const ZERO_POINTS: usize = 3;
 const GROUP_INDEX: usize = 4;
 const BIAS: usize = 5;
 
+/// Rows or columns of a matrix: the number of its bits stays below 64 bits.
+pub(super) const MOST: u64 = 1 << 28;
+
 /// A product with a quantized matrix, and the addition of a bias after it.
 #[derive(Clone, Debug)]
 pub(super) struct Quantized {
@@ -128,8 +131,7 @@ fn check_shape(shape: Blocks, rows: u64) -> Result<(), &'static str> {
     if !(16..=256).contains(&shape.block) || !shape.block.is_power_of_two() {
         return Err("its blocks are not of 16 to 256 columns");
     }
-    // So that no size below overflows.
-    if rows > 1 << 31 || shape.columns > 1 << 31 {
+    if rows > MOST || shape.columns > MOST {
         return Err("it is too large");
     }
     Ok(())
