@@ -4,6 +4,7 @@
 //! Pure computation on slices: knows nothing of files, graphs or ONNX Runtime. All `unsafe` code
 //! of vector instructions is here, each kernel beside a portable one that says what it computes.
 
+pub mod attention;
 mod isa;
 pub mod matmul;
 mod parallel;
