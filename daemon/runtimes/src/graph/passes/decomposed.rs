@@ -407,3 +407,7 @@ fn flatten(
         smooth_softmax: false,
     }
 }
+
+#[cfg(test)]
+#[path = "decomposed_tests.rs"]
+mod tests;
