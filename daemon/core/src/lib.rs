@@ -21,6 +21,7 @@ pub mod memory;
 pub mod model;
 pub mod name;
 pub mod priority;
+pub mod quantize;
 pub mod residency;
 pub mod status;
 pub mod time;

@@ -10,6 +10,7 @@ pub mod graph;
 pub mod llm;
 pub mod onnx;
 pub mod package;
+pub mod quantize;
 pub mod runtime;
 
 pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput, load};

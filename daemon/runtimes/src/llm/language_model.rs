@@ -117,7 +117,7 @@ fn context_length(declared: Option<u32>, wanted: Option<u32>) -> u32 {
     .max(1)
 }
 
-pub(super) fn open_cache(
+pub(crate) fn open_cache(
     model: &Model,
     package: &Package,
     slots: usize,

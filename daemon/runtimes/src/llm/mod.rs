@@ -13,10 +13,11 @@ mod kv;
 mod language_model;
 pub mod prepack;
 pub mod sampling;
-mod session;
+pub(crate) mod session;
 mod tensor;
 pub mod text;
 mod threads;
 
 pub(crate) use error::ComputeError;
-pub(crate) use language_model::load;
+pub(crate) use kv::Cache;
+pub(crate) use language_model::{load, open_cache};
