@@ -23,9 +23,18 @@ enum State {
     },
 }
 
+impl State {
+    const NEW: Self = Self::Used {
+        users: 1,
+        remembered: false,
+    };
+}
+
 #[derive(Debug)]
 pub(super) struct Blocks {
     capacity: usize,
+    /// So many are touched before idle ones are given up; at most the capacity.
+    comfortable: usize,
     /// By id, for those that were ever taken.
     states: Vec<State>,
     /// The lowest first: what was never taken has no memory behind it yet.
@@ -36,9 +45,10 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, comfortable: usize) -> Self {
         Self {
             capacity,
+            comfortable: comfortable.min(capacity),
             states: Vec::new(),
             free: BinaryHeap::new(),
             idle: BTreeMap::new(),
@@ -51,7 +61,11 @@ impl Blocks {
         self.untouched() + self.free.len() + self.idle.len()
     }
 
-    /// One more than the highest block that was ever taken.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    #[cfg(test)]
     pub(super) fn highest(&self) -> usize {
         self.states.len()
     }
@@ -60,21 +74,27 @@ impl Blocks {
         self.capacity - self.states.len()
     }
 
-    /// A free block, which has one user then.
+    /// A free block, which has one user then. None where it would take more memory than there is
+    /// as long as nobody needs more.
     pub(super) fn take(&mut self) -> Option<BlockId> {
-        let taken = State::Used {
-            users: 1,
-            remembered: false,
-        };
         if let Some(Reverse(block)) = self.free.pop() {
-            self.states[block as usize] = taken;
+            self.states[block as usize] = State::NEW;
             return Some(block);
         }
-        if self.untouched() == 0 {
+        self.take_untouched(self.comfortable)
+    }
+
+    /// A block beyond that.
+    pub(super) fn take_more(&mut self) -> Option<BlockId> {
+        self.take_untouched(self.capacity)
+    }
+
+    fn take_untouched(&mut self, limit: usize) -> Option<BlockId> {
+        if self.states.len() >= limit {
             return None;
         }
         let block = BlockId::try_from(self.states.len()).ok()?;
-        self.states.push(taken);
+        self.states.push(State::NEW);
         Some(block)
     }
 
@@ -152,9 +172,7 @@ impl Blocks {
 
     /// Those that were taken once and are free again.
     pub(super) fn freed(&self) -> Vec<BlockId> {
-        let mut freed: Vec<BlockId> = self.free.iter().map(|&Reverse(block)| block).collect();
-        freed.sort_unstable();
-        freed
+        self.free.iter().map(|&Reverse(block)| block).collect()
     }
 }
 
@@ -164,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_lowest_free_block_is_taken_first() {
-        let mut blocks = Blocks::new(3);
+        let mut blocks = Blocks::new(3, 3);
         assert_eq!([blocks.take(), blocks.take()], [Some(0), Some(1)]);
         blocks.release(1);
         blocks.release(0);
@@ -176,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_remembered_block_is_idle_until_it_is_forgotten_or_shared() {
-        let mut blocks = Blocks::new(2);
+        let mut blocks = Blocks::new(2, 2);
         let (first, second) = (blocks.take().unwrap(), blocks.take().unwrap());
         blocks.remember(first);
         blocks.remember(second);
@@ -188,16 +206,26 @@ mod tests {
         assert_eq!((blocks.users(second), blocks.oldest_idle()), (1, Some(first)));
         blocks.forget(first);
         blocks.release(second);
+        assert_eq!((blocks.take(), blocks.oldest_idle()), (Some(first), Some(second)));
+    }
+
+    #[test]
+    fn memory_is_touched_when_there_is_nothing_else() {
+        let mut blocks = Blocks::new(3, 1);
+        assert_eq!((blocks.take(), blocks.take()), (Some(0), None));
+        assert_eq!(blocks.available(), 2);
         assert_eq!(
-            (blocks.freed(), blocks.oldest_idle()),
-            (vec![first], Some(second))
+            [blocks.take_more(), blocks.take_more(), blocks.take_more()],
+            [Some(1), Some(2), None]
         );
+        blocks.release(1);
+        assert_eq!(blocks.take(), Some(1), "touched already");
     }
 
     #[test]
     #[should_panic(expected = "released by nobody")]
     fn a_block_is_not_released_twice() {
-        let mut blocks = Blocks::new(1);
+        let mut blocks = Blocks::new(1, 1);
         let block = blocks.take().unwrap();
         blocks.release(block);
         blocks.release(block);

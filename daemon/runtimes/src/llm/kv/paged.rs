@@ -18,7 +18,7 @@ use crate::llm::tensor::Logits;
 /// kernels take at a time.
 pub(crate) const BLOCK_TOKENS: usize = 32;
 
-/// Room for tokens that are guessed and for copies, in blocks beyond the context of a sequence.
+/// Room for copies, in blocks beyond the context of a sequence.
 const SPARE_BLOCKS: usize = 1;
 
 /// New tokens of one sequence in a run.
@@ -35,13 +35,13 @@ pub(crate) struct Extent {
 
 /// The blocks of all layers, as the attention of a graph has them.
 pub(crate) trait Pages: Send {
-    /// Makes sure that there are so many blocks, numbered from 0. What they hold stays.
-    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError>;
+    /// Replaces all memory by so many empty blocks, numbered from 0. Untouched they cost nothing.
+    fn allocate(&mut self, blocks: usize) -> Result<(), ComputeError>;
 
     /// Makes one block hold what another holds.
     fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError>;
 
-    /// The blocks hold nothing of use: their memory can go back to the system.
+    /// These hold nothing of use: their memory can go back to the system.
     fn give_back(&mut self, blocks: &[BlockId]);
 
     /// What the next run is about, in the order of the rows.
@@ -65,30 +65,74 @@ pub(crate) struct Packed {
 pub(crate) struct Paged<P> {
     pages: P,
     pool: Pool,
+    room: Room,
+    is_allocated: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Room {
     slots: usize,
+    blocks: usize,
+    comfortable: usize,
+}
+
+impl Room {
+    fn pool(self) -> Pool {
+        Pool::new(self.slots, self.blocks, self.comfortable, BLOCK_TOKENS)
+    }
 }
 
 impl<P: Pages> Paged<P> {
-    /// So many blocks are used at most that every slot has room for a whole context.
+    /// Every slot has room for a whole context. What nobody uses is kept as long as all together
+    /// is no more than one context, which is what a loaded model is reckoned to need.
     pub(crate) fn new(pages: P, slots: usize, context_length: usize) -> Self {
-        let blocks = slots * (context_length.div_ceil(BLOCK_TOKENS) + SPARE_BLOCKS);
-        Self::with_blocks(pages, slots, blocks)
+        let each = context_length.div_ceil(BLOCK_TOKENS) + SPARE_BLOCKS;
+        Self::with_room(
+            pages,
+            Room {
+                slots,
+                blocks: slots * each,
+                comfortable: each + slots,
+            },
+        )
     }
 
+    #[cfg(test)]
     pub(crate) fn with_blocks(pages: P, slots: usize, blocks: usize) -> Self {
+        let comfortable = blocks;
+        Self::with_room(
+            pages,
+            Room {
+                slots,
+                blocks,
+                comfortable,
+            },
+        )
+    }
+
+    fn with_room(pages: P, room: Room) -> Self {
         Self {
             pages,
-            pool: Pool::new(slots, blocks, BLOCK_TOKENS),
-            slots,
+            pool: room.pool(),
+            room,
+            is_allocated: false,
         }
     }
 
+    /// Memory for all blocks, when the first is needed.
+    fn allocate(&mut self) -> Result<(), ComputeError> {
+        if !self.is_allocated {
+            self.pages.allocate(self.room.blocks)?;
+            self.is_allocated = true;
+        }
+        Ok(())
+    }
+
     fn carry_out(&mut self, copy: Option<BlockCopy>) -> Result<(), ComputeError> {
-        let Some(BlockCopy { from, to }) = copy else {
-            return Ok(());
-        };
-        self.pages.grow(self.pool.highest())?;
-        self.pages.copy(from, to)
+        match copy {
+            Some(BlockCopy { from, to }) => self.pages.copy(from, to),
+            None => Ok(()),
+        }
     }
 
     fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
@@ -179,7 +223,7 @@ impl<P: Pages> Mixed for Paged<P> {
                 .reserve(piece.slot, piece.tokens.len())
                 .map_err(|_| no_blocks())?;
         }
-        self.pages.grow(self.pool.highest())?;
+        self.allocate()?;
         let packed = self.pack(pieces)?;
         self.pages.run(model, packed)
     }
@@ -197,8 +241,18 @@ impl<P: Pages> Mixed for Paged<P> {
     }
 
     fn trim(&mut self) {
-        let blocks = self.pool.trim();
-        self.pages.give_back(&blocks);
+        if !self.is_allocated {
+            return;
+        }
+        if !self.pool.is_unused() {
+            let blocks = self.pool.trim();
+            return self.pages.give_back(&blocks);
+        }
+        self.pool = self.room.pool();
+        self.is_allocated = false;
+        if let Err(error) = self.pages.allocate(0) {
+            tracing::warn!(%error, "the memory of keys and values was not given back");
+        }
     }
 }
 
@@ -208,7 +262,7 @@ impl<P: Pages> Cache for Paged<P> {
     }
 
     fn batch_limit(&self) -> usize {
-        self.slots
+        self.room.slots
     }
 
     fn extend(&mut self, model: &mut Model, slot: usize, tokens: &[u32]) -> Result<Logits, ComputeError> {
@@ -234,7 +288,7 @@ impl<P: Pages> Cache for Paged<P> {
     }
 
     fn release(&mut self) {
-        (0..self.slots).for_each(|slot| self.pool.leave(slot));
+        (0..self.room.slots).for_each(|slot| self.pool.leave(slot));
         self.trim();
     }
 

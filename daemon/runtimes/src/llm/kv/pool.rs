@@ -48,10 +48,12 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(slots: usize, capacity: usize, block_tokens: usize) -> Self {
+    /// So many blocks at most, of which `comfortable` are filled before what nobody uses is given
+    /// up for others.
+    pub(super) fn new(slots: usize, capacity: usize, comfortable: usize, block_tokens: usize) -> Self {
         Self {
             block_tokens,
-            blocks: Blocks::new(capacity),
+            blocks: Blocks::new(capacity, comfortable),
             prefix: Prefix::default(),
             tables: (0..slots).map(|_| Table::new(Key::root(b""))).collect(),
         }
@@ -70,8 +72,9 @@ impl Pool {
         self.blocks.available()
     }
 
-    pub(super) fn highest(&self) -> usize {
-        self.blocks.highest()
+    /// Whether no sequence has any.
+    pub(super) fn is_unused(&self) -> bool {
+        self.available() == self.blocks.capacity()
     }
 
     /// Blocks that the slot lacks for so many more tokens.
@@ -248,7 +251,7 @@ impl Pool {
         self.empty(slot);
     }
 
-    /// Gives up everything that nobody uses; which blocks have no content then.
+    /// Gives up everything that nobody uses; which blocks hold nothing then.
     pub(super) fn trim(&mut self) -> Vec<BlockId> {
         while let Some(block) = self.blocks.oldest_idle() {
             self.unremember(block);
@@ -280,9 +283,11 @@ impl Pool {
         if let Some(block) = self.blocks.take() {
             return Ok(block);
         }
-        let oldest = self.blocks.oldest_idle().ok_or(Full)?;
-        self.unremember(oldest);
-        self.blocks.take().ok_or(Full)
+        if let Some(oldest) = self.blocks.oldest_idle() {
+            self.unremember(oldest);
+            return self.blocks.take().ok_or(Full);
+        }
+        self.blocks.take_more().ok_or(Full)
     }
 }
 

@@ -17,13 +17,23 @@ use crate::llm::tensor::{Float, Logits};
 /// What happened to the blocks, for those who look from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    pub(crate) grown_to: usize,
+    /// Blocks there are.
+    pub(crate) blocks: usize,
+    /// The highest block that was ever written, and one more.
+    pub(crate) touched: usize,
     pub(crate) copies: usize,
     pub(crate) given_back: Vec<BlockId>,
     /// Rows and sequences of every run.
     pub(crate) runs: Vec<(usize, usize)>,
     /// Runs from here on fail.
     pub(crate) fails: bool,
+}
+
+impl Record {
+    fn touch(&mut self, block: BlockId) {
+        assert!((block as usize) < self.blocks, "a block that is there");
+        self.touched = self.touched.max(block as usize + 1);
+    }
 }
 
 #[derive(Default)]
@@ -77,7 +87,7 @@ impl FakePages {
                 let mut content = self.digest(&extent, position);
                 token.hash(&mut content);
                 let block = extent.blocks[position / BLOCK_TOKENS];
-                assert!((block as usize) < self.note(|record| record.grown_to));
+                self.note(|record| record.touch(block));
                 self.places
                     .insert((block, position % BLOCK_TOKENS), content.finish());
                 logits.push(self.logits(&extent, position + 1, token));
@@ -102,13 +112,17 @@ impl FakePages {
 }
 
 impl Pages for FakePages {
-    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError> {
-        self.note(|record| record.grown_to = record.grown_to.max(blocks));
+    fn allocate(&mut self, blocks: usize) -> Result<(), ComputeError> {
+        self.note(|record| record.blocks = blocks);
+        self.places.clear();
         Ok(())
     }
 
     fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError> {
-        self.note(|record| record.copies += 1);
+        self.note(|record| {
+            record.copies += 1;
+            record.touch(to);
+        });
         for place in 0..BLOCK_TOKENS {
             match self.places.get(&(from, place)).copied() {
                 Some(content) => self.places.insert((to, place), content),

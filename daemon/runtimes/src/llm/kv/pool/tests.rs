@@ -53,9 +53,9 @@ enum Action {
 }
 
 impl Bench {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, comfortable: usize) -> Self {
         Self {
-            pool: Pool::new(SLOTS, capacity, BLOCK),
+            pool: Pool::new(SLOTS, capacity, comfortable, BLOCK),
             capacity,
             memory: HashMap::new(),
             expected: vec![(0, Vec::new()); SLOTS],
@@ -174,7 +174,7 @@ impl Bench {
             "no block is lost"
         );
         assert!(idle.len() <= self.pool.available());
-        for block in 0..self.pool.highest() as BlockId {
+        for block in 0..self.pool.blocks.highest() as BlockId {
             let counted = self.pool.blocks.users(block);
             assert_eq!(counted, users.get(&block).copied().unwrap_or(0), "block {block}");
         }
@@ -208,23 +208,25 @@ proptest! {
     #[test]
     fn blocks_are_never_lost_nor_shared_wrongly(
         capacity in 1_usize..14,
+        comfortable in 0_usize..14,
         actions in prop::collection::vec(action(), 1..60),
     ) {
-        let mut bench = Bench::new(capacity);
+        let mut bench = Bench::new(capacity, comfortable);
         for action in &actions {
             bench.act(action);
             bench.check();
         }
         (0..SLOTS).for_each(|slot| bench.act(&Action::Leave { slot }));
         bench.check();
+        prop_assert!(bench.pool.is_unused());
         let freed = bench.pool.trim();
-        prop_assert_eq!(freed.len(), bench.pool.highest(), "everything can be given back");
+        prop_assert_eq!(freed.len(), bench.pool.blocks.highest(), "everything can be given back");
         prop_assert_eq!(bench.pool.prefix.blocks().len(), 0);
     }
 }
 
 fn bench_of(sequences: &[&[u32]]) -> Bench {
-    let mut bench = Bench::new(20);
+    let mut bench = Bench::new(20, 20);
     for (slot, &tokens) in sequences.iter().enumerate() {
         let (salt, prompt) = (0, Vec::new());
         bench.act(&Action::Begin { slot, salt, prompt });
@@ -294,7 +296,7 @@ fn one_that_lags_behind_takes_over_what_another_has_computed() {
 #[test]
 fn ends_are_given_up_before_the_beginnings_they_need() {
     let (first, second): (Vec<u32>, Vec<u32>) = ((0..12).collect(), (100..108).collect());
-    let mut bench = Bench::new(5);
+    let mut bench = Bench::new(5, 5);
     for tokens in [&first, &second] {
         let (slot, salt, prompt) = (0, 0, Vec::new());
         bench.act(&Action::Begin { slot, salt, prompt });
@@ -306,6 +308,20 @@ fn ends_are_given_up_before_the_beginnings_they_need() {
     assert_eq!(reused(&mut bench, &first), (4, false));
     bench.act(&Action::Leave { slot: 2 });
     assert_eq!(reused(&mut bench, &second), (7, true), "newer, and complete");
+}
+
+#[test]
+fn what_nobody_uses_takes_no_more_memory_than_is_comfortable() {
+    let mut bench = Bench::new(20, 3);
+    for first in [10, 20, 30, 40] {
+        let (slot, salt, prompt) = (0, 0, Vec::new());
+        bench.act(&Action::Begin { slot, salt, prompt });
+        bench.compute(0, &[first; 8], 8);
+        bench.act(&Action::Leave { slot });
+    }
+    assert_eq!(bench.pool.blocks.highest(), 3);
+    bench.compute(1, &[9; 20], 20);
+    assert_eq!(bench.pool.blocks.highest(), 5, "what is in use does");
 }
 
 #[test]

@@ -1,0 +1,45 @@
+//! The blocks that our own attention keeps inside a run of ONNX Runtime.
+
+use std::sync::Arc;
+
+use airunner_kernels::attention::AttentionError;
+
+use super::blocks::BlockId;
+use super::paged::{Extent, Pages};
+use crate::llm::ComputeError;
+use crate::operators::paged::{Paged, Placed};
+
+impl Pages for Arc<Paged> {
+    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError> {
+        Paged::grow(self, blocks).map_err(failed)
+    }
+
+    fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError> {
+        self.copy_block(from, to).map_err(failed)
+    }
+
+    fn give_back(&mut self, blocks: &[BlockId]) {
+        Paged::give_back(self, blocks);
+    }
+
+    fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError> {
+        let placed = sequences.into_iter().map(|extent| Placed {
+            first_row: extent.first_row,
+            rows: extent.rows,
+            past: extent.past,
+            blocks: extent.blocks,
+        });
+        Paged::set_step(self, placed.collect());
+        Ok(())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: AttentionError) -> ComputeError {
+    match error {
+        AttentionError::Memory { blocks, block_bytes } => ComputeError::OutOfMemory {
+            bytes: blocks.saturating_mul(block_bytes),
+        },
+        other => ComputeError::Interface(other.to_string()),
+    }
+}
