@@ -3,6 +3,7 @@
 //! One facade per topic, with a file per operating system behind it where they differ; callers
 //! never see a `cfg`. Decides nothing about models and knows no wire language.
 
+pub mod bandwidth;
 pub mod child;
 pub mod cpu;
 pub mod detached;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models, ps, restart,
-    start, stats, status, stop, unload,
+    bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models, ps,
+    restart, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Stats(stats::Stats),
     /// Talk to a model.
     Chat(chat::Chat),
+    /// Measure how fast a model is on this machine.
+    Bench(bench::Bench),
     /// Check this installation and say what to do about problems.
     Doctor(doctor::Doctor),
     /// Show the daemon's log.
@@ -86,6 +88,7 @@ impl Command {
             | Self::Downloads(_)
             | Self::Keys(_)
             | Self::Stats(_)
+            | Self::Bench(_)
             | Self::Doctor(_)
             | Self::Completions(_)
             | Self::Man(_) => false,
@@ -173,6 +176,8 @@ mod tests {
             "chat tiny hi --temperature NaN",
             "chat tiny hi --stop ''",
             "chat ../etc hi",
+            "bench tiny",
+            "bench tiny --json",
             "doctor",
             "logs",
             "logs -f -n 5",
@@ -189,6 +194,7 @@ mod tests {
         for line in [
             "",
             "dance",
+            "bench",
             "load",
             "load tiny --keep-alive soon",
             "load tiny --keep-alive -2",

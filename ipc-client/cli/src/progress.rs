@@ -50,6 +50,11 @@ impl Progress {
         self.show(stage_name(progress.stage), f64::from(progress.fraction));
     }
 
+    /// One of several known steps begins.
+    pub(crate) fn step(&self, what: &str, done: f64) {
+        self.show(what, done);
+    }
+
     /// Waiting for a turn.
     pub(crate) fn queued(&self, queued: &Queued) {
         self.bar.set_style(spinner_style());

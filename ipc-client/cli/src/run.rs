@@ -101,6 +101,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Keys(keys) => keys.run(context).await,
         Command::Stats(stats) => stats.run(context).await,
         Command::Chat(chat) => chat.run(context).await,
+        Command::Bench(bench) => bench.run(context).await,
         Command::Doctor(doctor) => doctor.run(context).await,
         Command::Logs(logs) => logs.run(context).await,
         Command::Completions(completions) => completions.run(context),

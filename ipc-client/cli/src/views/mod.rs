@@ -1,6 +1,7 @@
 //! Domain values as the JSON of the contract for scripts, and as tables for people.
 
 mod answer;
+mod bench;
 mod catalog;
 mod downloads;
 mod estimate;
@@ -16,6 +17,7 @@ mod usage;
 mod samples;
 
 pub(crate) use answer::AnswerView;
+pub(crate) use bench::{BenchView, FirstToken, Streams, bench_table};
 pub(crate) use catalog::{catalog_rows, catalog_table};
 pub(crate) use downloads::{DownloadRow, ProblemsView, download_rows, downloads_table, problems_table};
 pub(crate) use estimate::{EstimateView, estimate_lines};
