@@ -36,6 +36,7 @@ use crate::prepack::{self, PrepackOptions, Prepacker};
 use crate::responses::Responses;
 use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
+use crate::traces::{self, Tracer};
 use crate::usage::Usage;
 use crate::workers::{ProcessLauncher, WorkerOptions};
 use options::{download_options, identity, onnxruntime_library, worker_options};
@@ -47,6 +48,8 @@ const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
 const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the database may take to close.
 const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a collector may take to be told the last traces.
+const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long open connections may take to be closed once everything else has ended.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -89,6 +92,7 @@ struct Daemon {
     keys_actor: JoinHandle<()>,
     storage: Storage,
     responses: Responses,
+    tracer: Tracer,
     http: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
 }
@@ -140,7 +144,13 @@ impl Daemon {
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
-        let inference = Inference::new(models.clone(), usage.clone(), settings.daemon.reader_timeout);
+        let tracer = trace(settings)?;
+        let inference = Inference::new(
+            models.clone(),
+            usage.clone(),
+            tracer.clone(),
+            settings.daemon.reader_timeout,
+        );
         let api = Api {
             started,
             catalog: catalog.clone(),
@@ -152,6 +162,7 @@ impl Daemon {
             keys: keys.clone(),
             models: models.clone(),
             responses: responses.clone(),
+            tracer: tracer.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
             limits: http::Limits::from(&settings.http),
@@ -170,6 +181,7 @@ impl Daemon {
             socket: socket.clone(),
             onnxruntime_library: library.as_ref().map(|library| library.display().to_string()),
             http: http_status,
+            traces: settings.telemetry.otlp_endpoint.clone(),
         };
         let services = Services {
             about,
@@ -216,6 +228,7 @@ impl Daemon {
             storage,
             responses,
             http,
+            tracer,
             server,
         })
     }
@@ -236,6 +249,7 @@ impl Daemon {
         self.end_hardware().await;
         self.end_http().await;
         self.end_storage().await;
+        self.tracer.end(TRACES_TIMEOUT).await;
         match failed {
             Some(failure) => failure,
             None => self.end_connections().await,
@@ -345,6 +359,17 @@ fn joined(served: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(
 }
 
 /// Models that are to be there from the start: those named stay, the most used ones as long as
+/// Tells a collector of every request, if that is wanted.
+fn trace(settings: &Settings) -> Result<Tracer, Fault> {
+    let Some(endpoint) = &settings.telemetry.otlp_endpoint else {
+        return Ok(Tracer::default());
+    };
+    tracing::warn!(endpoint, "traces of requests are sent to a collector");
+    let (tracer, exporter) = traces::start(endpoint)?;
+    tokio::spawn(exporter.run());
+    Ok(tracer)
+}
+
 /// any. Neither makes another one go.
 async fn preload(models: Models, usage: Usage, settings: ModelsSettings) {
     let background = |name| LoadRequest {

@@ -23,6 +23,7 @@ pub mod prepack;
 pub mod responses;
 pub mod shutdown;
 pub mod storage;
+pub mod traces;
 pub mod usage;
 pub mod worker;
 pub mod workers;

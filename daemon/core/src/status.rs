@@ -30,6 +30,8 @@ pub struct DaemonStatus {
     /// The ONNX Runtime library workers will load; `None` if none was found.
     pub onnxruntime_library: Option<String>,
     pub http: HttpStatus,
+    /// Where traces of requests are sent; `None`: nowhere.
+    pub traces: Option<String>,
 }
 
 /// The HTTP API.

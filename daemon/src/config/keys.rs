@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::http::{auth, hosts, networks, origins, rate, tls};
 use super::settings::{Settings, USUAL_CONTEXT};
-use super::value::{Raw, address, budget, bytes, hub, keep_alive, level, models, path, switch, whole};
+use super::value::{
+    Raw, address, budget, bytes, collector, hub, keep_alive, level, models, path, switch, whole,
+};
 
 /// One setting.
 #[derive(Clone, Copy)]
@@ -372,3 +374,10 @@ pub const KEYS: &[Key] = &[
 const fn seconds(number: u32) -> Duration {
     Duration::from_secs(number as u64)
 }
+    Key {
+        section: "telemetry",
+        name: "otlp_endpoint",
+        default: "\"\"",
+        help: "where an OpenTelemetry collector takes traces of requests; \"\" sends nothing",
+        set: |settings, raw| collector(raw).map(|address| settings.telemetry.otlp_endpoint = address),
+    },

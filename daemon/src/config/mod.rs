@@ -23,7 +23,7 @@ pub use hub::HubVariables;
 pub use keys::{KEYS, Key};
 pub use settings::{
     Auth, DEFAULT_HUB, DaemonSettings, DownloadsSettings, HttpSettings, LogLevel, LogSettings,
-    MemorySettings, ModelsSettings, Rate, RuntimeSettings, Settings, Tls, WorkerSettings,
+    MemorySettings, ModelsSettings, Rate, RuntimeSettings, Settings, TelemetrySettings, Tls, WorkerSettings,
 };
 
 use error::Origin;

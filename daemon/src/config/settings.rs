@@ -20,6 +20,7 @@ pub struct Settings {
     pub runtime: RuntimeSettings,
     pub worker: WorkerSettings,
     pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,13 @@ pub struct ModelsSettings {
     pub priority: Vec<ModelName>,
     /// Most bytes of packed weights kept on disk; `None`: none are kept.
     pub prepacked_cache: Option<u64>,
+}
+
+/// What is told to others. Nothing, unless it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// Where traces of requests are sent.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// What models and reservations may have together.

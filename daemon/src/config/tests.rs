@@ -120,6 +120,14 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ),
         ("[downloads]\nhub = \"file:///etc\"", "it must be an address"),
         (
+            "[telemetry]\notlp_endpoint = \"http://collector.example:4318\"",
+            "it must be an address such as \"https://collector.example:4318\"",
+        ),
+        (
+            "[telemetry]\notlp_endpoint = \"https://me:secret@collector.example\"",
+            "without user, query or fragment",
+        ),
+        (
             "[downloads]\nconnections = 65",
             "it must be a whole number from 1 to 64",
         ),
@@ -156,6 +164,38 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             error.message
         );
         assert!(error.message.contains("config.toml"), "{}", error.message);
+    }
+}
+
+#[test]
+fn traces_go_nowhere_or_to_a_collector() {
+    let read = |written: &str| {
+        let file = format!("[telemetry]\notlp_endpoint = \"{written}\"");
+        read(&file, &[]).map(|settings| settings.telemetry.otlp_endpoint)
+    };
+    assert_eq!(Settings::default().telemetry.otlp_endpoint, None);
+    assert_eq!(read("").unwrap(), None);
+    for (written, meant) in [
+        ("http://127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+        ("http://[::1]:4318/", "http://[::1]:4318/v1/traces"),
+        (
+            "http://localhost:4318/v1/traces",
+            "http://localhost:4318/v1/traces",
+        ),
+        (
+            "https://collector.example/otlp",
+            "https://collector.example/otlp/v1/traces",
+        ),
+    ] {
+        assert_eq!(read(written).unwrap().as_deref(), Some(meant));
+    }
+    for refused in [
+        "http://192.0.2.1:4318",
+        "http://localhost.example",
+        "grpc://127.0.0.1",
+        "4318",
+    ] {
+        assert!(read(refused).is_err(), "{refused}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! From what was written to what is meant. The error of each is what would be allowed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use airunner_core::memory::{Budget, parse_bytes};
@@ -161,6 +161,34 @@ pub(super) fn checked_hub(text: &str) -> Option<String> {
         && url.query().is_none()
         && url.fragment().is_none();
     plain.then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// Where a collector takes traces: on this machine, or encrypted.
+pub(super) fn collector(raw: Raw<'_>) -> Result<Option<String>, String> {
+    const PATH: &str = "/v1/traces";
+    let allowed = || {
+        "an address such as \"https://collector.example:4318\", or on this machine \"http://127.0.0.1:4318\", without \
+         user, query or fragment, or \"\" to send nothing"
+            .to_owned()
+    };
+    let text = raw.text().ok_or_else(allowed)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = checked_hub(text).ok_or_else(allowed)?;
+    let url = reqwest::Url::parse(&address).map_err(|_| allowed())?;
+    if url.scheme() != "https" && !is_here(&url) {
+        return Err(allowed());
+    }
+    Ok(Some(match address.strip_suffix(PATH) {
+        Some(_) => address,
+        None => address + PATH,
+    }))
+}
+
+fn is_here(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 pub(super) fn level(raw: Raw<'_>) -> Result<LogLevel, String> {

@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::models::Models;
 use crate::responses::Responses;
 use crate::shutdown::Ending;
+use crate::traces::Tracer;
 use crate::usage::Usage;
 
 /// The handles of all domains, and what every request is held to.
@@ -31,6 +32,7 @@ pub struct Api {
     pub keys: Keys,
     pub models: Models,
     pub responses: Responses,
+    pub tracer: Tracer,
     pub usage: Usage,
     pub ending: Ending,
     pub limits: Limits,

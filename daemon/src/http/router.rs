@@ -37,6 +37,7 @@ pub(super) fn router(api: Api, guard: Guard) -> Router {
     let (routes, document) = routes();
     let observer = Observer {
         metrics: api.usage.metrics().clone(),
+        tracer: api.tracer.clone(),
     };
     routes
         .merge(docs::router(&document))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airunner_core::Fault;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _};
@@ -70,10 +70,9 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Of what is answered at that path; `None`: it is no stream.
-    pub(super) fn of(path: &str, asked: &HeaderMap, answered: &Response) -> Option<Self> {
+    /// Of what this family answers at that path; `None`: it is no stream.
+    pub(super) fn of(family: Family, path: &str, answered: &Response) -> Option<Self> {
         let kind = answered.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-        let family = Family::of(path, asked);
         if kind.starts_with(LINES) {
             Some(Self::Lines(family))
         } else if !kind.starts_with(EVENTS) {
@@ -118,6 +117,7 @@ fn unbuffered(response: &mut Response) {
 #[cfg(test)]
 mod tests {
     use airunner_core::ErrorKind;
+    use axum::http::HeaderMap;
 
     use super::*;
 
@@ -125,7 +125,6 @@ mod tests {
     fn every_family_hears_of_an_early_end_in_its_own_way() {
         let fault = Fault::new(ErrorKind::Unauthenticated, "gone");
         let answered = |kind: &'static str| ([(header::CONTENT_TYPE, kind)], "").into_response();
-        let asked = HeaderMap::new();
         for (path, kind, begins, pointer) in [
             ("/v1/chat/completions", EVENTS, "data: {", "/error/code"),
             ("/v1/responses", EVENTS, "event: error\ndata: {", "/code"),
@@ -133,7 +132,8 @@ mod tests {
             ("/api/v1/events", EVENTS, "event: error\ndata: {", "/error/reason"),
             ("/api/chat", LINES, "{", "/error"),
         ] {
-            let form = Form::of(path, &asked, &answered(kind)).unwrap();
+            let family = Family::of(path, &HeaderMap::new());
+            let form = Form::of(family, path, &answered(kind)).unwrap();
             let words = form.last_words(&fault);
             let text = std::str::from_utf8(&words).unwrap();
             assert!(text.starts_with(begins), "{path}: {text}");
@@ -145,9 +145,7 @@ mod tests {
             let typed = path != "/v1/chat/completions" && kind == EVENTS;
             assert_eq!(json["type"] == "error", typed, "{path}: {json}");
         }
-        assert_eq!(
-            Form::of("/v1/models", &asked, &answered("application/json")),
-            None
-        );
+        let whole = answered("application/json");
+        assert_eq!(Form::of(Family::OpenAi, "/v1/models", &whole), None);
     }
 }

@@ -12,6 +12,7 @@ use super::Answer;
 use super::counting::Counting;
 use super::timing::{Wait, Waited};
 use crate::models::{Access, Lease, Models, Turn};
+use crate::traces::Answering;
 use crate::usage::Usage;
 
 /// Events that may wait for the caller.
@@ -29,20 +30,29 @@ struct Caller {
 /// The caller is gone or does not read: there is nobody to tell anything.
 struct Unheard;
 
-pub(super) fn start(models: Models, usage: Usage, request: GenerateRequest, patience: Duration) -> Answer {
+pub(super) fn start(
+    models: Models,
+    usage: Usage,
+    mut answering: Option<Answering>,
+    request: GenerateRequest,
+    patience: Duration,
+) -> Answer {
     let (sender, answer) = mpsc::channel(CAPACITY);
     let caller = Caller { sender, patience };
     tokio::spawn(async move {
         let model = request.model.clone();
         // A caller who leaves is noticed at once, not only at the next event.
         let outcome = tokio::select! {
-            outcome = run(&models, &usage, request, &caller) => outcome,
+            outcome = run(&models, &usage, &mut answering, request, &caller) => outcome,
             () = caller.sender.closed() => Ok(Err(Unheard)),
         };
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(Unheard)) => tracing::debug!(%model, "the caller is gone, its request is cancelled"),
             Err(fault) => {
+                if let Some(answering) = &mut answering {
+                    answering.failed(&fault);
+                }
                 tracing::info!(%model, reason = %fault.kind, "request failed");
                 // The answer may have to wait for a reader, the model must not.
                 if tokio::time::timeout(patience, caller.sender.send(Err(fault)))
@@ -61,6 +71,7 @@ pub(super) fn start(models: Models, usage: Usage, request: GenerateRequest, pati
 async fn run(
     models: &Models,
     usage: &Usage,
+    answering: &mut Option<Answering>,
     mut request: GenerateRequest,
     caller: &Caller,
 ) -> Result<Result<(), Unheard>, Fault> {
@@ -87,6 +98,9 @@ async fn run(
     let Ok(done) = counting.end(answered)? else {
         return Ok(Err(Unheard));
     };
+    if let (Some(answering), GenerateEvent::Done(done)) = (answering, &done) {
+        answering.done(done);
+    }
     // Whoever reads the last event finds the model free again.
     models.settle().await;
     caller.send(done).await

@@ -21,6 +21,7 @@ use airunner_core::{Fault, ModelName, Priority};
 use tokio::sync::mpsc;
 
 use crate::models::{Access, Lease, Models, Turn};
+use crate::traces::Tracer;
 use crate::usage::Usage;
 
 /// The events of one answer; dropping it cancels the request.
@@ -31,16 +32,18 @@ pub type Answer = mpsc::Receiver<Result<GenerateEvent, Fault>>;
 pub struct Inference {
     models: Models,
     usage: Usage,
+    tracer: Tracer,
     reader_timeout: Duration,
 }
 
 impl Inference {
     /// An answer that nobody reads for `reader_timeout` is given up.
     #[must_use]
-    pub const fn new(models: Models, usage: Usage, reader_timeout: Duration) -> Self {
+    pub const fn new(models: Models, usage: Usage, tracer: Tracer, reader_timeout: Duration) -> Self {
         Self {
             models,
             usage,
+            tracer,
             reader_timeout,
         }
     }
@@ -49,9 +52,12 @@ impl Inference {
     pub fn generate(&self, request: GenerateRequest) -> Result<Answer, Fault> {
         request.validate()?;
         self.models.model(&request.model)?;
+        // Here, where it is known which request asks.
+        let answering = self.tracer.answering(&request.model);
         Ok(generate::start(
             self.models.clone(),
             self.usage.clone(),
+            answering,
             request,
             self.reader_timeout,
         ))

@@ -20,6 +20,7 @@ use crate::events;
 use crate::models::paper::{Paperwork, parts};
 use crate::models::{Models, Store};
 use crate::storage::Storage;
+use crate::traces::Tracer;
 use crate::workers::{Answer, Launcher, Llm, News, Order, Reports, WorkerHandle};
 
 /// What a reader may take its time for.
@@ -144,7 +145,7 @@ impl World {
         models.installed(installed).await.unwrap();
         Self {
             _home: home,
-            inference: Inference::new(models.clone(), usage, PATIENCE),
+            inference: Inference::new(models.clone(), usage, Tracer::default(), PATIENCE),
             models,
             requests,
             crash,

@@ -24,6 +24,8 @@ pub struct About {
     /// `None` if none was found.
     pub onnxruntime_library: Option<String>,
     pub http: HttpStatus,
+    /// Where traces of requests are sent; `None`: nowhere.
+    pub traces: Option<String>,
 }
 
 pub(super) struct Service {
@@ -45,6 +47,7 @@ impl Service {
             shutting_down: self.ending.is_asked() || self.models.is_shutting_down(),
             onnxruntime_library: self.about.onnxruntime_library.clone(),
             http: self.about.http.clone(),
+            traces: self.about.traces.clone(),
         }
     }
 }

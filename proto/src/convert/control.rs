@@ -46,6 +46,7 @@ impl From<DaemonStatus> for v1::StatusResponse {
             shutting_down: status.shutting_down,
             onnxruntime_library: status.onnxruntime_library.unwrap_or_default(),
             http: Some(status.http.into()),
+            traces: status.traces.unwrap_or_default(),
         }
     }
 }
@@ -65,6 +66,7 @@ impl TryFrom<v1::StatusResponse> for DaemonStatus {
             shutting_down: wire.shutting_down,
             onnxruntime_library: non_empty(wire.onnxruntime_library),
             http: wire.http.unwrap_or_default().into(),
+            traces: non_empty(wire.traces),
         })
     }
 }

@@ -299,7 +299,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
         text(),
         duration(),
         vec(model(), 0..3),
-        some_text(),
+        (some_text(), some_text()),
         http_status(),
     )
         .prop_map(
@@ -309,7 +309,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
                 socket,
                 uptime,
                 models,
-                onnxruntime_library,
+                (onnxruntime_library, traces),
                 http,
             )| DaemonStatus {
                 pid,
@@ -322,6 +322,7 @@ pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
                 shutting_down,
                 onnxruntime_library,
                 http,
+                traces,
             },
         )
 }

@@ -18,3 +18,4 @@ mod security_network;
 mod security_origin;
 mod security_revocation;
 mod telemetry;
+mod traces;

@@ -25,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::config::{Auth, HttpSettings};
+use crate::http::family::Family;
 use crate::http::stream::Form;
 use crate::http::telemetry::method_name;
 use crate::keys::Keys;
@@ -165,13 +166,14 @@ pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Reques
 
 /// Lets the request be answered for as long as its key is good.
 async fn serve(visitor: &Visitor, request: Request, next: Next) -> Response {
-    let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
+    let path = request.uri().path().to_owned();
+    let family = Family::of(&path, request.headers());
     let mut lost: Lost = Box::pin(visitor.lost());
     let response = tokio::select! {
         response = next.run(request) => response,
         fault = &mut lost => return Refusal::from(fault).into_response(),
     };
-    let form = Form::of(&path, &headers, &response);
+    let form = Form::of(family, &path, &response);
     tenure::bind(response, lost, form)
 }
 

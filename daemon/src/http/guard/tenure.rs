@@ -68,13 +68,14 @@ impl HttpBody for Tenured {
 #[cfg(test)]
 mod tests {
     use airunner_core::ErrorKind;
-    use axum::http::{HeaderMap, header};
+    use axum::http::header;
     use axum::response::IntoResponse as _;
     use futures_util::{FutureExt as _, StreamExt as _, stream};
     use http_body_util::BodyExt as _;
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::http::family::Family;
 
     #[tokio::test]
     async fn a_stream_ends_with_its_key_and_so_does_its_making() {
@@ -87,7 +88,7 @@ mod tests {
         }));
         let body = Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>));
         let response = ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
-        let form = Form::of("/v1/chat/completions", &HeaderMap::new(), &response);
+        let form = Form::of(Family::OpenAi, "/v1/chat/completions", &response);
         let (revoke, revoked) = oneshot::channel::<Fault>();
         let lost = Box::pin(revoked.map(|fault| fault.unwrap()));
         let mut body = bind(response, lost, form).into_body();

@@ -15,6 +15,7 @@ use super::trace::Trace;
 use super::{identity, trace};
 use crate::http::family::Family;
 use crate::metrics::{self, Metrics, Open};
+use crate::traces::{Asking, Tracer, within};
 
 /// Where nothing is.
 const UNKNOWN: &str = "unknown";
@@ -28,6 +29,7 @@ const GONE: u16 = 499;
 #[derive(Clone)]
 pub(in crate::http) struct Observer {
     pub(in crate::http) metrics: Metrics,
+    pub(in crate::http) tracer: Tracer,
 }
 
 /// Gives every request a name, counts it and tells of it once its answer has ended.
@@ -37,8 +39,14 @@ pub(in crate::http) async fn observe(
     next: Next,
 ) -> Response {
     let id = identity::of(request.headers());
-    let trace = Trace::continued(request.headers());
-    let seen = Seen::new(&observer.metrics, &request, &id, trace);
+    let given = Trace::given(request.headers());
+    let asking = begin(&observer.tracer, &request, given);
+    let place = asking.as_ref().map(Asking::place);
+    let trace = place.map(Trace::from).or_else(|| given.map(Trace::continued));
+    let seen = Seen {
+        asking,
+        ..Seen::new(&observer.metrics, &request, &id, trace)
+    };
     let family = seen.family;
     let span = tracing::debug_span!("request", id = %seen.id, trace = seen.trace);
     let pending = Pending(Some(seen));
@@ -47,13 +55,23 @@ pub(in crate::http) async fn observe(
     if let Some(header) = trace.and_then(|trace| trace.header()) {
         request.headers_mut().insert(trace::HEADER, header);
     }
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = within(place, next.run(request).instrument(span)).await;
     let headers = response.headers_mut();
     if family == Family::Anthropic {
         headers.insert(identity::ANTHROPIC_HEADER, id.clone());
     }
     headers.insert(identity::HEADER, id);
     pending.watch(response)
+}
+
+/// Tells who collects traces, but for what is asked all the time.
+fn begin(tracer: &Tracer, request: &Request, given: Option<Trace>) -> Option<Asking> {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or(UNKNOWN, MatchedPath::as_str);
+    if PROBES.contains(&route) {
+        return None;
+    }
+    tracer.asking(given.map(Into::into), method_name(request.method()), route)
 }
 
 /// A request whose answer has not begun. It ends as well if its client does not wait for that.
@@ -86,6 +104,7 @@ struct Seen {
     id: String,
     trace: Option<String>,
     since: Instant,
+    asking: Option<Asking>,
 }
 
 impl Seen {
@@ -99,6 +118,7 @@ impl Seen {
             id: id.to_str().unwrap_or_default().to_owned(),
             trace: trace.map(|trace| trace.id()),
             since: Instant::now(),
+            asking: None,
         }
     }
 
@@ -126,6 +146,9 @@ impl Seen {
             bytes,
         });
         drop(self.open);
+        if let Some(asking) = self.asking {
+            asking.end(self.family.as_str(), status, bytes, self.id.clone());
+        }
         let milliseconds = took.as_secs_f64() * 1e3;
         let (method, id, trace) = (method_name(&self.method), self.id, self.trace);
         if PROBES.contains(&route) {
@@ -186,6 +209,7 @@ mod tests {
         let metrics = Metrics::default();
         let observer = Observer {
             metrics: metrics.clone(),
+            tracer: Tracer::default(),
         };
         let router = Router::new()
             .route("/slow", get(std::future::pending::<()>))

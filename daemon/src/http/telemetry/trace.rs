@@ -5,6 +5,7 @@ use std::fmt;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::identity::number;
+use crate::traces::Place;
 
 pub(super) const HEADER: HeaderName = HeaderName::from_static("traceparent");
 
@@ -17,15 +18,20 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// The caller's trace with a span of our own, if it sent one that is well formed.
-    pub(super) fn continued(headers: &HeaderMap) -> Option<Self> {
+    /// The caller's, if it sent one that is well formed.
+    pub(super) fn given(headers: &HeaderMap) -> Option<Self> {
         let mut given = headers.get_all(&HEADER).iter();
         let parsed = parse(given.next()?.to_str().ok()?)?;
         // Two of them are none.
-        given.next().is_none().then(|| Self {
+        given.next().is_none().then_some(parsed)
+    }
+
+    /// The same trace with a span of our own.
+    pub(super) fn continued(self) -> Self {
+        Self {
             span: number().max(1),
-            ..parsed
-        })
+            ..self
+        }
     }
 
     /// The trace alone, as logs and viewers of traces write it.
@@ -35,6 +41,18 @@ impl Trace {
 
     pub(super) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::try_from(self.to_string()).ok()
+    }
+}
+
+impl From<Trace> for Place {
+    fn from(Trace { trace, span, flags }: Trace) -> Self {
+        Self { trace, span, flags }
+    }
+}
+
+impl From<Place> for Trace {
+    fn from(Place { trace, span, flags }: Place) -> Self {
+        Self { trace, span, flags }
     }
 }
 
@@ -79,7 +97,7 @@ mod tests {
         for text in texts {
             headers.append(HEADER, HeaderValue::from_str(text).unwrap());
         }
-        Trace::continued(&headers)
+        Trace::given(&headers).map(Trace::continued)
     }
 
     #[test]

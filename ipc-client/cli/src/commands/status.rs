@@ -69,6 +69,10 @@ fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
     ] {
         output.line(&format!("  {name:<13} {value}"))?;
     }
+    if let Some(collector) = &status.traces {
+        let loud = format!("  traces        of every request are sent to {collector}");
+        output.pieces(&[(Style::Yellow, &loud)])?;
+    }
     let table = processes_table(&status.models, SystemTime::now());
     output.line("")?;
     if table.is_empty() {

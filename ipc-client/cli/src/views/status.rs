@@ -16,6 +16,8 @@ pub(crate) struct StatusView {
     uptime_seconds: Option<u64>,
     memory_bytes: Option<u64>,
     http: Option<HttpView>,
+    /// Where traces of requests are sent.
+    traces: Option<String>,
     models: Vec<ProcessRow>,
 }
 
@@ -42,6 +44,7 @@ impl StatusView {
                 open: status.http.open,
                 problem: status.http.problem.clone(),
             }),
+            traces: status.traces.clone(),
             models: process_rows(&status.models),
         }
     }
@@ -56,6 +59,7 @@ impl StatusView {
             uptime_seconds: None,
             memory_bytes: None,
             http: None,
+            traces: None,
             models: Vec::new(),
         }
     }
@@ -85,10 +89,11 @@ mod tests {
             shutting_down: false,
             onnxruntime_library: None,
             http: HttpStatus::default(),
+            traces: None,
         });
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into())));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected = "running pid version protocol socket uptime_seconds memory_bytes http models";
+        let expected = "running pid version protocol socket uptime_seconds memory_bytes http traces models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

@@ -20,6 +20,7 @@ use super::frames::{Asked, Frame, read};
 use crate::http::api::Api;
 use crate::http::guard::Visitor;
 use crate::http::native::chat::{self, ChatRequest, DoneBody, Gathered, Said};
+use crate::traces::{current, within};
 
 /// Requests of one socket at once.
 const REQUESTS: usize = 32;
@@ -189,7 +190,8 @@ impl Session {
             sender: self.sender.clone(),
             remembers: goes_on,
         };
-        let task = self.tasks.spawn(running.run(request, cancelled.clone())).id();
+        let work = within(current(), running.run(request, cancelled.clone()));
+        let task = self.tasks.spawn(work).id();
         self.requests.insert(id.to_owned(), Ongoing { cancelled, task });
         Ok(())
     }

@@ -21,6 +21,7 @@ use crate::http::api::Api;
 use crate::http::failure::Failure;
 use crate::http::guard::Visitor;
 use crate::http::server::Upgraded;
+use crate::traces::{current, within};
 use places::{Place, Places};
 
 /// Kept for what arrives and what leaves; messages may be larger. Most connections are idle.
@@ -75,9 +76,9 @@ async fn llm_stream(
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
     let (upgrade, place) = accept(upgrade, &places, &visitor, &api)?;
-    let held = upgraded.hold();
+    let (held, here) = (upgraded.hold(), current());
     Ok(upgrade.on_upgrade(move |socket| async move {
-        chat::serve(socket, api, caller, visitor).await;
+        within(here, chat::serve(socket, api, caller, visitor)).await;
         drop((place, held));
     }))
 }

@@ -37,6 +37,7 @@ use crate::http::payload::Payload;
 use crate::http::stream::{events, silent_ping};
 use crate::inference::Answer;
 use crate::responses::{self, Responses};
+use crate::traces::{current, within};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -169,7 +170,7 @@ impl Job {
             }
             job.scribe.response.json()
         };
-        responses.start(&first, work.boxed()).await?;
+        responses.start(&first, within(current(), work).boxed()).await?;
         Ok(told)
     }
 

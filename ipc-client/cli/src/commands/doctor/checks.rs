@@ -235,6 +235,7 @@ mod tests {
                 shutting_down: false,
                 onnxruntime_library: None,
                 http: HttpStatus::default(),
+                traces: None,
             }),
             library: Some(Library {
                 path: PathBuf::from("/lib/x"),
