@@ -16,6 +16,7 @@ use super::super::plan::{AttentionLayer, Plan};
 use super::super::proto::NodeProto;
 use super::super::{Changed, Refusal};
 use super::attention::{Attention, exchange};
+use super::scope::Scope;
 use super::width::reader_width;
 use crate::onnx::dtype;
 
@@ -30,9 +31,10 @@ pub(in super::super) fn decomposed(
     let (written, windows) = {
         let index = graph.index();
         let softmaxes = index.nodes().iter().filter(|node| is_standard(node, "Softmax"));
+        let scope = Scope::of(graph, &index);
         let written: Vec<Written> = softmaxes
             .map(|node| {
-                read(graph, &index, node)
+                read(graph, &scope, node)
                     .ok_or_else(|| Refusal::node(node, "it is not an attention in a form that is known"))
             })
             .collect::<Result<_, _>>()?;
@@ -83,7 +85,7 @@ struct Heads {
     is_tokens_first: bool,
 }
 
-fn read(graph: &Graph, index: &Index<'_>, softmax: &NodeProto) -> Option<Written> {
+fn read(graph: &Graph, index: &Scope<'_, '_>, softmax: &NodeProto) -> Option<Written> {
     if !matches!(softmax.integer("axis").unwrap_or(-1), -1 | 3 | 4) {
         return None;
     }
@@ -130,7 +132,7 @@ fn read(graph: &Graph, index: &Index<'_>, softmax: &NodeProto) -> Option<Written
 }
 
 /// What softmax reads: scores and a mask.
-fn masked<'g>(index: &Index<'g>, value: &'g str) -> Option<(&'g str, Mask)> {
+fn masked<'g>(index: &Scope<'_, 'g>, value: &'g str) -> Option<(&'g str, Mask)> {
     let value = through(index, value, &["Cast", "Identity"]);
     let (_, node) = index.producer(value)?;
     let (first, second) = (node.given(0)?, node.given(1)?);
@@ -154,12 +156,12 @@ fn masked<'g>(index: &Index<'g>, value: &'g str) -> Option<(&'g str, Mask)> {
     Some((scores, Mask { value, kind }))
 }
 
-fn is_lowest(index: &Index<'_>, value: &str) -> bool {
+fn is_lowest(index: &Scope<'_, '_>, value: &str) -> bool {
     index.number(value).is_some_and(|number| number < -1e3)
 }
 
 /// A mask that is added; what chooses between 0 and far below is shared between layers.
-fn added(index: &Index<'_>, value: &str) -> Mask {
+fn added(index: &Scope<'_, '_>, value: &str) -> Mask {
     let chosen = index
         .producer(value)
         .filter(|(_, node)| is_standard(node, "Where"));
@@ -177,7 +179,7 @@ fn added(index: &Index<'_>, value: &str) -> Mask {
 }
 
 /// The product of query and key behind scores, its scale, and its soft cap (0: none).
-fn scored<'g>(index: &Index<'g>, value: &'g str) -> Option<(&'g NodeProto, f64, f32)> {
+fn scored<'g>(index: &Scope<'_, 'g>, value: &'g str) -> Option<(&'g NodeProto, f64, f32)> {
     let (mut value, mut scale, mut softcap) = (value, 1.0, 0.0);
     for _ in 0..MAX_STEPS {
         let (_, node) = index.producer(value)?;
@@ -201,7 +203,7 @@ fn scored<'g>(index: &Index<'g>, value: &'g str) -> Option<(&'g NodeProto, f64, 
 }
 
 /// `tanh(x / cap) * cap`.
-fn capped<'g>(index: &Index<'g>, node: &'g NodeProto) -> Option<(&'g str, f64)> {
+fn capped<'g>(index: &Scope<'_, 'g>, node: &'g NodeProto) -> Option<(&'g str, f64)> {
     let (value, cap) = factor(index, node)?;
     let (_, tanh) = index.producer(value)?;
     if !is_standard(tanh, "Tanh") {
@@ -213,7 +215,7 @@ fn capped<'g>(index: &Index<'g>, node: &'g NodeProto) -> Option<(&'g str, f64)> 
 }
 
 /// What a node multiplies by a constant.
-fn factor<'g>(index: &Index<'g>, node: &'g NodeProto) -> Option<(&'g str, f64)> {
+fn factor<'g>(index: &Scope<'_, 'g>, node: &'g NodeProto) -> Option<(&'g str, f64)> {
     let (left, right) = (node.given(0)?, node.given(1)?);
     if is_standard(node, "Div") {
         return Some((left, 1.0 / index.number(right)?));
@@ -244,7 +246,7 @@ fn through<'g>(index: &Index<'g>, value: &'g str, operators: &[&str]) -> &'g str
 }
 
 /// A value before these operators and multiplications with constants.
-fn scaled(index: &Index<'_>, value: &str, operators: &[&str], scale: &mut f64) -> Option<String> {
+fn scaled(index: &Scope<'_, '_>, value: &str, operators: &[&str], scale: &mut f64) -> Option<String> {
     let mut value = value;
     for _ in 0..MAX_STEPS {
         let Some((_, node)) = index.producer(value) else {
@@ -269,7 +271,7 @@ struct Cached {
     present: String,
 }
 
-fn cached(index: &Index<'_>, value: &str, scale: &mut f64) -> Option<Cached> {
+fn cached(index: &Scope<'_, '_>, value: &str, scale: &mut f64) -> Option<Cached> {
     const REPEATING: [&str; 6] = ["Transpose", "Reshape", "Unsqueeze", "Expand", "Cast", "Identity"];
     let joined = scaled(index, value, &REPEATING, scale)?;
     let (_, concat) = index.producer(&joined)?;

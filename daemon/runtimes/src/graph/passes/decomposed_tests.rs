@@ -46,6 +46,9 @@ fn layer(scores: &str) -> String {
         integers joined 0 2 -1 16
         integers three 0 0 32
         integers axis 2
+        integers last -1
+        integers end 9223372036854775807
+        number one f32 1
         number scale f32 0.25
         number low f32 -3.4e38
         number zero f32 0
@@ -128,6 +131,12 @@ fn scores_are_read_in_every_form() {
         ("b = Where(c, zero, low)\nmasked = Add(m, b)", 1.0, 0.0),
         (
             "s = Mul(scale, m)\nb = Where(c, zero, low)\nmasked = Add(b, s)",
+            0.25,
+            0.0,
+        ),
+        (
+            "h = Shape(q)\nl = Slice(h, last, end)\nf = Cast(l) {to=1}\nr = Sqrt(f)\ni = Div(one, r)
+            s = Mul(m, i)\nmasked = Where(c, s, low)",
             0.25,
             0.0,
         ),

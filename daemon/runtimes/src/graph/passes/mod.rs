@@ -10,6 +10,7 @@ mod last_rows;
 mod matmul;
 mod merged;
 mod quantized;
+mod scope;
 mod width;
 
 pub(super) use accuracy_level::accuracy_level;
