@@ -204,6 +204,7 @@ impl Daemon {
         tokio::spawn(jobs_actor.run());
         let worker_options = worker_options(places, settings, &installation, library.as_deref());
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
+        tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         tracing::info!(
             pid = std::process::id(),

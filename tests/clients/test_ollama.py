@@ -1,7 +1,11 @@
 """The client library of Ollama, through everything it can ask for."""
 
+from pathlib import Path
+
 import ollama
 import pytest
+
+PACKAGE = Path(__file__).parents[1] / "testdata" / "parity" / "llama-bare"
 
 TOOL = {
     "type": "function",
@@ -104,6 +108,47 @@ def test_list_show_copy_create_delete(client, models):
     with pytest.raises(ollama.ResponseError) as error:
         client.show("python-pirate")
     assert error.value.status_code == 404
+
+
+def test_create_of_files(client):
+    digests = {path.name: client.create_blob(path) for path in PACKAGE.iterdir() if path.name != "golden.json"}
+    assert all(digest.startswith("sha256:") for digest in digests.values())
+    opening = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    progress = client.create(
+        model="python-sent:v1",
+        files=digests,
+        system="Be brief.",
+        messages=opening,
+        license="Free.",
+        parameters={"num_predict": 3, "temperature": 0},
+    )
+    assert progress.status == "success"
+    assert client.show("python-sent:v1").license == "Free."
+    answer = client.generate(model="python-sent:v1", prompt="Hello", raw=True)
+    assert 0 < answer.eval_count <= 3
+    statuses = [line.status for line in client.create(model="python-sent:v1", files=digests, stream=True)]
+    assert statuses[-1] == "success"
+    client.delete("python-sent:v1")
+
+
+def test_what_cannot_be_made_of_files(client, models, tmp_path):
+    file = tmp_path / "weights.gguf"
+    file.write_bytes(b"GGUF, or so it says")
+    digest = client.create_blob(file)
+    for files, reason in [
+        ({"weights.gguf": digest}, "ONNX"),
+        ({"model.onnx": digest}, "ONNX"),
+        ({"pytorch_model.bin": digest}, "run programs"),
+        ({"../model.onnx": digest}, "inside the package"),
+        ({"model.onnx": "sha256:" + "0" * 64}, "send it to /api/blobs"),
+    ]:
+        with pytest.raises(ollama.ResponseError, match=reason) as error:
+            client.create(model="python-sent", files=files)
+        assert error.value.status_code == 400
+    for asked, reason in [({"quantize": "q4_K_M"}, "quantize"), ({"adapters": {"a": digest}}, "adapter")]:
+        with pytest.raises(ollama.ResponseError, match=reason) as error:
+            client.create(model="python-sent", from_=models["echo"], **asked)
+        assert error.value.status_code == 400
 
 
 def test_errors(client, models):

@@ -56,4 +56,6 @@ pub struct Conversation {
     /// The last message, which is the assistant's, is the beginning of the answer and not a turn
     /// before it.
     pub continues: bool,
+    /// Tokens of an exchange before it, which the prompt begins with.
+    pub earlier: Vec<u32>,
 }

@@ -15,6 +15,8 @@ pub struct Defaults {
     pub max_tokens: Option<u32>,
     /// Tokens of a conversation.
     pub context_length: Option<u32>,
+    /// Turns that every conversation begins with, without a system message.
+    pub messages: Vec<Message>,
 }
 
 impl Defaults {
@@ -31,17 +33,20 @@ impl Defaults {
         }
     }
 
-    /// Puts the system message before a conversation that has none.
+    /// Puts the system message before a conversation that has none, and the opening turns behind
+    /// it. What goes on from an earlier exchange has had both.
     pub fn introduce(&self, conversation: &mut Conversation) {
-        let Some(system) = &self.system else {
+        if !conversation.earlier.is_empty() {
             return;
-        };
-        let is_told = |message: &Message| matches!(message.role.as_str(), "system" | "developer");
-        if !conversation.messages.iter().any(is_told) {
-            conversation
-                .messages
-                .insert(0, Message::new("system", system.as_str()));
         }
+        let messages = &mut conversation.messages;
+        let is_told = |message: &Message| matches!(message.role.as_str(), "system" | "developer");
+        let told = self.system.as_ref().filter(|_| !messages.iter().any(is_told));
+        if let Some(system) = told {
+            messages.insert(0, Message::new("system", system.as_str()));
+        }
+        let at = messages.iter().take_while(|message| is_told(message)).count();
+        messages.splice(at..at, self.messages.iter().cloned());
     }
 
     /// What these leave open is taken from `fallback`.
@@ -57,6 +62,11 @@ impl Defaults {
             },
             max_tokens: self.max_tokens.or(fallback.max_tokens),
             context_length: self.context_length.or(fallback.context_length),
+            messages: if self.messages.is_empty() {
+                fallback.messages.clone()
+            } else {
+                self.messages
+            },
         }
     }
 }
@@ -77,6 +87,7 @@ mod tests {
             stop: vec!["END".to_owned()],
             max_tokens: Some(7),
             context_length: None,
+            messages: vec![Message::new("user", "Who?"), Message::new("assistant", "Arr")],
         }
     }
 
@@ -105,7 +116,7 @@ mod tests {
     fn what_a_request_says_goes_before() {
         let mut open = request(conversation(&["user"]));
         pirate().complete(&mut open);
-        assert_eq!(roles(&open), ["system", "user"]);
+        assert_eq!(roles(&open), ["system", "user", "assistant", "user"]);
         assert_eq!(
             (open.max_tokens, open.stop.len(), open.sampling.top_k),
             (Some(7), 1, Some(10))
@@ -116,9 +127,16 @@ mod tests {
         told.stop = vec!["a".to_owned(), "b".to_owned()];
         told.sampling.temperature = Some(0.0);
         pirate().complete(&mut told);
-        assert_eq!(roles(&told), ["developer", "user"]);
+        assert_eq!(roles(&told), ["developer", "user", "assistant", "user"]);
         assert_eq!((told.max_tokens, told.stop.len()), (Some(1), 2));
         assert_eq!(told.sampling.temperature, Some(0.0));
+
+        let mut later = request(conversation(&["user"]));
+        if let Input::Conversation(conversation) = &mut later.input {
+            conversation.earlier = vec![1];
+        }
+        pirate().complete(&mut later);
+        assert_eq!(roles(&later), ["user"], "it began with both");
 
         let mut raw = request(Input::Raw("x".to_owned()));
         pirate().complete(&mut raw);

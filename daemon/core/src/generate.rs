@@ -18,7 +18,8 @@ pub struct GenerateRequest {
     pub model: ModelName,
     pub input: Input,
     pub sampling: Sampling,
-    /// Tokens the answer may have at most; `None`: until the context is full.
+    /// Tokens the answer may have at most; `None`: what the model's maker says, or else until the
+    /// context is full; [`UNLIMITED`]: until the context is full, whatever its maker says.
     pub max_tokens: Option<u32>,
     /// The answer ends before the first of these.
     pub stop: Vec<String>,
@@ -118,6 +119,8 @@ pub struct Sampling {
     pub logit_bias: BTreeMap<u32, f32>,
 }
 
+/// As many tokens as the context holds.
+pub const UNLIMITED: u32 = u32::MAX;
 /// At most this many stop strings.
 pub const MAX_STOPS: usize = 16;
 /// A stop string is at most this long, bytes.
@@ -238,10 +241,10 @@ impl Input {
         let bytes = match self {
             Self::Raw(prompt) => prompt.len(),
             Self::Tokens(tokens) if tokens.len() > MAX_PROMPT_TOKENS => {
-                return Err(Fault::invalid(format!(
-                    "the prompt has {} tokens, more than the {MAX_PROMPT_TOKENS} any request may have",
-                    tokens.len()
-                )));
+                return Err(too_many_tokens(tokens.len()));
+            }
+            Self::Conversation(conversation) if conversation.earlier.len() > MAX_PROMPT_TOKENS => {
+                return Err(too_many_tokens(conversation.earlier.len()));
             }
             Self::Tokens(_) => 0,
             Self::Conversation(conversation) => conversation_bytes(conversation),
@@ -263,6 +266,12 @@ impl Input {
         }
         Ok(())
     }
+}
+
+fn too_many_tokens(count: usize) -> Fault {
+    Fault::invalid(format!(
+        "the prompt has {count} tokens, more than the {MAX_PROMPT_TOKENS} any request may have"
+    ))
 }
 
 fn tool_bytes(tool: &Tool) -> usize {

@@ -20,6 +20,7 @@ pub mod lifecycle;
 pub mod memory;
 pub mod model;
 pub mod name;
+pub mod pickle;
 pub mod priority;
 pub mod quantize;
 pub mod residency;

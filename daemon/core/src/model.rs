@@ -388,6 +388,14 @@ pub struct ImportRequest {
     pub link: bool,
 }
 
+/// Make a second model of the same files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyRequest {
+    pub source: ModelName,
+    /// A name that no installed model has.
+    pub destination: ModelName,
+}
+
 /// One message of an import's stream; [`Installed`](Self::Installed) is the last.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImportEvent {

@@ -150,6 +150,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         section: "http",
+        name: "upload_limit",
+        default: "\"64GiB\"",
+        help: "most bytes of one file that is sent to make a model of it",
+        set: |settings, raw| bytes(raw, 1024, false).map(|n| settings.http.upload_bytes = n),
+    },
+    Key {
+        section: "http",
         name: "auth",
         default: "\"required\"",
         help: "who needs a key: everybody (required), or everybody who is not on this machine (loopback-open)",

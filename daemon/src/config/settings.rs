@@ -77,6 +77,8 @@ pub struct HttpSettings {
     pub body_bytes: usize,
     /// For the body of a request to arrive.
     pub body_time: Duration,
+    /// Bytes of a file that is sent to make a model of it.
+    pub upload_bytes: u64,
     pub auth: Auth,
     pub tls: Tls,
     /// PEM, with the chain; of [`Tls::Files`].
@@ -134,6 +136,7 @@ impl Default for HttpSettings {
             connections: 1024,
             body_bytes: 32 << 20,
             body_time: Duration::from_secs(60),
+            upload_bytes: 64 << 30,
             auth: Auth::Required,
             tls: Tls::Off,
             tls_certificate: None,

@@ -45,6 +45,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// For all of its body to arrive.
     pub body_time: Duration,
+    /// Bytes of a file that is sent.
+    pub upload_bytes: u64,
 }
 
 impl From<&HttpSettings> for Limits {
@@ -52,6 +54,7 @@ impl From<&HttpSettings> for Limits {
         Self {
             body_bytes: settings.body_bytes,
             body_time: settings.body_time,
+            upload_bytes: settings.upload_bytes,
         }
     }
 }

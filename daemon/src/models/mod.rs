@@ -19,6 +19,7 @@ mod records;
 mod reports;
 mod steps;
 pub(crate) mod store;
+mod upload;
 mod waiting;
 
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use handle::{Access, Models, Reservation};
 pub use import::ImportEvents;
 pub use knowledge::{Knowledge, Lived};
 pub use records::Records;
-pub use store::{Card, Changes, Installed, Store, StoreError};
+pub use store::{Announced, BlobDigest, Card, Changes, Installed, Origin, Part, Store, StoreError};
+pub use upload::Upload;

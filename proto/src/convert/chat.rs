@@ -28,6 +28,7 @@ impl From<Conversation> for v1::Conversation {
             documents_json: conversation.documents.iter().map(Value::to_string).collect(),
             template_variables_json: json::object_text(conversation.template_variables),
             continues: conversation.continues,
+            earlier: conversation.earlier,
         }
     }
 }
@@ -51,6 +52,7 @@ impl TryFrom<v1::Conversation> for Conversation {
             documents: documents(&wire.documents_json)?,
             template_variables: json::object(&wire.template_variables_json, "template_variables_json")?,
             continues: wire.continues,
+            earlier: wire.earlier,
         })
     }
 }

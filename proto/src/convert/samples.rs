@@ -398,14 +398,16 @@ pub(super) fn conversation() -> impl Strategy<Value = Conversation> {
         documents,
         object(),
         any::<bool>(),
+        vec(any::<u32>(), 0..3),
     )
         .prop_map(
-            |(messages, tools, documents, template_variables, continues)| Conversation {
+            |(messages, tools, documents, template_variables, continues, earlier)| Conversation {
                 messages,
                 tools,
                 documents,
                 template_variables,
                 continues,
+                earlier,
             },
         )
 }

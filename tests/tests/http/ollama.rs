@@ -1,8 +1,9 @@
 //! Ollama's API, as its clients call it.
 
-use airunner_tests::http::Http;
-use airunner_tests::{Daemon, FakeModel};
+use airunner_tests::http::{Http, Reply};
+use airunner_tests::{Daemon, FakeModel, Home};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 fn hello(name: &str) -> FakeModel {
     FakeModel::new(name).speaks(&["Hello", ", ", "client", "."])
@@ -55,11 +56,11 @@ async fn answers_come_as_lines_or_as_a_whole() {
         (&whole["response"], &whole["done_reason"]),
         (&json!("Hello, "), &json!("length"))
     );
-    assert_eq!(whole["context"].as_array().unwrap().len(), "HiHello, ".len());
+    assert_eq!(whole["context"].as_array().unwrap().len(), "Hi Hello,".len());
     let next = json!({"model": "tiny", "prompt": "and", "context": whole["context"], "stream": false});
     assert_eq!(
         http.post("/api/generate", &next).await.ok()["prompt_eval_count"],
-        12
+        "Hi Hello,".len() + 1
     );
     daemon.stop().await;
 }
@@ -185,7 +186,7 @@ async fn models_are_listed_shown_copied_changed_and_deleted() {
         let request = http
             .request("DELETE", "/api/delete")
             .body(json!({"model": name}).to_string());
-        assert_eq!(airunner_tests::http::Reply::of(request).await.status, 200);
+        assert_eq!(Reply::of(request).await.status, 200);
     }
     // The system prompt comes first, for every way of asking.
     let lines = http.post("/api/chat", &ask("pirate")).await.lines();
@@ -198,11 +199,137 @@ async fn models_are_listed_shown_copied_changed_and_deleted() {
     daemon.stop().await;
 }
 
+/// A file of a package, as it is sent.
+fn file(content: &str) -> (String, Vec<u8>) {
+    let hash = Sha256::digest(content.as_bytes());
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("sha256:{digits}"), content.as_bytes().to_vec())
+}
+
+async fn is_here(http: &Http, digest: &str) -> u16 {
+    let path = format!("/api/blobs/{digest}");
+    Reply::of(http.request("HEAD", &path)).await.status
+}
+
+#[tokio::test]
+async fn a_model_is_made_of_files_that_were_sent() {
+    let daemon = Daemon::with_models(&[hello("tiny")]).await;
+    let http = daemon.http().await;
+    let (digest, bytes) = file(&json!({"tokens": ["Sent."]}).to_string());
+    assert_eq!(is_here(&http, &digest).await, 404);
+    let path = format!("/api/blobs/{digest}");
+    let send = |bytes: Vec<u8>| Reply::of(http.request("POST", &path).body(bytes));
+    let wrong = send(b"something else".to_vec()).await;
+    assert_eq!(wrong.status, 400, "{}", wrong.text);
+    assert_eq!(is_here(&http, &digest).await, 404);
+    assert_eq!(send(bytes.clone()).await.status, 201);
+    assert_eq!(send(bytes).await.status, 200);
+    assert_eq!(is_here(&http, &digest).await, 200);
+
+    let create = json!({
+        "model": "sent:v1",
+        "files": {"fake-model.json": digest},
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}],
+        "license": ["Free.", "As in air."],
+        "parameters": {"num_predict": 7},
+    });
+    let lines = http.post("/api/create", &create).await.lines();
+    assert_eq!(lines.last().unwrap()["status"], "success", "{lines:?}");
+    let lines = http.post("/api/chat", &ask("sent:v1")).await.lines();
+    assert_eq!(text(&lines, "/message/content"), "Sent.");
+    // The system prompt and the opening turns come before the question.
+    assert_eq!(lines.last().unwrap()["prompt_eval_count"], 5);
+    let shown = http.post("/api/show", &json!({"model": "sent:v1"})).await.ok();
+    assert_eq!(shown["license"], "Free.\nAs in air.");
+    assert_eq!(shown["messages"], create["messages"]);
+
+    // It makes way for its successor, as every model does.
+    let create = json!({"model": "sent:v1", "from": "sent:v1", "system": "Be loud.", "stream": false});
+    assert_eq!(http.post("/api/create", &create).await.ok()["status"], "success");
+    let shown = http.post("/api/show", &json!({"model": "sent:v1"})).await.ok();
+    assert_eq!(
+        (&shown["system"], &shown["license"]),
+        (&json!("Be loud."), &json!("Free.\nAs in air."))
+    );
+    let incomplete = json!({"model": "broken", "files": {"config.json": digest}});
+    let reply = http.post("/api/create", &incomplete).await;
+    assert_eq!(reply.status, 422, "{}", reply.text);
+    assert!(reply.json()["error"].is_string());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_has_a_limit_and_its_senders_a_key() {
+    let home = Home::new();
+    home.configure("[http]\nupload_limit = 1024\n");
+    let daemon = Daemon::start_in(home).await;
+    let http = daemon.http().await;
+    let (digest, bytes) = file(&"x".repeat(2000));
+    let path = format!("/api/blobs/{digest}");
+    let told = Reply::of(http.request("POST", &path).body(bytes.clone())).await;
+    assert_eq!(told.status, 413, "{}", told.text);
+    let create = ["keys", "create", "asks", "--scope", "inference"];
+    let created = daemon.home.cli().json(&create).await;
+    let asks = http.with_key(created["key"].as_str().unwrap());
+    assert_eq!(Reply::of(asks.request("POST", &path).body("x")).await.status, 403);
+    daemon.stop().await;
+}
+
+/// What a model of Ollama is told once is not told again when a client goes on from its context.
+#[tokio::test]
+async fn a_context_goes_on_from_the_answer() {
+    let thinking = FakeModel::new("thinking")
+        .speaks(&["42"])
+        .with("reasoning", vec!["Hm."]);
+    let daemon = Daemon::with_models(&[thinking]).await;
+    let http = daemon.http().await;
+    let create = json!({"model": "deep", "from": "thinking", "system": "Think.", "parameters": {"num_predict": 1},
+        "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+    assert_eq!(http.post("/api/create", &create).await.status, 200);
+    let ask = json!({"model": "deep", "prompt": "Why?", "stream": false});
+    let first = http.post("/api/generate", &ask).await.ok();
+    assert_eq!(first["response"], "42");
+    let told = first["context"].as_array().unwrap().len();
+    assert_eq!(told, "Think. a b Why? 42".len(), "without what it thought");
+    let mut next = ask;
+    next["context"] = first["context"].clone();
+    let second = http.post("/api/generate", &next).await.ok();
+    assert_eq!(
+        second["prompt_eval_count"],
+        told + 1,
+        "neither system nor opening again"
+    );
+    assert_eq!(
+        (&second["response"], &second["thinking"]),
+        (&json!("42"), &json!("Hm.")),
+        "thoughts stay apart"
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn no_limit_goes_before_the_limit_of_a_made_model() {
+    let daemon = Daemon::with_models(&[hello("tiny")]).await;
+    let http = daemon.http().await;
+    let create = json!({"model": "short", "from": "tiny", "parameters": {"num_predict": 2}});
+    assert_eq!(http.post("/api/create", &create).await.status, 200);
+    for (limit, count) in [(json!(null), 2), (json!(-1), 4), (json!(-2), 4), (json!(3), 3)] {
+        let mut body = ask("short");
+        body["options"] = json!({"num_predict": limit});
+        let lines = http.post("/api/chat", &body).await.lines();
+        assert_eq!(lines.last().unwrap()["eval_count"], count, "{limit}");
+    }
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_said_in_ollamas_form() {
     let daemon = Daemon::with_models(&[hello("tiny"), hello("broken").with("nan", true)]).await;
     let http = daemon.http().await;
     let user = json!([{"role": "user", "content": "Hi"}]);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let blob = format!("/api/blobs/{digest}");
     for (path, body, status) in [
         ("/api/chat", json!({"model": "nobody", "messages": user}), 404),
         ("/api/chat", json!({"messages": user}), 400),
@@ -255,9 +382,46 @@ async fn what_is_wrong_is_said_in_ollamas_form() {
         ("/api/copy", json!({"source": "tiny", "destination": "../x"}), 400),
         (
             "/api/create",
-            json!({"model": "x", "from": "tiny", "files": {"a": "sha256:0"}}),
+            json!({"model": "x", "from": "tiny", "files": {"a": digest}}),
             400,
         ),
+        (
+            "/api/create",
+            json!({"model": "x", "files": {"a": "sha256:0"}}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "files": {"../a": digest}}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "files": {"config.json": digest}}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "files": {"a.gguf": digest}}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "from": "tiny", "adapters": {"a": digest}}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "from": "tiny", "quantize": "q4_K_M"}),
+            400,
+        ),
+        (
+            "/api/create",
+            json!({"model": "x", "from": "tiny", "messages": [{"role": "system", "content": "x"}]}),
+            400,
+        ),
+        ("/api/blobs/sha256:0", json!({}), 400),
+        (&blob, json!({}), 400),
         ("/api/create", json!({"model": "x"}), 400),
         (
             "/api/create",
@@ -293,7 +457,7 @@ async fn clients_find_what_they_look_for() {
         .collect();
     assert!(parts >= vec![0, 6, 4], "older ones are refused by editors");
     for path in ["/", "/api/version", "/api/tags"] {
-        let reply = airunner_tests::http::Reply::of(http.request("HEAD", path)).await;
+        let reply = Reply::of(http.request("HEAD", path)).await;
         assert_eq!((reply.status, reply.text.as_str()), (200, ""), "{path}");
     }
     daemon.stop().await;

@@ -28,7 +28,8 @@ impl Answer {
         let prompt = prompt_text(&request.input);
         let prompt_length = match &request.input {
             Input::Tokens(tokens) => tokens.len(),
-            Input::Raw(_) | Input::Conversation(_) => words(&prompt).len(),
+            Input::Raw(_) => words(&prompt).len(),
+            Input::Conversation(conversation) => conversation.earlier.len() + words(&prompt).len(),
         };
         let prompt_tokens = u32::try_from(prompt_length).unwrap_or(u32::MAX);
         let room = script

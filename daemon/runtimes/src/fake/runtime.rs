@@ -184,13 +184,14 @@ impl LlmRuntime for FakeRuntime {
 
     /// One token per byte.
     fn tokenize(&self, input: &TokenizeInput) -> Result<Vec<u32>, Fault> {
-        let text = match input {
-            TokenizeInput::Text { text, .. } => text.clone(),
-            TokenizeInput::Conversation(conversation) => {
-                prompt_text(&Input::Conversation(conversation.clone()))
-            }
+        let (earlier, text) = match input {
+            TokenizeInput::Text { text, .. } => (Vec::new(), text.clone()),
+            TokenizeInput::Conversation(conversation) => (
+                conversation.earlier.clone(),
+                prompt_text(&Input::Conversation(conversation.clone())),
+            ),
         };
-        Ok(text.bytes().map(u32::from).collect())
+        Ok(earlier.into_iter().chain(text.bytes().map(u32::from)).collect())
     }
 
     fn trim(&self) -> Result<(), Fault> {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, Sampling, ToolChoice};
 use airunner_core::model::{LoadProgress, LoadStage, Loaded};
 use airunner_core::{ErrorKind, Fault};
-use jiff::Zoned;
 use tokio::sync::mpsc;
 
 use super::allocator;
@@ -190,10 +189,7 @@ impl LlmRuntime for LanguageModel {
                 text,
                 add_special_tokens,
             } => self.text.tokenize(text, *add_special_tokens),
-            TokenizeInput::Conversation(conversation) => {
-                let rendered = self.text.render(conversation, &Zoned::now())?;
-                self.text.tokenize(&rendered, false)
-            }
+            TokenizeInput::Conversation(conversation) => self.text.tokenize_conversation(conversation),
         }
     }
 

@@ -1,11 +1,7 @@
 //! Which file names mean what in a repository of a model.
 
 use airunner_core::memory::Quantization;
-
-/// Endings of files that hold programs in disguise: unpickling runs whatever they say.
-const PICKLES: [&str; 9] = [
-    "pt", "pth", "bin", "ckpt", "pkl", "pickle", "npz", "joblib", "dill",
-];
+pub(in crate::downloads) use airunner_core::pickle::is_pickle;
 
 /// Endings of files that packages of ONNX Runtime GenAI consist of.
 const PLAIN: [&str; 6] = ["json", "jinja", "txt", "model", "onnx", "data"];
@@ -44,11 +40,6 @@ const SUFFIXES: [(&str, Quantization); 14] = [
     ("_q2", Quantization::Int2),
     ("_q2f16", Quantization::Int2),
 ];
-
-/// Never fetched, whoever names it.
-pub(in crate::downloads) fn is_pickle(path: &str) -> bool {
-    extension(path).is_some_and(|ending| PICKLES.contains(&ending.as_str()))
-}
 
 pub(super) fn is_companion(path: &str) -> bool {
     COMPANIONS.contains(&path)

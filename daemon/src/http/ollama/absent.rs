@@ -60,28 +60,8 @@ pub(super) async fn push() -> Response {
     never("models are not published from here: this program fetches them only")
 }
 
-const NO_BLOBS: &str =
-    "files are not taken over HTTP: put them into a directory and use `airunner models import`";
 const NO_ACCOUNT: &str = "there is no account: nothing here belongs to a service of Ollama";
 const NO_WEB: &str = "this program does not search the web: bring a tool of your own that does";
-
-/// Answers, to `HEAD` too, that files are not kept for `/api/create`.
-#[utoipa::path(get, path = "/api/blobs/{digest}", tag = "ollama",
-    params(("digest" = String, Path, description = "SHA-256 of a file")), responses(
-    (status = 501, description = "never done here"),
-))]
-pub(super) async fn blob() -> Response {
-    never(NO_BLOBS)
-}
-
-/// Answers that files are not taken.
-#[utoipa::path(post, path = "/api/blobs/{digest}", tag = "ollama",
-    params(("digest" = String, Path, description = "SHA-256 of a file")), responses(
-    (status = 501, description = "never done here"),
-))]
-pub(super) async fn upload() -> Response {
-    never(NO_BLOBS)
-}
 
 /// Answers that nothing is searched for.
 #[utoipa::path(post, path = "/api/web_search", tag = "ollama", responses(
@@ -129,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_never_done_says_why() {
-        for reason in [NO_BLOBS, NO_ACCOUNT, NO_WEB] {
+        for reason in [NO_ACCOUNT, NO_WEB] {
             let mut response = never(reason);
             assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
             let Failure(fault) = response.extensions_mut().remove().unwrap();

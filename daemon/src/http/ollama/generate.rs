@@ -4,7 +4,6 @@ use airunner_core::access::Caller;
 use airunner_core::chat::{Conversation, Message};
 use airunner_core::generate::{GenerateRequest, Input};
 use airunner_core::model::Capability;
-use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -35,7 +34,7 @@ pub(super) struct CompletionRequest {
     system: Option<String>,
     /// Refused: create a model with it.
     template: Option<String>,
-    /// Of the answer before.
+    /// Of the answer before, which this goes on from; what was told there is not told again.
     context: Option<Vec<u32>>,
     /// The prompt goes to the model as it is.
     raw: Option<bool>,
@@ -108,16 +107,11 @@ pub(super) async fn generate(
     let stream = request.stream.unwrap_or(true);
     let shows_thinking = request.think.as_ref().is_none_or(Think::is_on);
     let remembers = request.raw != Some(true) && !Kept::is_zero(kept);
-    let before = request.context.clone().filter(|_| request.raw != Some(true));
-    let mut request = generation(model, request)?;
+    let request = generation(model, request)?;
     request.validate()?;
     clock
         .preparing(make_room(&api, &caller, &request.model, kept, context))
         .await?;
-    if let Some(before) = before.filter(|before| !before.is_empty()) {
-        request.input = after(&api, &request.model, before, request.input).await?;
-        request.validate()?;
-    }
     let ask = Ask {
         stream,
         shows_thinking,
@@ -133,19 +127,6 @@ pub(super) async fn generate(
     Ok(reply(&api, ask, write).await?)
 }
 
-/// What is asked, behind the tokens of an earlier exchange.
-async fn after(api: &Api, model: &ModelName, mut before: Vec<u32>, input: Input) -> Result<Input, Fault> {
-    let Input::Conversation(conversation) = input else {
-        return Ok(input);
-    };
-    let request = TokenizeRequest {
-        model: model.clone(),
-        input: TokenizeInput::Conversation(conversation),
-    };
-    before.extend(api.inference.tokenize(request).await?);
-    Ok(Input::Tokens(before))
-}
-
 fn generation(model: ModelName, request: CompletionRequest) -> Result<GenerateRequest, Fault> {
     let prompt = request.prompt.unwrap_or_default();
     let input = if request.raw == Some(true) {
@@ -155,6 +136,7 @@ fn generation(model: ModelName, request: CompletionRequest) -> Result<GenerateRe
         let system = system.map(|system| Message::new("system", system));
         Input::Conversation(Conversation {
             messages: system.into_iter().chain([Message::new("user", prompt)]).collect(),
+            earlier: request.context.unwrap_or_default(),
             template_variables: request
                 .think
                 .map_or_else(|| Ok(Map::new()), |think| think.variables())?,
@@ -246,7 +228,14 @@ mod tests {
             .collect();
         assert_eq!(roles, ["system", "user"]);
         assert_eq!(conversation.template_variables["enable_thinking"], false);
-        let request = read(json!({"model": "tiny", "prompt": "Hi", "raw": true, "system": ""}));
+        assert!(conversation.earlier.is_empty());
+        let later = read(json!({"model": "tiny", "prompt": "Hi", "context": [1, 2]}));
+        let Input::Conversation(later) = generation(tiny(), later).unwrap().input else {
+            panic!("not a conversation");
+        };
+        assert_eq!(later.earlier, [1, 2]);
+        let request =
+            read(json!({"model": "tiny", "prompt": "Hi", "raw": true, "system": "", "context": [1]}));
         assert_eq!(
             generation(tiny(), request).unwrap().input,
             Input::Raw("Hi".into())

@@ -1,8 +1,11 @@
 //! `DELETE /api/delete`, `POST /api/copy` and `POST /api/create`.
 
+use std::collections::BTreeMap;
+
+use airunner_core::Fault;
+use airunner_core::chat::Message;
 use airunner_core::defaults::Defaults;
 use airunner_core::generate::{MAX_STOP_BYTES, MAX_STOPS};
-use airunner_core::{ErrorKind, Fault};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +20,10 @@ use super::super::payload::Payload;
 use super::names::{Named, find, new_name};
 use super::options::{Options, Stops};
 use super::pull::{Status, statuses};
-use crate::models::{Changes, DeriveRequest};
+use crate::models::{BlobDigest, Changes, DeriveRequest, Origin, Part};
+
+/// Turns that conversations may begin with.
+const MAX_OPENING: usize = 256;
 
 /// Which model to delete.
 #[derive(Deserialize, ToSchema)]
@@ -32,32 +38,41 @@ pub(super) struct CopyRequest {
     destination: String,
 }
 
-/// What to make of an installed model.
+/// What to make of an installed model, or of files.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct CreateRequest {
     #[serde(flatten)]
     named: Named,
     /// An installed model.
     from: Option<String>,
+    /// Instead of `from`: the files of an ONNX package by their names, each as the `sha256:` under
+    /// which it was sent to `/api/blobs`.
+    files: Option<BTreeMap<String, String>>,
     /// Put before conversations that have no system message.
     system: Option<String>,
     /// A chat template in the language of Jinja.
     template: Option<String>,
     /// What requests leave open.
     parameters: Option<Options>,
+    /// Turns that every conversation begins with.
+    messages: Option<Vec<OpeningTurn>>,
+    /// A text or several, shown with the model.
+    license: Option<Stops>,
     /// Lines of JSON as it goes on; without it, true.
     stream: Option<bool>,
-    /// Refused: import a directory with `airunner models import`.
-    #[schema(value_type = Option<Object>)]
-    files: Option<Map<String, Value>>,
-    /// Refused.
+    /// Refused: models run without adapters here.
     #[schema(value_type = Option<Object>)]
     adapters: Option<Map<String, Value>>,
-    /// Refused.
-    #[schema(value_type = Option<Vec<Object>>)]
-    messages: Option<Vec<Value>>,
-    /// Refused.
+    /// Refused: models are made of what they are given, in the precision they have.
     quantize: Option<String>,
+}
+
+/// A turn that every conversation begins with.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct OpeningTurn {
+    /// `user` or `assistant`; `system` belongs into the field of that name.
+    role: String,
+    content: String,
 }
 
 /// Unloads and deletes a model.
@@ -84,19 +99,20 @@ pub(super) async fn copy(
     Payload(request): Payload<CopyRequest>,
 ) -> Result<(), Failure> {
     let derive = DeriveRequest {
-        from: find(&api, &request.source).await?,
+        from: Origin::Model(find(&api, &request.source).await?),
         name: new_name(&request.destination)?,
         changes: Changes::default(),
         replaces: true,
     };
-    if derive.from == derive.name {
+    if derive.from == Origin::Model(derive.name.clone()) {
         return Ok(());
     }
-    replace(&api, derive).await?;
+    api.models.derive(derive).await?;
     Ok(())
 }
 
-/// Makes a model of an installed one, with another system prompt, template or parameters.
+/// Makes a model of an installed one, with another system prompt, template or parameters, or of
+/// files.
 #[utoipa::path(post, path = "/api/create", tag = "ollama", request_body = CreateRequest, responses(
     (status = 200, body = Status, content_type = "application/x-ndjson"),
     (status = 400, description = "the request is wrong"),
@@ -108,64 +124,129 @@ pub(super) async fn create(
 ) -> Result<Response, Failure> {
     let streams = request.stream.unwrap_or(true);
     let derive = derivation(&api, request).await?;
-    replace(&api, derive).await?;
+    let uses_files = matches!(derive.from, Origin::Files(_));
+    api.models.derive(derive).await?;
     if !streams {
         return Ok(Json(Status::new("success")).into_response());
     }
-    let told = ["using existing layers", "writing manifest", "success"];
+    let layers = if uses_files {
+        "creating new layers"
+    } else {
+        "using existing layers"
+    };
+    let told = [layers, "writing manifest", "success"];
     Ok(statuses(stream::iter(told.map(|status| Ok(Status::new(status))))))
 }
 
-async fn replace(api: &Api, derive: DeriveRequest) -> Result<(), Fault> {
-    // One who is in use does not make way.
-    match api.models.unload(derive.name.clone(), false).await {
-        Ok(_) => {}
-        Err(fault) if fault.kind == ErrorKind::ModelNotFound => {}
-        Err(fault) => return Err(fault),
-    }
-    api.models.derive(derive).await.map(drop)
-}
-
 async fn derivation(api: &Api, request: CreateRequest) -> Result<DeriveRequest, Fault> {
-    let is_empty = |map: &Option<Map<String, Value>>| map.as_ref().is_none_or(Map::is_empty);
-    if !is_empty(&request.files) {
-        return Err(Fault::invalid(
-            "a model cannot be made of uploaded files: put them into a directory and use `airunner models import`",
-        )
-        .figure("param", "files"));
-    }
-    if !is_empty(&request.adapters) || request.messages.as_ref().is_some_and(|list| !list.is_empty()) {
-        return Err(Fault::invalid(
-            "adapters and messages cannot be put into a model here",
-        ));
-    }
-    if request.quantize.as_ref().is_some_and(|level| !level.is_empty()) {
-        return Err(
-            Fault::invalid("models are not quantized here: pull the precision you want")
-                .figure("param", "quantize"),
-        );
-    }
-    let from = request.from.as_deref().filter(|from| !from.is_empty());
-    let from = from
-        .ok_or_else(|| Fault::invalid("from is missing: name an installed model").figure("param", "from"))?;
+    request.refuse_impossible()?;
+    let origin = request.origin()?;
+    let name = new_name(request.named.text()?)?;
     let parameters = request.parameters.unwrap_or_default();
     let defaults = Defaults {
-        system: request.system.filter(|system| !system.is_empty()),
+        system: filled(request.system),
         sampling: parameters.sampling(),
         max_tokens: parameters.max_tokens(),
         context_length: parameters.context_length()?,
         stop: stops(parameters.stop)?,
+        messages: opening(request.messages)?,
     };
     defaults.sampling.validate()?;
+    let from = match origin {
+        Origin::Model(from) => Origin::Model(find(api, &from).await?),
+        Origin::Files(parts) => Origin::Files(parts),
+    };
     Ok(DeriveRequest {
-        from: find(api, from).await?,
-        name: new_name(request.named.text()?)?,
+        from,
+        name,
         changes: Changes {
             defaults,
-            template: request.template.filter(|template| !template.is_empty()),
+            template: filled(request.template),
+            license: filled(request.license.map(|texts| texts.into_vec().join("\n"))),
         },
         replaces: true,
     })
+}
+
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+impl CreateRequest {
+    fn refuse_impossible(&self) -> Result<(), Fault> {
+        if self
+            .adapters
+            .as_ref()
+            .is_some_and(|adapters| !adapters.is_empty())
+        {
+            return Err(Fault::invalid(
+                "adapters are not applied here: merge the adapter into its model, export that to ONNX, and send its \
+                 files",
+            )
+            .figure("param", "adapters"));
+        }
+        if self.quantize.as_ref().is_some_and(|level| !level.is_empty()) {
+            return Err(Fault::invalid(
+                "this version does not quantize models: pull or send the precision you want",
+            )
+            .figure("param", "quantize"));
+        }
+        Ok(())
+    }
+
+    fn origin(&self) -> Result<Origin<String>, Fault> {
+        let from = self.from.as_ref().filter(|from| !from.is_empty());
+        let files = self.files.as_ref().filter(|files| !files.is_empty());
+        match (from, files) {
+            (Some(_), Some(_)) => Err(Fault::invalid(
+                "a model is made of another one or of files: send from or files, not both",
+            )
+            .figure("param", "files")),
+            (Some(from), None) => Ok(Origin::Model(from.clone())),
+            (None, Some(files)) => files
+                .iter()
+                .map(part)
+                .collect::<Result<_, _>>()
+                .map(Origin::Files),
+            (None, None) => Err(Fault::invalid(
+                "from is missing: name an installed model, or send files and name them in files",
+            )
+            .figure("param", "from")),
+        }
+    }
+}
+
+fn part((path, digest): (&String, &String)) -> Result<Part, Fault> {
+    let read = BlobDigest::parse(digest).ok_or_else(|| {
+        let shown: String = path.chars().take(128).collect();
+        Fault::invalid(format!(
+            "the digest of {shown:?} must be sha256: and 64 hexadecimal digits"
+        ))
+        .figure("param", "files")
+    })?;
+    Ok(Part {
+        path: path.clone(),
+        digest: read,
+    })
+}
+
+/// The turns that conversations begin with.
+fn opening(turns: Option<Vec<OpeningTurn>>) -> Result<Vec<Message>, Fault> {
+    let turns = turns.unwrap_or_default();
+    if turns.len() > MAX_OPENING {
+        return Err(
+            Fault::invalid(format!("messages may have at most {MAX_OPENING} turns"))
+                .figure("param", "messages"),
+        );
+    }
+    let turn = |turn: OpeningTurn| match turn.role.as_str() {
+        "user" | "assistant" => Ok(Message::new(turn.role, turn.content)),
+        _ => Err(Fault::invalid(
+            "the turns in messages are of user and assistant; what the system says belongs into system",
+        )
+        .figure("param", "messages")),
+    };
+    turns.into_iter().map(turn).collect()
 }
 
 /// What ends answers of the new model: held here to what holds for requests, for every one of

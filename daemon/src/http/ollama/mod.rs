@@ -1,6 +1,7 @@
 //! The language of Ollama: `/api`.
 
 mod absent;
+mod blobs;
 mod chat;
 mod dates;
 mod generate;
@@ -31,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(absent::embed))
         .routes(routes!(absent::embeddings))
         .routes(routes!(absent::push))
-        .routes(routes!(absent::blob, absent::upload))
+        .routes(routes!(blobs::blob, blobs::upload))
         .routes(routes!(absent::web_search))
         .routes(routes!(absent::web_fetch))
         .routes(routes!(absent::me))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airunner_core::generate::{GenerateRequest, OutputFormat, Sampling};
+use airunner_core::generate::{GenerateRequest, OutputFormat, Sampling, UNLIMITED};
 use airunner_core::{Fault, KeepAlive};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
@@ -16,7 +16,8 @@ pub(super) struct Options {
     /// Tokens of the conversation; the model is loaded anew if it has fewer.
     #[serde(default, deserialize_with = "whole")]
     pub(super) num_ctx: Option<i64>,
-    /// Tokens of the answer; -1, -2 and 0: until the context is full.
+    /// Tokens of the answer; -1, -2 and 0: until the context is full, also for a model with a limit
+    /// of its own.
     #[serde(default, deserialize_with = "whole")]
     pub(super) num_predict: Option<i64>,
     /// Negative: by chance.
@@ -82,8 +83,13 @@ impl Options {
     }
 
     pub(super) fn max_tokens(&self) -> Option<u32> {
-        let limit = self.num_predict.filter(|&limit| limit > 0)?;
-        Some(u32::try_from(limit).unwrap_or(u32::MAX))
+        let limit = self.num_predict?;
+        Some(
+            u32::try_from(limit)
+                .ok()
+                .filter(|&limit| limit > 0)
+                .unwrap_or(UNLIMITED),
+        )
     }
 
     pub(super) fn context_length(&self) -> Result<Option<u32>, Fault> {
@@ -262,7 +268,15 @@ mod tests {
         let name = ModelName::new("tiny").unwrap();
         let mut request = GenerateRequest::new(name, Input::Raw("Hi".into()));
         options.apply(&mut request);
-        assert_eq!((request.max_tokens, request.stop), (None, vec!["x".to_owned()]));
+        assert_eq!(
+            (request.max_tokens, request.stop),
+            (Some(UNLIMITED), vec!["x".to_owned()])
+        );
+        for (limit, expected) in [(7, 7), (0, UNLIMITED), (-1, UNLIMITED), (i64::MAX, UNLIMITED)] {
+            let options: Options = serde_json::from_value(json!({"num_predict": limit})).unwrap();
+            assert_eq!(options.max_tokens(), Some(expected));
+        }
+        assert_eq!(Options::default().max_tokens(), None);
         assert_eq!((request.sampling.top_k, request.sampling.seed), (Some(0), None));
         assert_eq!(request.sampling.repetition_penalty, Some(1.1));
         for bad in [json!({"num_ctx": 0}), json!({"num_ctx": -5})] {

@@ -1,5 +1,6 @@
 //! One answer, as lines or as a whole.
 
+use airunner_core::chat::{Conversation, Message};
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input};
 use airunner_core::model::Capability;
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
@@ -39,12 +40,28 @@ impl Memory {
             Input::Tokens(tokens) => tokens.clone(),
             Input::Raw(text) => self.count(text_of(text)).await?,
             Input::Conversation(conversation) => {
-                let conversation = TokenizeInput::Conversation(conversation.clone());
-                self.count(conversation).await?
+                if let Some(tokens) = self.answered(conversation, answer).await {
+                    return Some(tokens);
+                }
+                self.count(TokenizeInput::Conversation(conversation.clone()))
+                    .await?
             }
         };
         tokens.extend(self.count(text_of(answer)).await?);
         Some(tokens)
+    }
+
+    /// The conversation with the answer as the model's template writes it, up to its end: without
+    /// the thoughts that led to it. `None` if the template writes it in another way.
+    async fn answered(&self, conversation: &Conversation, answer: &str) -> Option<Vec<u32>> {
+        let mut conversation = conversation.clone();
+        let answer = Message::new("assistant", answer.trim());
+        if answer.content.is_empty() {
+            return None;
+        }
+        conversation.messages.push(answer);
+        conversation.continues = true;
+        self.count(TokenizeInput::Conversation(conversation)).await
     }
 
     async fn count(&self, input: TokenizeInput) -> Option<Vec<u32>> {

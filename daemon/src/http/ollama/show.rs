@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use airunner_core::chat::Message;
 use airunner_core::defaults::Defaults;
-use airunner_core::generate::Sampling;
+use airunner_core::generate::{Sampling, UNLIMITED};
 use airunner_core::model::{Capability, ModelDetails};
 use axum::Json;
 use axum::extract::State;
@@ -35,12 +36,24 @@ pub(super) struct Shown {
     template: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<String>,
+    /// Turns that conversations begin with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<Turn>,
     details: Details,
     #[schema(value_type = Object)]
     model_info: Map<String, Value>,
     /// `completion`, `tools`, `thinking`, `embedding`.
     capabilities: Vec<&'static str>,
     modified_at: String,
+}
+
+/// A turn that conversations begin with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Turn {
+    role: String,
+    content: String,
 }
 
 /// Everything about a model.
@@ -58,15 +71,22 @@ pub(super) async fn show(
     let card = api.models.card(&name).await?;
     let parameters = parameters(&defaults, &details.sampling);
     Ok(Json(Shown {
-        modelfile: modelfile(name.as_str(), &parameters, defaults.system.as_deref()),
+        modelfile: modelfile(name.as_str(), &parameters, &defaults, card.license.as_deref()),
         parameters,
         template: details.chat_template.clone().unwrap_or_default(),
         system: defaults.system,
+        license: card.license,
+        messages: turns(defaults.messages),
         details: Details::of(&details),
         model_info: info(&details),
         capabilities: capabilities(&details),
         modified_at: text(card.installed_at),
     }))
+}
+
+fn turns(messages: Vec<Message>) -> Vec<Turn> {
+    let turn = |Message { role, content, .. }| Turn { role, content };
+    messages.into_iter().map(turn).collect()
 }
 
 fn capabilities(details: &ModelDetails) -> Vec<&'static str> {
@@ -99,7 +119,13 @@ fn parameters(defaults: &Defaults, of_package: &Sampling) -> String {
             "num_ctx",
             defaults.context_length.map(|length| length.to_string()),
         ),
-        ("num_predict", defaults.max_tokens.map(|count| count.to_string())),
+        (
+            "num_predict",
+            defaults.max_tokens.map(|count| match count {
+                UNLIMITED => "-1".to_owned(),
+                count => count.to_string(),
+            }),
+        ),
         ("temperature", number(sampling.temperature)),
         ("top_k", sampling.top_k.map(|k| k.to_string())),
         ("top_p", number(sampling.top_p)),
@@ -118,14 +144,20 @@ fn parameters(defaults: &Defaults, of_package: &Sampling) -> String {
     lines.join("\n")
 }
 
-fn modelfile(name: &str, parameters: &str, system: Option<&str>) -> String {
+fn modelfile(name: &str, parameters: &str, defaults: &Defaults, license: Option<&str>) -> String {
     let mut text = format!("FROM {name}\n");
     for line in parameters.lines() {
         // Writing to a text cannot fail.
         let _ = writeln!(text, "PARAMETER {line}");
     }
-    if let Some(system) = system {
+    if let Some(system) = &defaults.system {
         let _ = writeln!(text, "SYSTEM \"\"\"{system}\"\"\"");
+    }
+    for message in &defaults.messages {
+        let _ = writeln!(text, "MESSAGE {} \"\"\"{}\"\"\"", message.role, message.content);
+    }
+    if let Some(license) = license {
+        let _ = writeln!(text, "LICENSE \"\"\"{license}\"\"\"");
     }
     text
 }
@@ -143,8 +175,9 @@ mod tests {
                 ..Sampling::default()
             },
             stop: vec!["END".to_owned()],
-            max_tokens: None,
+            max_tokens: Some(UNLIMITED),
             context_length: Some(2048),
+            messages: vec![Message::new("user", "Who?")],
         };
         let package = Sampling {
             temperature: Some(1.0),
@@ -160,15 +193,18 @@ mod tests {
             words,
             [
                 ["num_ctx", "2048"],
+                ["num_predict", "-1"],
                 ["temperature", "0.5"],
                 ["top_k", "20"],
                 ["stop", "\"END\""],
             ]
         );
-        let file = modelfile("tiny", &told, Some("Be brief."));
+        let file = modelfile("tiny", &told, &defaults, Some("Free."));
         assert!(
             file.starts_with("FROM tiny\nPARAMETER num_ctx")
-                && file.ends_with("SYSTEM \"\"\"Be brief.\"\"\"\n")
+                && file.ends_with(
+                    "SYSTEM \"\"\"Be brief.\"\"\"\nMESSAGE user \"\"\"Who?\"\"\"\nLICENSE \"\"\"Free.\"\"\"\n"
+                )
         );
     }
 }

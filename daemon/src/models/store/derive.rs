@@ -10,6 +10,7 @@ use airunner_platform::files;
 use airunner_runtimes::package::inspect;
 use sha2::{Digest as _, Sha256};
 
+use super::assemble::Part;
 use super::error::{StoreError, at};
 use super::import::check_new_name;
 use super::manifest::{Manifest, ManifestFile};
@@ -24,17 +25,28 @@ pub struct Changes {
     pub defaults: Defaults,
     /// Source of another chat template.
     pub template: Option<String>,
+    /// Text of the licence.
+    pub license: Option<String>,
+}
+
+/// What a new model is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin<M> {
+    Model(M),
+    /// Files that clients sent.
+    Files(Vec<Part>),
 }
 
 const TEMPLATE: &str = "chat_template.jinja";
 
 impl Store {
-    /// Makes a model of an installed one. Files are second names of the same bytes where the file
-    /// system has such, so that removing either model leaves the other whole. With `replaces`, the
-    /// model of the new name, which must not be in use, makes way in the same moment.
+    /// Makes a model of an installed one or of files. Files are second names of the same bytes
+    /// where the file system has such, so that removing either model leaves the other whole. With
+    /// `replaces`, the model of the new name, which must not be in use, makes way in the same
+    /// moment.
     pub fn derive(
         &self,
-        from: &Installed,
+        from: &Origin<Installed>,
         name: &ModelName,
         changes: Changes,
         installed: &[ModelName],
@@ -46,14 +58,23 @@ impl Store {
             .cloned()
             .collect();
         check_new_name(name, &others)?;
-        let staging = self.stage()?;
-        let mut manifest = self.share(from, name, &staging, changes.template.is_some())?;
+        let (staging, mut manifest) = match from {
+            Origin::Model(from) => {
+                let staging = self.stage()?;
+                let mut manifest = self.share(from, name, &staging, changes.template.is_some())?;
+                manifest.defaults = changes.defaults.or(&from.defaults).into();
+                (staging, manifest)
+            }
+            Origin::Files(parts) => self.assemble(parts, name, changes.defaults)?,
+        };
         if let Some(template) = &changes.template {
             manifest.files.retain(|file| file.path != TEMPLATE);
             manifest.files.push(self.write(&staging, TEMPLATE, template)?);
             manifest.files.sort_by(|one, other| one.path.cmp(&other.path));
         }
-        manifest.defaults = changes.defaults.or(&from.defaults).into();
+        if changes.license.is_some() {
+            manifest.license = changes.license;
+        }
         let package = manifest.package(staging.directory()).to_path_buf();
         inspect(&package).map_err(StoreError::Package)?;
         let doomed = replaces.then(|| self.hide(name)).transpose()?.flatten();
@@ -163,8 +184,10 @@ impl super::Observer for Unwatched {
 mod tests {
     use std::path::PathBuf;
 
+    use airunner_core::chat::Message;
     use airunner_core::generate::Sampling;
 
+    use super::super::{Announced, BlobDigest};
     use super::*;
 
     struct World {
@@ -195,8 +218,9 @@ mod tests {
         fn derive(&self, from: &Installed, name: &str, changes: Changes) -> Result<Installed, StoreError> {
             let installed: Vec<ModelName> = self.store.scan().into_iter().map(|model| model.name).collect();
             let replaces = installed.contains(&named(name));
+            let from = Origin::Model(from.clone());
             self.store
-                .derive(from, &named(name), changes, &installed, replaces)
+                .derive(&from, &named(name), changes, &installed, replaces)
         }
 
         /// Every file is as its manifest says.
@@ -226,8 +250,10 @@ mod tests {
                 stop: vec!["END".to_owned()],
                 max_tokens: Some(5),
                 context_length: Some(512),
+                messages: vec![Message::new("user", "Who?"), Message::new("assistant", "Arr")],
             },
             template: Some("{{ messages }}".to_owned()),
+            license: Some("Do as you like.".to_owned()),
         }
     }
 
@@ -248,11 +274,14 @@ mod tests {
                 },
                 ..Defaults::default()
             },
-            template: None,
+            ..Changes::default()
         };
         let third = world.derive(&second, "third", cooler).unwrap();
         assert_eq!(third.defaults.sampling.temperature, Some(0.1));
         assert_eq!(third.defaults.system, second.defaults.system);
+        assert_eq!(third.defaults.messages, second.defaults.messages);
+        let license = world.store.card(&third).unwrap().license;
+        assert_eq!(license.as_deref(), Some("Do as you like."));
 
         world.store.remove(&first).unwrap();
         world.store.remove(&second).unwrap();
@@ -297,6 +326,75 @@ mod tests {
         assert_eq!(world.found("mine"), second);
         let names = fs::read_dir(second.directory.parent().unwrap()).unwrap();
         assert_eq!(names.count(), 1);
+    }
+
+    /// A file with these bytes, sent to the store.
+    fn sent(store: &Store, bytes: &[u8]) -> BlobDigest {
+        let hash = Sha256::digest(bytes);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = BlobDigest::parse(&format!("sha256:{hex}")).unwrap();
+        let announced = Announced {
+            digest: digest.clone(),
+            length: Some(bytes.len() as u64),
+            most: 1 << 30,
+        };
+        let mut receiving = store.receive(announced).unwrap();
+        receiving.write(bytes).unwrap();
+        receiving.finish().unwrap();
+        digest
+    }
+
+    /// The files of the package, sent to the store.
+    fn parts(world: &World) -> Vec<Part> {
+        let entries = fs::read_dir(&world.package).unwrap();
+        entries
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                Part {
+                    path: path.file_name().unwrap().to_string_lossy().into_owned(),
+                    digest: sent(&world.store, &fs::read(&path).unwrap()),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_model_of_files_is_as_sound_as_an_import_and_outlives_them() {
+        let world = World::new();
+        let parts = parts(&world);
+        let make = |parts: &[Part], changes: Changes| {
+            let from = Origin::Files(parts.to_vec());
+            world.store.derive(&from, &named("sent"), changes, &[], false)
+        };
+        let incomplete: Vec<Part> = parts
+            .iter()
+            .filter(|part| part.path != "tokenizer.json")
+            .cloned()
+            .collect();
+        assert!(matches!(
+            make(&incomplete, Changes::default()),
+            Err(StoreError::Package(_))
+        ));
+        let made = make(&parts, pirate()).unwrap();
+        assert_eq!(made, world.found("sent"));
+        assert_eq!(made.defaults, pirate().defaults);
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(48 * 3600);
+        assert_eq!(world.store.sweep_blobs(later).unwrap(), parts.len());
+        assert!(world.is_sound("sent"));
+        world.store.remove(&made).unwrap();
+        let gone = make(&parts, Changes::default()).unwrap_err();
+        assert!(matches!(gone, StoreError::NoBlob { .. }), "{gone}");
+    }
+
+    #[test]
+    fn weights_of_other_programs_are_known_by_their_content() {
+        let world = World::new();
+        let digest = sent(&world.store, b"GGUF....");
+        let path = "model.onnx".to_owned();
+        let from = Origin::Files(vec![Part { path, digest }]);
+        let changes = Changes::default();
+        let refused = world.store.derive(&from, &named("x"), changes, &[], false);
+        assert!(refused.unwrap_err().to_string().contains("ONNX"));
     }
 
     #[test]

@@ -14,13 +14,16 @@ pub struct Card {
     /// Of its files; see [`Store::digest`].
     pub digest: String,
     pub installed_at: SystemTime,
+    /// Text of the licence, if whoever made the model gave one.
+    pub license: Option<String>,
 }
 
 impl Store {
     pub fn card(&self, installed: &Installed) -> Result<Card, StoreError> {
         let own = self.place(&installed.name);
-        let written = Manifest::read(&own)
-            .ok()
+        let manifest = Manifest::read(&own).ok();
+        let written = manifest
+            .as_ref()
             .and_then(|manifest| manifest.imported_at.parse::<jiff::Timestamp>().ok());
         let installed_at = match written {
             Some(time) => time.into(),
@@ -31,6 +34,7 @@ impl Store {
         Ok(Card {
             digest: self.digest(installed)?,
             installed_at,
+            license: manifest.and_then(|manifest| manifest.license),
         })
     }
 

@@ -54,6 +54,18 @@ pub enum StoreError {
     OtherDisk { path: PathBuf },
     #[error("nothing was written down about the files of {name} when it was installed: reinstall it")]
     NoManifest { name: String },
+    #[error("the file is {found} and not {expected}: send it again")]
+    WrongDigest { expected: String, found: String },
+    #[error("the file has more than the {limit} bytes that http.upload_limit allows")]
+    TooLong { limit: u64 },
+    #[error("the file needs {needed} bytes and the disk has {available}: make room first")]
+    NoRoomForUpload { needed: u64, available: u64 },
+    #[error("{limit} files are being sent: wait until one of them is here")]
+    TooManyUploads { limit: usize },
+    #[error("no file {digest} is here: send it to /api/blobs/{digest} first")]
+    NoBlob { digest: String },
+    #[error("{name:?} cannot be a file of a package: {reason}")]
+    Unwanted { name: String, reason: &'static str },
     #[error("the import was given up")]
     Cancelled,
     #[error(transparent)]
@@ -73,8 +85,14 @@ impl From<StoreError> for Fault {
             StoreError::NotADirectory { .. } => ErrorKind::NotFound,
             StoreError::Exists { .. } => ErrorKind::AlreadyExists,
             StoreError::Reserved => ErrorKind::PermissionDenied,
-            StoreError::OtherDisk { .. } | StoreError::NoManifest { .. } => ErrorKind::InvalidArgument,
-            StoreError::NoRoom { .. } => ErrorKind::DiskFull,
+            StoreError::OtherDisk { .. }
+            | StoreError::NoManifest { .. }
+            | StoreError::WrongDigest { .. }
+            | StoreError::TooLong { .. }
+            | StoreError::NoBlob { .. }
+            | StoreError::Unwanted { .. } => ErrorKind::InvalidArgument,
+            StoreError::NoRoom { .. } | StoreError::NoRoomForUpload { .. } => ErrorKind::DiskFull,
+            StoreError::TooManyUploads { .. } => ErrorKind::QueueFull,
             StoreError::LinkOutside { .. }
             | StoreError::Special { .. }
             | StoreError::BadName { .. }

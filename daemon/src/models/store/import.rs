@@ -172,7 +172,7 @@ pub(super) fn check_new_name(name: &ModelName, installed: &[ModelName]) -> Resul
     Ok(())
 }
 
-fn warn(name: &ModelName, warnings: &[String]) {
+pub(super) fn warn(name: &ModelName, warnings: &[String]) {
     for warning in warnings {
         tracing::warn!(model = %name, "{warning}");
     }

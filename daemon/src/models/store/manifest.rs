@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use airunner_core::ModelName;
+use airunner_core::chat::Message;
 use airunner_core::defaults::Defaults;
 use airunner_core::generate::Sampling;
 use airunner_core::model::{ModelKind, PackageFile, PackageFormat, Source};
@@ -31,6 +32,8 @@ pub(super) struct Manifest {
     /// What is put into requests that do not say it themselves.
     #[serde(default, skip_serializing_if = "ManifestDefaults::is_empty")]
     pub(super) defaults: ManifestDefaults,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) license: Option<String>,
     pub(super) files: Vec<ManifestFile>,
 }
 
@@ -62,6 +65,15 @@ pub(super) struct ManifestDefaults {
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     context_length: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<ManifestMessage>,
+}
+
+/// A turn that conversations begin with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ManifestMessage {
+    role: String,
+    content: String,
 }
 
 impl ManifestDefaults {
@@ -86,6 +98,11 @@ impl From<Defaults> for ManifestDefaults {
             stop: defaults.stop,
             max_tokens: defaults.max_tokens,
             context_length: defaults.context_length,
+            messages: defaults
+                .messages
+                .into_iter()
+                .map(|Message { role, content, .. }| ManifestMessage { role, content })
+                .collect(),
         }
     }
 }
@@ -108,6 +125,11 @@ impl From<ManifestDefaults> for Defaults {
             stop: written.stop,
             max_tokens: written.max_tokens,
             context_length: written.context_length,
+            messages: written
+                .messages
+                .into_iter()
+                .map(|message| Message::new(message.role, message.content))
+                .collect(),
         }
     }
 }
@@ -139,6 +161,7 @@ impl Manifest {
             directory: None,
             hub_directory: None,
             defaults: ManifestDefaults::default(),
+            license: None,
             files,
         }
     }

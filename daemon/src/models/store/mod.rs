@@ -4,6 +4,8 @@
 //! directory beside it and renamed. A linked package has its manifest here and its files where
 //! they were. What cannot be understood is reported and left alone.
 
+mod assemble;
+mod blobs;
 mod copy;
 mod derive;
 mod digest;
@@ -27,8 +29,10 @@ use airunner_core::ModelName;
 use airunner_core::defaults::Defaults;
 use airunner_core::model::{ModelKind, Source};
 
+pub use assemble::Part;
+pub use blobs::{Announced, BlobDigest};
 use copy::{Output, create_file};
-pub use derive::Changes;
+pub use derive::{Changes, Origin};
 pub use digest::Card;
 pub use error::StoreError;
 pub(super) use import::Observer;
@@ -61,6 +65,8 @@ pub struct Store {
     /// How files are made; replaced by tests that fill the disk.
     create: fn(&Path) -> io::Result<Box<dyn Output>>,
     count: AtomicU32,
+    /// Files that clients are sending.
+    receiving: blobs::Count,
 }
 
 impl Store {
@@ -73,8 +79,10 @@ impl Store {
             builtin,
             create: create_file,
             count: AtomicU32::new(0),
+            receiving: blobs::Count::new(0),
         };
         store.clear_leftovers()?;
+        store.clear_received()?;
         Ok(store)
     }
 

@@ -7,8 +7,8 @@ use airunner_runtimes::package::MANIFEST;
 
 use super::error::{StoreError, at};
 
-const MAX_FILES: usize = 10_000;
-const MAX_DEPTH: usize = 6;
+pub(super) const MAX_FILES: usize = 10_000;
+pub(super) const MAX_DEPTH: usize = 6;
 
 /// One regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn hub_blobs(root: &Path) -> Option<PathBuf> {
 }
 
 /// One ordinary component on every system.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
     !name.contains(['\\', '/', ':', '\0'])
         && matches!(components.next(), Some(Component::Normal(_)))

@@ -1,4 +1,4 @@
-//! Prompts that end in the middle of the assistant's turn.
+//! Prompts that end in the middle of the assistant's turn, and those that begin behind one.
 
 use airunner_core::Fault;
 use airunner_core::chat::{Conversation, Message};
@@ -15,6 +15,31 @@ pub(super) fn beginning(conversation: &Conversation) -> Result<Option<&Message>,
         Some(_) | None => Err(Fault::invalid(
             "only a message of the assistant without tool calls can be continued: let one be the last",
         )),
+    }
+}
+
+/// A conversation with an exchange before it, and that exchange alone: what the first is rendered
+/// to behind the second is what follows any exchange, without what templates put before the first.
+pub(super) fn with_opening(conversation: &Conversation) -> (Conversation, Conversation) {
+    let opening = Conversation {
+        messages: vec![Message::new("user", "Hi"), Message::new("assistant", "Hello")],
+        continues: true,
+        earlier: Vec::new(),
+        ..conversation.clone()
+    };
+    let mut whole = conversation.clone();
+    whole.messages.splice(0..0, opening.messages.iter().cloned());
+    (whole, opening)
+}
+
+/// The conversation without what an earlier exchange, whose text this is, told the model already.
+pub(super) fn not_told_by(earlier: &str, conversation: &Conversation) -> Conversation {
+    let is_new = |message: &&Message| {
+        !matches!(message.role.as_str(), "system" | "developer") || !earlier.contains(message.content.trim())
+    };
+    Conversation {
+        messages: conversation.messages.iter().filter(is_new).cloned().collect(),
+        ..conversation.clone()
     }
 }
 
@@ -47,6 +72,22 @@ mod tests {
         ] {
             assert_eq!(cut(rendered, message), expected, "{rendered} {message}");
         }
+    }
+
+    #[test]
+    fn what_was_told_is_not_told_again() {
+        let conversation = Conversation {
+            messages: ["system", "user"]
+                .map(|role| Message::new(role, "Be brief. "))
+                .to_vec(),
+            ..Conversation::default()
+        };
+        let roles = |earlier| -> Vec<String> {
+            let messages = not_told_by(earlier, &conversation).messages;
+            messages.into_iter().map(|message| message.role).collect()
+        };
+        assert_eq!(roles("[s]Be brief.[u]Hi"), ["user"]);
+        assert_eq!(roles("[s]Be loud.[u]Hi"), ["system", "user"]);
     }
 
     #[test]

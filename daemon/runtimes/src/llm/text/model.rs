@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use airunner_core::chat::{Conversation, Tool};
+use airunner_core::chat::{Conversation, Message, Tool};
 use airunner_core::generate::{GenerateRequest, Input, OutputFormat as Format};
 use airunner_core::{ErrorKind, Fault};
 use jiff::Zoned;
 
 use super::abilities::Abilities;
 use super::config::TokenizerConfig;
-use super::continuation::{beginning, cut};
+use super::continuation::{beginning, cut, not_told_by, with_opening};
 use super::eos::EosSet;
 use super::output::Output;
 use super::parse::{CallFormat, OutputFormat, OutputParser};
@@ -147,10 +147,10 @@ impl TextModel {
                 conversation: None,
             },
             Input::Conversation(conversation) => {
-                let rendered = self.render(conversation, &Zoned::now())?;
+                let rendered = self.render_behind_earlier(conversation)?;
                 let tokens = self.tokenizer.encode_bounded(&rendered, false, most);
-                let mut tokens = tokens.map_err(|error| too_long(error, context_length))?;
-                self.drop_second_bos(&mut tokens);
+                let tokens = tokens.map_err(|error| too_long(error, context_length))?;
+                let tokens = self.known(&self.behind_earlier(conversation, tokens), most)?;
                 let begun = beginning(conversation)?;
                 let turn = Turn {
                     opened: self.format.is_opened_by(&rendered) || self.format.is_left_open_by(begun),
@@ -179,7 +179,7 @@ impl TextModel {
                 tokens: tokens.len(),
                 limit: most,
             };
-            return Err(too_long(error, most + 1));
+            return Err(too_long(error, most.saturating_add(1)));
         }
         let size = self.tokenizer.vocabulary_size();
         match tokens.iter().find(|&&token| token as usize >= size) {
@@ -198,6 +198,48 @@ impl TextModel {
         } else {
             tokens
         })
+    }
+
+    /// Ids of a conversation, ready for the assistant's answer, for those who want to count.
+    pub fn tokenize_conversation(&self, conversation: &Conversation) -> Result<Vec<u32>, Fault> {
+        let rendered = self.render_behind_earlier(conversation)?;
+        let tokens = self.tokenizer.encode(&rendered, false)?;
+        Ok(self.behind_earlier(conversation, tokens))
+    }
+
+    /// The tokens of an earlier exchange, if there was one, and these.
+    fn behind_earlier(&self, conversation: &Conversation, tokens: Vec<u32>) -> Vec<u32> {
+        let mut all = conversation.earlier.clone();
+        let is_first = all.is_empty();
+        let begin = self.bos().filter(|_| !is_first);
+        all.extend(tokens.into_iter().skip_while(|token| Some(*token) == begin));
+        self.drop_second_bos(&mut all);
+        all
+    }
+
+    /// What the conversation is behind an earlier exchange, or on its own if there was none.
+    fn render_behind_earlier(&self, conversation: &Conversation) -> Result<String, Fault> {
+        let now = Zoned::now();
+        if conversation.earlier.is_empty() {
+            return self.render(conversation, &now);
+        }
+        let earlier = self.known(&conversation.earlier, usize::MAX)?;
+        let told = self.tokenizer.decode(&earlier, false)?;
+        let conversation = not_told_by(&told, conversation);
+        let is_new = |message: &Message| matches!(message.role.as_str(), "system" | "developer");
+        if !conversation.messages.iter().any(is_new) {
+            let (whole, opening) = with_opening(&conversation);
+            let behind = self.render(&opening, &now).and_then(|opening| {
+                let whole = self.render(&whole, &now)?;
+                Ok(whole.strip_prefix(&opening).map(str::to_owned))
+            });
+            // A template that writes earlier turns in another way than the last one, or refuses
+            // them, leaves what it writes on its own.
+            if let Ok(Some(behind)) = behind {
+                return Ok(behind);
+            }
+        }
+        self.render(&conversation, &now)
     }
 
     /// The conversation as the chat template writes it, ready for the assistant's answer.
@@ -335,7 +377,6 @@ fn too_long(error: TokenizerError, context_length: usize) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use airunner_core::chat::Message;
     use serde_json::json;
 
     use super::*;
@@ -344,13 +385,20 @@ mod tests {
 
     /// A package whose tokens are words; `<s>` is its begin-of-sequence token.
     fn package(config: &serde_json::Value) -> TextModel {
+        package_of(&["<s>", "a", "[user]a"], config)
+    }
+
+    /// The same with these words, the first of which is `<s>`.
+    fn package_of(words: &[&str], config: &serde_json::Value) -> TextModel {
         let directory = tempfile::tempdir().unwrap();
+        let mut vocabulary = serde_json::Map::from_iter([("?".to_owned(), json!(0))]);
+        vocabulary.extend((1..).zip(words).map(|(id, word)| ((*word).to_owned(), json!(id))));
         let tokenizer = json!({
             "version": "1.0", "normalizer": null, "post_processor": null, "decoder": null,
             "pre_tokenizer": {"type": "WhitespaceSplit"},
             "added_tokens": [{"id": 1, "content": "<s>", "single_word": false, "lstrip": false,
                 "rstrip": false, "normalized": false, "special": true}],
-            "model": {"type": "WordLevel", "vocab": {"?": 0, "<s>": 1, "a": 2, "[user]a": 3}, "unk_token": "?"},
+            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "?"},
         });
         std::fs::write(directory.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
         std::fs::write(directory.path().join("tokenizer_config.json"), config.to_string()).unwrap();
@@ -394,6 +442,62 @@ mod tests {
             "not asked for"
         );
         assert_eq!(model.eos().as_slice(), [7]);
+    }
+
+    #[test]
+    fn what_follows_an_exchange_has_neither_its_beginning_nor_its_system_prompt_again() {
+        let template = "{{ bos_token }}{% if messages[0].role != 'system' %} [S]default{% endif %}\
+                        {% for m in messages %} [{{ m.role }}] {{ m.content }}{% endfor %}\
+                        {% if add_generation_prompt %} [assistant]{% endif %}";
+        let words = [
+            "<s>",
+            "[S]default",
+            "[system]",
+            "[user]",
+            "[assistant]",
+            "brief",
+            "a",
+            "b",
+            "c",
+        ];
+        let model = package_of(&words, &json!({"bos_token": "<s>", "chat_template": template}));
+        let spelled = |conversation: &Conversation| {
+            let tokens = model.tokenize_conversation(conversation).unwrap();
+            let prompt = model.prompt(&Input::Conversation(conversation.clone()), 100);
+            assert_eq!(prompt.unwrap().tokens, tokens);
+            let word = |token: u32| words[token as usize - 1];
+            let spelled: Vec<&str> = tokens.into_iter().map(word).collect();
+            spelled.join(" ")
+        };
+        let said = |roles: &[(&str, &str)]| Conversation {
+            messages: roles
+                .iter()
+                .map(|(role, content)| Message::new(*role, *content))
+                .collect(),
+            ..Conversation::default()
+        };
+        let mut first = said(&[("user", "a"), ("assistant", "b")]);
+        first.continues = true;
+        let begun = spelled(&first);
+        assert_eq!(begun, "<s> [S]default [user] a [assistant] b");
+        let mut next = said(&[("user", "c")]);
+        next.earlier = model.tokenize_conversation(&first).unwrap();
+        assert_eq!(spelled(&next), format!("{begun} [user] c [assistant]"));
+
+        let mut first = said(&[("system", "brief"), ("user", "a"), ("assistant", "b")]);
+        first.continues = true;
+        let begun = spelled(&first);
+        let mut next = said(&[("system", "brief"), ("user", "c")]);
+        next.earlier = model.tokenize_conversation(&first).unwrap();
+        assert_eq!(spelled(&next), format!("{begun} [user] c [assistant]"));
+        next.messages[0].content = "c".to_owned();
+        assert_eq!(
+            spelled(&next),
+            format!("{begun} [system] c [user] c [assistant]"),
+            "another one is told"
+        );
+        next.earlier = vec![99];
+        assert!(model.prompt(&Input::Conversation(next), 100).is_err());
     }
 
     #[test]

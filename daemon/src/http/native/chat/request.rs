@@ -264,9 +264,9 @@ impl ChatRequest {
         let conversation = Conversation {
             messages,
             tools: self.tools.drain(..).map(Tool::from).collect(),
-            documents: Vec::new(),
             template_variables,
             continues: self.continues,
+            ..Conversation::default()
         };
         let choice = self.tool_choice.take();
         let parallel = self.parallel_tool_calls;
