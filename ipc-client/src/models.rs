@@ -3,7 +3,7 @@
 use airunner_core::download::{VerifyEvent, VerifyRequest};
 use airunner_core::memory::{Estimate, EstimateRequest, Permission, PermissionRequest};
 use airunner_core::model::{
-    ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, UnloadRequest,
+    CopyRequest, ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, UnloadRequest,
 };
 use airunner_core::usage::{Usage, UsageRequest};
 use airunner_core::{Fault, ModelName};
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::channel::{fault, promptly};
 use crate::events::Events;
 
-/// List, import, load, unload, estimate, verify. From [`Client::models`](crate::Client::models).
+/// List, import, copy, load, unload, estimate, verify. From [`Client::models`](crate::Client::models).
 #[derive(Clone, Debug)]
 pub struct Models {
     client: ModelsClient<Channel>,
@@ -59,6 +59,14 @@ impl Models {
         Ok(Events::new(answer.into_inner(), |event| {
             matches!(event, ImportEvent::Installed(_))
         }))
+    }
+
+    /// Makes a second model of the same files; neither needs the other.
+    pub async fn copy(&self, request: CopyRequest) -> Result<Model, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::CopyModelRequest::from(request);
+        let answer = client.copy(request).await.map_err(|status| fault(&status))?;
+        answer.into_inner().try_into()
     }
 
     /// Deletes an unloaded model from disk.

@@ -124,6 +124,35 @@ async fn a_load_nobody_waits_for_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_copy_needs_nothing_of_its_original() {
+    let daemon = Daemon::with_models(&[FakeModel::new("tiny").speaks(&["yes"])]).await;
+    let cli = daemon.home.cli();
+    cli.run(&["load", "tiny"]).await.succeeded();
+    let said = cli
+        .run(&["models", "copy", "tiny", "team/second"])
+        .await
+        .succeeded();
+    assert!(said.stdout.contains("team/second is a copy of tiny"), "{said:?}");
+    let copied = cli.json(&["models", "copy", "tiny", "third"]).await;
+    assert_eq!(copied, json!({"copied": "tiny", "name": "third"}));
+    for (arguments, reason) in [
+        (["tiny", "third"], "already_exists"),
+        (["tiny", "Third"], "already_exists"),
+        (["tiny", "builtin/tiny"], "permission_denied"),
+        (["tiny", "../tiny"], "invalid_argument"),
+        (["nobody", "fourth"], "model_not_found"),
+    ] {
+        let command = [&["models", "copy"], arguments.as_slice()].concat();
+        assert_eq!(cli.refusal(&command).await.1, reason, "{arguments:?}");
+    }
+    cli.run(&["unload", "tiny"]).await.succeeded();
+    cli.run(&["models", "remove", "tiny"]).await.succeeded();
+    let answer = cli.json(&["chat", "team/second", "Well?"]).await;
+    assert_eq!(answer["text"], "yes");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_model_in_memory_is_not_removed() {
     let daemon = Daemon::with_models(&[FakeModel::new("tiny")]).await;
     let cli = daemon.home.cli();

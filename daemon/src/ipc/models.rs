@@ -1,7 +1,7 @@
 //! `airunner.v1.Models`.
 
 use airunner_core::memory::{EstimateRequest, PermissionRequest};
-use airunner_core::model::{ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
+use airunner_core::model::{CopyRequest, ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
 use airunner_core::usage::UsageRequest;
 use airunner_core::{Fault, ModelName};
 use airunner_proto::v1;
@@ -49,6 +49,15 @@ impl Rpc for Service {
     ) -> Result<Response<Self::ImportStream>, Status> {
         let request = ImportRequest::try_from(request.into_inner()).map_err(status)?;
         events(ReceiverStream::new(self.models.import(request)))
+    }
+
+    async fn copy(
+        &self,
+        request: Request<v1::CopyModelRequest>,
+    ) -> Result<Response<v1::CopyModelResponse>, Status> {
+        let request = CopyRequest::try_from(request.into_inner()).map_err(status)?;
+        let copied = self.models.copy(request).await.map_err(status)?;
+        Ok(Response::new(copied.into()))
     }
 
     async fn remove(

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Restart(restart::Restart),
     /// Show the daemon and what it has in memory.
     Status(status::Status),
-    /// Find, pull, list, check and remove models.
+    /// Find, pull, list, copy, check and remove models.
     Models(models::Models),
     /// Load a model into memory.
     Load(load::Load),
@@ -129,6 +129,8 @@ mod tests {
             "models import /tmp/x",
             "models show tiny",
             "models remove tiny",
+            "models copy tiny team/tiny",
+            "models copy tiny team/tiny --json",
             "load tiny",
             "load tiny --keep-alive 10m",
             "load tiny --keep-alive -1",
@@ -223,6 +225,7 @@ mod tests {
             "chat tiny hi --raw --system S",
             "chat tiny hi there",
             "models import",
+            "models copy tiny",
             "completions tcsh",
             "logs -n x",
         ] {

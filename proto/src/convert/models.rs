@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use airunner_core::model::{
-    Capability, ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest, Model,
-    ModelDetails, PackageFile, PackageFormat, UnloadRequest,
+    Capability, CopyRequest, ImportEvent, ImportProgress, ImportRequest, ImportStage, LoadEvent, LoadRequest,
+    Model, ModelDetails, PackageFile, PackageFormat, UnloadRequest,
 };
 use airunner_core::{Fault, ModelName};
 
@@ -45,6 +45,42 @@ impl TryFrom<v1::ShowModelRequest> for ModelName {
 
     fn try_from(wire: v1::ShowModelRequest) -> Result<Self, Fault> {
         Self::new(&wire.name)
+    }
+}
+
+impl From<CopyRequest> for v1::CopyModelRequest {
+    fn from(request: CopyRequest) -> Self {
+        Self {
+            source: request.source.to_string(),
+            destination: request.destination.to_string(),
+        }
+    }
+}
+
+impl TryFrom<v1::CopyModelRequest> for CopyRequest {
+    type Error = Fault;
+
+    fn try_from(wire: v1::CopyModelRequest) -> Result<Self, Fault> {
+        Ok(Self {
+            source: ModelName::new(&wire.source)?,
+            destination: ModelName::new(&wire.destination)?,
+        })
+    }
+}
+
+impl From<Model> for v1::CopyModelResponse {
+    fn from(model: Model) -> Self {
+        Self {
+            model: Some(model.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::CopyModelResponse> for Model {
+    type Error = Fault;
+
+    fn try_from(wire: v1::CopyModelResponse) -> Result<Self, Fault> {
+        required(wire.model, "model")?.try_into()
     }
 }
 

@@ -11,8 +11,8 @@ use airunner_core::memory::{
     PermissionRequest, ReserveRequest, Reserved,
 };
 use airunner_core::model::{
-    ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Model, ModelDetails,
-    UnloadRequest, WorkerLoad, WorkerLoadEvent,
+    CopyRequest, ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Model,
+    ModelDetails, UnloadRequest, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::status::{DaemonStatus, Hello};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
@@ -76,6 +76,9 @@ round_trips! {
     details: ModelDetails => v1::ShowModelResponse, samples::details();
     show: ModelName => v1::ShowModelRequest, samples::name();
     remove: ModelName => v1::RemoveModelRequest, samples::name();
+    copy: CopyRequest => v1::CopyModelRequest,
+        (samples::name(), samples::name()).prop_map(|(source, destination)| CopyRequest { source, destination });
+    copied: Model => v1::CopyModelResponse, samples::model();
     status: DaemonStatus => v1::StatusResponse, samples::status();
     watch: WatchMessage => v1::WatchResponse, samples::watch_message();
     generate_request: GenerateRequest => v1::GenerateRequest, samples::generate_request();

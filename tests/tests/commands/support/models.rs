@@ -62,6 +62,13 @@ impl Models for Script {
         not_scripted()
     }
 
+    async fn copy(
+        &self,
+        _: Request<v1::CopyModelRequest>,
+    ) -> Result<Response<v1::CopyModelResponse>, Status> {
+        not_scripted()
+    }
+
     async fn remove(
         &self,
         _: Request<v1::RemoveModelRequest>,

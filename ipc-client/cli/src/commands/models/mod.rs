@@ -6,6 +6,7 @@ use crate::run::Context;
 use crate::views::{model_rows, models_table};
 
 mod catalog;
+mod copy;
 mod estimate;
 mod import;
 mod pull;
@@ -37,6 +38,8 @@ enum Action {
     Verify(verify::Verify),
     /// Fetch again what is damaged or missing.
     Repair(verify::Repair),
+    /// Make a second model of the same files, which take no more room.
+    Copy(copy::Copy),
     /// Delete an unloaded model from disk.
     Remove(remove::Remove),
 }
@@ -56,6 +59,7 @@ impl Models {
             Some(Action::Estimate(estimate)) => estimate.run(context).await,
             Some(Action::Verify(verify)) => verify.run(context).await,
             Some(Action::Repair(repair)) => repair.run(context).await,
+            Some(Action::Copy(copy)) => copy.run(context).await,
             Some(Action::Remove(remove)) => remove.run(context).await,
         }
     }
