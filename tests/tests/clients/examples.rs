@@ -6,7 +6,7 @@ use airunner_tests::{Clients, Daemon, repository};
 use libtest_mimic::Trial;
 
 /// Where the examples look for the daemon. The one that runs them has another port.
-const USUAL: &str = "http://127.0.0.1:8484";
+const USUAL: &str = "127.0.0.1:8484";
 
 /// A block of a page.
 struct Example {
@@ -99,7 +99,7 @@ async fn run(example: &Example, clients: &Clients) -> Result<(), String> {
         Language::JavaScript => (Path::new("node"), "example.mjs"),
     };
     let script = folder.path().join(name);
-    let text = example.text.replace(USUAL, &daemon.http().await.url);
+    let text = example.text.replace(USUAL, daemon.http().await.authority());
     std::fs::write(&script, text).expect("the folder is writable");
     let mut command = daemon.client_command(program, clients).await;
     if matches!(example.language, Language::Shell) {
