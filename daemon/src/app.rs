@@ -228,8 +228,8 @@ impl Daemon {
             keys_actor,
             storage,
             responses,
-            http,
             tracer,
+            http,
             server,
         })
     }
@@ -249,8 +249,8 @@ impl Daemon {
         self.end_models(settings).await;
         self.end_hardware().await;
         self.end_http().await;
-        self.end_storage().await;
         self.tracer.end(TRACES_TIMEOUT).await;
+        self.end_storage().await;
         match failed {
             Some(failure) => failure,
             None => self.end_connections().await,
@@ -359,7 +359,6 @@ fn joined(served: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(
     served.unwrap_or_else(|error| Err(Fault::internal(format!("the server failed: {error}"))))
 }
 
-/// Models that are to be there from the start: those named stay, the most used ones as long as
 /// Tells a collector of every request, if that is wanted.
 fn trace(settings: &Settings) -> Result<Tracer, Fault> {
     let Some(endpoint) = &settings.telemetry.otlp_endpoint else {
@@ -371,6 +370,7 @@ fn trace(settings: &Settings) -> Result<Tracer, Fault> {
     Ok(tracer)
 }
 
+/// Models that are to be there from the start: those named stay, the most used ones as long as
 /// any. Neither makes another one go.
 async fn preload(models: Models, usage: Usage, settings: ModelsSettings) {
     let background = |name| LoadRequest {

@@ -376,11 +376,6 @@ pub const KEYS: &[Key] = &[
         help: "log files kept, the current one included",
         set: |settings, raw| whole(raw, 1, 1000).map(|n| settings.log.max_files = n as usize),
     },
-];
-
-const fn seconds(number: u32) -> Duration {
-    Duration::from_secs(number as u64)
-}
     Key {
         section: "telemetry",
         name: "otlp_endpoint",
@@ -388,3 +383,8 @@ const fn seconds(number: u32) -> Duration {
         help: "where an OpenTelemetry collector takes traces of requests; \"\" sends nothing",
         set: |settings, raw| collector(raw).map(|address| settings.telemetry.otlp_endpoint = address),
     },
+];
+
+const fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number as u64)
+}
