@@ -232,7 +232,7 @@ fn variables_have_the_shapes_of_transformers() {
         }],
         documents: vec![json!({"title": "T", "text": "D"})],
         template_variables: json!({"enable_thinking": false}).as_object().unwrap().clone(),
-        continues: false,
+        ..Conversation::default()
     };
     let template = "{{ messages | tojson }}\n{{ tools | tojson }}\n{{ documents | tojson }}\n\
                     {{ [enable_thinking, add_generation_prompt, missing is defined] | tojson }}";
