@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use airunner_core::generate::UNLIMITED;
 use airunner_core::{Fault, KeepAlive};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -49,10 +50,11 @@ impl KeepAliveTime {
     }
 }
 
-/// A number of tokens; -1 means none is given.
+/// A number of tokens; -1 means as many as there is room for, whatever the model's maker says.
 pub(super) fn token_limit(param: &str, value: Option<i64>) -> Result<Option<u32>, Fault> {
     match value {
-        None | Some(-1) => Ok(None),
+        None => Ok(None),
+        Some(-1) => Ok(Some(UNLIMITED)),
         Some(number) => u32::try_from(number)
             .ok()
             .filter(|limit| *limit > 0)
@@ -105,9 +107,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_positive_and_minus_one_is_none() {
+    fn limits_are_positive_and_minus_one_is_no_limit() {
         assert_eq!(token_limit("max_tokens", None).unwrap(), None);
-        assert_eq!(token_limit("max_tokens", Some(-1)).unwrap(), None);
+        assert_eq!(token_limit("max_tokens", Some(-1)).unwrap(), Some(UNLIMITED));
         assert_eq!(token_limit("max_tokens", Some(7)).unwrap(), Some(7));
         for bad in [0, -2, i64::MAX] {
             assert_eq!(
