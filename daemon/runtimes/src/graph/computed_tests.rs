@@ -324,9 +324,14 @@ fn activation(name: &str, gate: &str, output: &str) -> NodeProto {
     node
 }
 
+fn testdata(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/testdata")
+        .join(folder)
+}
+
 fn parity(package: &str) -> PathBuf {
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testdata/parity");
-    packages.join(package)
+    testdata("parity").join(package)
 }
 
 #[test]
@@ -469,5 +474,26 @@ fn every_kind_of_quantized_matrix_computes_the_same() {
                 assert!(off < bound, "{kind} {bits} {block} {has_zero_points}: {off}");
             }
         }
+    }
+}
+
+#[test]
+fn attention_as_exporters_write_it_computes_the_same() {
+    for (package, windows) in [
+        ("llama-eager", [None, None]),
+        ("llama-sdpa", [None, None]),
+        ("llama-sdpa-unscaled", [None, None]),
+        ("qwen3-sdpa-window", [None, Some(6)]),
+    ] {
+        let directory = testdata("traced").join(package);
+        let off = difference(&directory, "model.onnx", &Pass::ALL, &["last_rows", "decomposed"]);
+        assert!(off < 1e-5, "{package}: {off}");
+        let files = Files::open(&directory).unwrap();
+        let evaluate = &mut OnnxRuntime(environment());
+        let plan = rewrite(&files, "model.onnx", &[Pass::Decomposed], Some(evaluate))
+            .unwrap()
+            .plan;
+        let found: Vec<Option<u64>> = plan.attention.iter().map(|layer| layer.window).collect();
+        assert_eq!(found, windows, "{package}");
     }
 }
