@@ -75,7 +75,7 @@ async fn a_collector_is_told_of_a_request_and_its_answer_in_the_trace_of_the_cal
 }
 
 #[tokio::test]
-async fn sockets_the_background_and_failures_are_told_as_well() {
+async fn sockets_and_failures_are_told_as_well() {
     let collector = Collector::start().await;
     let daemon = traced(&collector).await;
     daemon
@@ -84,7 +84,7 @@ async fn sockets_the_background_and_failures_are_told_as_well() {
     let http = daemon.http().await;
     assert_eq!(
         http.post("/v1/chat/completions", &chat("fragile")).await.status,
-        502
+        503
     );
     let failed = collector.hear("generate fragile").await;
     assert!(failed.failed);
