@@ -72,6 +72,31 @@ impl TensorRef {
         }
     }
 
+    /// The first or the second half of the elements; `None` where they do not fill whole bytes.
+    pub(crate) fn half(&self, is_second: bool) -> Option<Self> {
+        let (elements, length) = (self.elements(), self.bytes());
+        if elements % 2 != 0 || length % 2 != 0 {
+            return None;
+        }
+        let begin = if is_second { length / 2 } else { 0 };
+        let place = match &self.place {
+            Place::File { file, offset, .. } => Place::File {
+                file: file.clone(),
+                offset: offset.checked_add(begin)?,
+                length: length / 2,
+            },
+            Place::Inline(bytes) => {
+                let begin = usize::try_from(begin).ok()?;
+                Place::Inline(bytes.slice(begin..begin + bytes.len() / 2))
+            }
+        };
+        Some(Self {
+            dtype: self.dtype,
+            dimensions: vec![elements / 2],
+            place,
+        })
+    }
+
     /// Whether both read the same bytes as the same type; shapes may differ.
     pub(crate) fn is_same_data(&self, other: &Self) -> bool {
         self.dtype == other.dtype && self.place == other.place
@@ -239,6 +264,16 @@ mod tests {
         let of = |tensor| TensorRef::of(tensor, "model.onnx").unwrap();
         assert_eq!(of(&raw), of(&typed));
         assert!(of(&raw).is_same_data(&of(&typed)));
+    }
+
+    #[test]
+    fn halves_are_parts_of_the_same_place() {
+        let tensor = external_tensor(&[("location", "w.data"), ("offset", "8"), ("length", "24")]);
+        let whole = TensorRef::of(&tensor, "model.onnx").unwrap();
+        let places = [false, true].map(|second| format!("{:?}", whole.half(second).unwrap().place));
+        assert_eq!(places, ["w.data[8, 12]", "w.data[20, 12]"]);
+        assert_eq!(whole.half(true).unwrap().elements(), 3);
+        assert!(whole.half(true).unwrap().half(false).is_none());
     }
 
     #[test]

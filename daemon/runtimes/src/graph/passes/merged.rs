@@ -11,7 +11,7 @@ use super::super::index::{Index, is_microsoft};
 use super::super::plan::{Arrangement, Plan};
 use super::super::{Changed, Refusal};
 use super::activation::gated;
-use super::quantized::{Quantized, product_of};
+use super::quantized::{Quantized, halves_of, product_of};
 
 pub(in super::super) fn merged(graph: &mut Graph, plan: &mut Plan) -> Result<Changed, Refusal> {
     let (attentions, gates) = {
@@ -118,10 +118,12 @@ fn gates(graph: &Graph, index: &Index<'_>) -> Vec<Gate> {
     let found = (0..index.nodes().len()).filter_map(|number| {
         let product = gated(index, number)?;
         let output = index.nodes()[number].made(0)?;
-        let parts = [
-            product_of(graph, index, product.gate)?,
-            product_of(graph, index, product.up)?,
-        ];
+        let apart = || {
+            let gate = product_of(graph, index, product.gate)?;
+            let up = product_of(graph, index, product.up)?;
+            (gate.nodes != up.nodes).then_some([gate, up])
+        };
+        let parts = apart().or_else(|| halves_of(graph, index, product.gate, product.up))?;
         let [gate, up] = &parts;
         let mut nodes = product.nodes;
         nodes.extend(gate.nodes.iter().chain(&up.nodes));
@@ -129,7 +131,6 @@ fn gates(graph: &Graph, index: &Index<'_>) -> Vec<Gate> {
             && gate.source.rows == up.source.rows
             && gate.bias.is_none()
             && up.bias.is_none()
-            && gate.nodes != up.nodes
             && index.is_closed(&nodes, output);
         fits.then(|| Gate {
             nodes,

@@ -187,3 +187,45 @@ fn what_only_looks_alike_stays() {
         );
     }
 }
+
+#[test]
+fn gate_and_up_may_be_halves_of_one_matrix() {
+    let before = |sizes: &str, halves: &str| {
+        format!(
+            "input x f32[1,T,32]
+            output y f32[1,T,32]
+            constant w u8[64,1,16]
+            constant s f32[64,1]
+            constant z u8[64,1]
+            integers sizes {sizes}
+            m = ms.MatMulNBits(x, w, s, z) {{K=32, N=64, bits=4, block_size=32}}
+            {halves} = Split(m, sizes) {{axis=-1}}
+            t = Sigmoid(g)
+            a = Mul(g, t)
+            y = Mul(a, u)"
+        )
+    };
+    let mut graph = parse(&before("32 32", "g, u"));
+    let weights = graph.reference(&graph.index(), "w").unwrap();
+    let mut plan = Plan::default();
+    merged(&mut graph, &mut plan).unwrap();
+    assert_eq!(
+        text(&graph),
+        "y = airunner.QuantizedGatedMatMul(x) {weights=\"matrix.0\", rows=32, columns=32, activation=\"silu\"}"
+    );
+    let [gate, up] = &plan.packs[0].sources[..] else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(Some(&gate.weights), weights.half(false).as_ref());
+    assert_eq!(Some(&up.weights), weights.half(true).as_ref());
+    assert_eq!((gate.rows, up.rows), (32, 32));
+
+    // The other order, and halves that are none.
+    let mut turned = Plan::default();
+    merged(&mut parse(&before("32 32", "u, g")), &mut turned).unwrap();
+    assert_eq!(turned.packs[0].sources[0].weights, up.weights);
+    assert_eq!(
+        refused(&before("16 48", "g, u"), merged),
+        "there is nothing to change"
+    );
+}

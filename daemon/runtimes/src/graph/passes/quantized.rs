@@ -80,6 +80,54 @@ pub(super) fn product_of(graph: &Graph, index: &Index<'_>, value: &str) -> Optio
     (found.output == value).then_some(found)
 }
 
+/// The products that make two values which are the halves of one: gate and up in one matrix.
+pub(super) fn halves_of(
+    graph: &Graph,
+    index: &Index<'_>,
+    first: &str,
+    second: &str,
+) -> Option<[Quantized; 2]> {
+    let (number, split) = index.producer(first)?;
+    if !is_standard(split, "Split")
+        || split.output.len() != 2
+        || !matches!(split.integer("axis"), Some(-1 | 2))
+    {
+        return None;
+    }
+    let place = |value: &str| split.output.iter().position(|output| output == value);
+    let places = [place(first)?, place(second)?];
+    let joined = split.given(0)?;
+    index.sole_use(joined)?;
+    let whole = product_of(graph, index, joined)?;
+    let rows = whole.source.rows / 2;
+    let is_even = match split.given(1) {
+        Some(sizes) => index.integers(sizes)? == [rows.cast_signed(); 2],
+        None => true,
+    };
+    if !is_even || whole.source.rows % 2 != 0 || whole.bias.is_some() || places[0] == places[1] {
+        return None;
+    }
+    let half = |place: usize, output: &str| {
+        let of = |tensor: &TensorRef| tensor.half(place == 1);
+        let zero_points = match &whole.source.zero_points {
+            Some(tensor) => Some(of(tensor)?),
+            None => None,
+        };
+        Some(Quantized {
+            nodes: whole.nodes.iter().copied().chain([number]).collect(),
+            output: output.to_owned(),
+            source: Source {
+                weights: of(&whole.source.weights)?,
+                scales: of(&whole.source.scales)?,
+                zero_points,
+                rows,
+            },
+            ..whole.clone()
+        })
+    };
+    Some([half(places[0], first)?, half(places[1], second)?])
+}
+
 fn product(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Result<Quantized, Refusal> {
     let refused = |reason| Refusal::node(node, reason);
     let whole = |name| {
