@@ -9,6 +9,7 @@ mod fake;
 pub mod graph;
 pub mod llm;
 pub mod onnx;
+mod operators;
 pub mod package;
 pub mod quantize;
 pub mod runtime;

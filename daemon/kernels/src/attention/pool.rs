@@ -1,8 +1,7 @@
 //! Memory of the keys and values of one layer.
 
 use super::{AttentionError, Geometry};
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ptr::NonNull;
+use memmap2::{MmapMut, MmapOptions};
 
 /// Blocks of one layer, all zero at first. The operating system gives a page only when it is
 /// first written, so blocks that were never used cost nothing.
@@ -44,16 +43,13 @@ impl Pool {
     #[must_use]
     pub fn block(&self, block: u32) -> Option<&[u8]> {
         let bytes = self.geometry.block_bytes();
-        self.memory.bytes().chunks_exact(bytes).nth(block as usize)
+        self.bytes().chunks_exact(bytes).nth(block as usize)
     }
 
     #[must_use]
     pub fn block_mut(&mut self, block: u32) -> Option<&mut [u8]> {
         let bytes = self.geometry.block_bytes();
-        self.memory
-            .bytes_mut()
-            .chunks_exact_mut(bytes)
-            .nth(block as usize)
+        self.bytes_mut().chunks_exact_mut(bytes).nth(block as usize)
     }
 
     /// Copies all tokens of a block over those of another.
@@ -73,69 +69,67 @@ impl Pool {
         }
         let bytes = self.geometry.block_bytes();
         let from = from as usize * bytes;
-        self.memory
-            .bytes_mut()
+        self.bytes_mut()
             .copy_within(from..from + bytes, to as usize * bytes);
         Ok(())
     }
 
+    /// Gives the memory of a block back, as far as it can be given back alone. What the block
+    /// holds afterwards is not to be read before it is written.
+    pub fn give_back(&mut self, block: u32) {
+        #[cfg(unix)]
+        if (block as usize) < self.blocks {
+            let bytes = self.geometry.block_bytes();
+            self.memory.give_back(block as usize * bytes, bytes);
+        }
+        #[cfg(not(unix))]
+        let _: u32 = block;
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
-        self.memory.bytes()
+        &self.memory.0[..self.blocks * self.geometry.block_bytes()]
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.memory.bytes_mut()
+        let bytes = self.blocks * self.geometry.block_bytes();
+        &mut self.memory.0[..bytes]
     }
 }
 
-/// Bytes that begin where a cache line begins.
+/// Zeroed pages of their own: they take no space until they are written, and go back at once.
 #[derive(Debug)]
-struct Memory {
-    start: NonNull<u8>,
-    length: usize,
-}
+struct Memory(MmapMut);
 
-// SAFETY: the bytes belong to this value alone, like those of a `Vec<u8>`.
-#[expect(unsafe_code, reason = "a pointer that is owned")]
-unsafe impl Send for Memory {}
-// SAFETY: as above; through a shared reference they can only be read.
-#[expect(unsafe_code, reason = "a pointer that is owned")]
-unsafe impl Sync for Memory {}
-
-#[expect(
-    unsafe_code,
-    reason = "memory that begins at a cache line and is zero without being touched"
-)]
 impl Memory {
-    const ALIGNMENT: usize = 64;
-
     fn zeroed(length: usize) -> Option<Self> {
-        let layout = Layout::from_size_align(length.max(1), Self::ALIGNMENT).ok()?;
-        // SAFETY: the layout has at least one byte.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Self { start, length })
+        // Room for what all sequences could need together is more than many machines have.
+        let mut options = MmapOptions::new();
+        options.len(length.max(1)).no_reserve_swap();
+        options.map_anon().ok().map(Self)
     }
 
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: `length` bytes were allocated and zeroed there and live as long as this value.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and the exclusive borrow is handed on.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl Drop for Memory {
-    #[expect(unsafe_code, reason = "gives back what `zeroed` took")]
-    fn drop(&mut self) {
-        if let Ok(layout) = Layout::from_size_align(self.length.max(1), Self::ALIGNMENT) {
-            // SAFETY: allocated by `zeroed` with this very layout, and not used again.
-            unsafe { dealloc(self.start.as_ptr(), layout) }
+    /// Lets the system take the pages that lie wholly in a range; they are zero afterwards.
+    #[cfg(unix)]
+    fn give_back(&mut self, from: usize, bytes: usize) {
+        let start = from.next_multiple_of(PAGE);
+        let end = (from + bytes) / PAGE * PAGE;
+        if start < end {
+            #[expect(unsafe_code, reason = "memmap2 leaves it to the caller")]
+            // SAFETY: the pages are private and anonymous, so that they read as zero afterwards,
+            // and nobody looks at them while they are borrowed here.
+            let advised = unsafe {
+                let advice = memmap2::UncheckedAdvice::DontNeed;
+                self.0.unchecked_advise_range(advice, start, end - start)
+            };
+            // The pages stay, which is as good as before.
+            drop(advised);
         }
     }
 }
+
+/// At least the size of a page.
+#[cfg(unix)]
+const PAGE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +148,17 @@ mod tests {
         assert!(pool.block(0).unwrap().iter().all(|&byte| byte == 7));
         assert!(pool.block(1).unwrap().iter().all(|&byte| byte == 0));
         assert_eq!(pool.block(0).unwrap().len(), pool.geometry().block_bytes());
+    }
+
+    #[test]
+    fn memory_that_was_given_back_can_be_written_again() {
+        let mut pool = pool(300).unwrap();
+        for block in 0..300 {
+            pool.block_mut(block).unwrap().fill(3);
+        }
+        (0..301).for_each(|block| pool.give_back(block));
+        pool.block_mut(299).unwrap().fill(4);
+        assert!(pool.block(299).unwrap().iter().all(|&byte| byte == 4));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use airunner_core::{ErrorKind, Fault};
 
+use super::rewritten::RewriteError;
+
 /// Why ONNX Runtime could not be had or could not run the model.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ComputeError {
@@ -20,6 +22,8 @@ pub(crate) enum ComputeError {
     LogitsShape { shape: Vec<i64>, rows: usize },
     #[error("no memory for {} MiB more of keys and values: use a shorter context or fewer requests at once", bytes >> 20)]
     OutOfMemory { bytes: usize },
+    #[error("its faster copy: {0}")]
+    Copy(#[from] RewriteError),
     #[error("ONNX Runtime: {0}")]
     Run(#[from] ort::Error),
 }
@@ -30,6 +34,7 @@ impl ComputeError {
             Self::Library { .. } => ErrorKind::RuntimeMissing,
             Self::Interface(_) | Self::LogitsShape { .. } => ErrorKind::ModelIncompatible,
             Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
+            Self::Copy(error) => error.kind(),
             Self::Open { source, .. } => kind_of(source, ErrorKind::ModelIncompatible),
             Self::Run(error) => kind_of(error, ErrorKind::Internal),
         }
@@ -50,7 +55,7 @@ impl ComputeError {
                             | ort::ErrorCode::NoSuchFile
                     )
             }
-            Self::Interface(_) => true,
+            Self::Interface(_) | Self::Copy(_) => true,
             Self::Library { .. } | Self::LogitsShape { .. } | Self::OutOfMemory { .. } | Self::Run(_) => {
                 false
             }

@@ -12,6 +12,7 @@ mod interface;
 mod kv;
 mod language_model;
 pub mod prepack;
+mod rewritten;
 pub mod sampling;
 pub(crate) mod session;
 mod tensor;

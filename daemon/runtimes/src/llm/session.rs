@@ -10,8 +10,10 @@ use ort::session::{RunOptions, Session};
 use super::ComputeError;
 use super::interface::Interface;
 use super::prepack;
+use super::rewritten;
 use super::threads;
 use crate::LoadOptions;
+use crate::operators::paged::Paged;
 use crate::package::Package;
 
 /// Bytes from which on a copy keeps a tensor beside its graph. ONNX Runtime 1.31.1 lays out only
@@ -22,7 +24,7 @@ const SMALLEST_OUTSIDE: &str = "1048577";
 /// ONNX Runtime is loaded once per process and stays.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-fn environment(library: &Path) -> Result<Environment, ComputeError> {
+pub(super) fn environment(library: &Path) -> Result<Environment, ComputeError> {
     let failed = |reason: String| ComputeError::Library {
         path: library.to_owned(),
         reason,
@@ -67,6 +69,8 @@ pub(crate) struct Model {
     pub(crate) interface: Interface,
     /// From a copy with packed weights.
     pub(crate) is_prepacked: bool,
+    /// Where attention keeps keys and values, if it is our own.
+    pub(crate) paged: Option<Arc<Paged>>,
     /// Ends a running computation from another thread.
     pub(crate) run_options: Arc<RunOptions>,
 }
@@ -123,10 +127,22 @@ impl Model {
         graph: &Path,
     ) -> Result<Self, ComputeError> {
         let environment = environment(&options.onnxruntime_library)?;
-        let session = copy_builder(&environment, options)
-            .and_then(|mut builder| builder.commit_from_file(graph))
-            .map_err(|source| cannot_open(package, source))?;
-        Self::of(session, package, true)
+        let directory = graph
+            .parent()
+            .filter(|directory| rewritten::is_rewritten(directory));
+        let operators = directory
+            .map(|directory| rewritten::operators(directory, options))
+            .transpose()?;
+        let (domain, paged) = operators.map_or((None, None), |made| (Some(made.domain), made.paged));
+        let open = || match domain {
+            Some(domain) => builder(&environment, options)?
+                .with_operators(domain)?
+                .commit_from_file(graph),
+            None => copy_builder(&environment, options)?.commit_from_file(graph),
+        };
+        let session = open().map_err(|source: ort::Error| cannot_open(package, source))?;
+        let model = Self::of(session, package, true)?;
+        Ok(Self { paged, ..model })
     }
 
     fn of(session: Session, package: &Package, is_prepacked: bool) -> Result<Self, ComputeError> {
@@ -135,6 +151,7 @@ impl Model {
             session,
             interface,
             is_prepacked,
+            paged: None,
             run_options: Arc::new(RunOptions::new()?),
         })
     }

@@ -6,7 +6,7 @@
 
 mod blocks;
 mod concatenated;
-#[cfg_attr(not(test), expect(dead_code, reason = "graphs with such attention follow"))]
+mod operators;
 pub(super) mod paged;
 mod pool;
 mod prefix;
@@ -18,6 +18,7 @@ use super::session::Model;
 use super::tensor::Logits;
 use crate::onnx::Attention;
 use concatenated::Concatenated;
+use paged::Paged;
 use recomputed::Recomputed;
 use shared::Shared;
 
@@ -118,6 +119,9 @@ pub(crate) fn for_model(
     slots: usize,
     context_length: usize,
 ) -> Box<dyn Cache> {
+    if let Some(pages) = &model.paged {
+        return Box::new(Paged::new(std::sync::Arc::clone(pages), slots, context_length));
+    }
     let interface = &model.interface;
     if interface.cache.is_empty() {
         return Box::new(Recomputed::new(slots));

@@ -10,8 +10,8 @@ use crate::llm::ComputeError;
 use crate::operators::paged::{Paged, Placed};
 
 impl Pages for Arc<Paged> {
-    fn grow(&mut self, blocks: usize) -> Result<(), ComputeError> {
-        Paged::grow(self, blocks).map_err(failed)
+    fn allocate(&mut self, blocks: usize) -> Result<(), ComputeError> {
+        Paged::allocate(self, blocks).map_err(failed)
     }
 
     fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError> {

@@ -1,0 +1,216 @@
+//! Copies of graphs whose products and attention are computed by our own operators.
+//!
+//! Owns what such a copy consists of: the graph after the passes, the weights that stay in it,
+//! the packed ones, and a description. Which passes are tried is decided here; whether what they
+//! made computes the same is judged by who keeps the copies.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use airunner_core::ErrorKind;
+use airunner_kernels::Isa;
+use airunner_kernels::attention::{AttentionError, Element, Geometry};
+use ort::operator::OperatorDomain;
+use serde::{Deserialize, Serialize};
+
+use super::kv::paged::BLOCK_TOKENS;
+use super::{session, threads};
+use crate::LoadOptions;
+use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass};
+use crate::operators::packing::{self, PackError};
+use crate::operators::paged::Paged;
+use crate::operators::weights::{Weights, WeightsError};
+use crate::operators::{self, Shared};
+use crate::package::Package;
+
+const DESCRIPTION: &str = "rewritten.json";
+
+/// Why there is no such copy, or why it does not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RewriteError {
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Attention(#[from] AttentionError),
+    #[error(transparent)]
+    Runtime(Box<super::ComputeError>),
+    #[error("ONNX Runtime does not take our operators: {0}")]
+    Operators(#[from] ort::Error),
+}
+
+impl RewriteError {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Graph(error) => error.kind(),
+            Self::Pack(error) => error.kind(),
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::DiskFull,
+            Self::Attention(_) => ErrorKind::ModelIncompatible,
+            Self::Runtime(error) => error.kind(),
+            Self::Weights(_) | Self::File { .. } | Self::Operators(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// What is known of a copy beside its graph.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    /// Layers of paged attention; none where attention is the graph's.
+    attention: Vec<Heads>,
+    /// Keys and values are kept with 16 bits: the weights are less exact than that.
+    is_halved: bool,
+    applied: Vec<String>,
+    skipped: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Heads {
+    query: usize,
+    key_value: usize,
+    size: usize,
+}
+
+/// The instructions that kernels use, if they are faster than ONNX Runtime's own.
+pub(super) fn instructions() -> Option<Isa> {
+    Some(Isa::best()).filter(|isa| *isa != Isa::Portable)
+}
+
+/// Which passes are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Products and attention.
+    All,
+    /// Products alone; attention stays ONNX Runtime's.
+    Products,
+}
+
+impl Extent {
+    fn passes(self) -> &'static [Pass] {
+        match self {
+            Self::All => &Pass::ALL,
+            Self::Products => &[Pass::Merged, Pass::MatMul, Pass::Embedding, Pass::AccuracyLevel],
+        }
+    }
+}
+
+/// Writes a copy into a directory that is there; false where there is nothing of this extent that
+/// our operators could do.
+pub(super) fn build(
+    package: &Package,
+    options: &LoadOptions,
+    extent: Extent,
+    directory: &Path,
+) -> Result<bool, RewriteError> {
+    let environment = session::environment(&options.onnxruntime_library);
+    let environment = environment.map_err(|error| RewriteError::Runtime(Box::new(error)))?;
+    let mut computed = OnnxRuntime(&environment);
+    let rewritten = graph::rewrite(
+        package.files(),
+        package.variant(),
+        extent.passes(),
+        Some(&mut computed),
+    )?;
+    let is_paged = !rewritten.plan.attention.is_empty();
+    let is_packed = !rewritten.plan.packs.is_empty();
+    let is_worth_it = match extent {
+        Extent::All => is_paged,
+        Extent::Products => is_packed,
+    };
+    if !is_worth_it {
+        tracing::debug!(?extent, skipped = ?rewritten.skipped, "the graph is not rewritten");
+        return Ok(false);
+    }
+    let description = Description {
+        attention: rewritten.plan.attention.iter().map(Heads::of).collect(),
+        is_halved: is_packed,
+        applied: rewritten.applied.iter().map(|&pass| pass.to_owned()).collect(),
+        skipped: rewritten
+            .skipped
+            .iter()
+            .map(|(pass, reason)| ((*pass).to_owned(), reason.clone()))
+            .collect(),
+    };
+    tracing::debug!(?description, "the graph is rewritten");
+    let threads = options.threads.unwrap_or_else(threads::default_count);
+    packing::pack(&rewritten.plan.packs, package.files(), directory, threads)?;
+    rewritten.write(directory)?;
+    let path = directory.join(DESCRIPTION);
+    let text = serde_json::to_vec_pretty(&description).map_err(io::Error::other);
+    let written = text.and_then(|text| fs::write(&path, text));
+    written.map_err(|source| RewriteError::File {
+        action: "write",
+        path,
+        source,
+    })?;
+    Ok(true)
+}
+
+/// Whether a copy needs our operators.
+pub(super) fn is_rewritten(directory: &Path) -> bool {
+    directory.join(DESCRIPTION).is_file()
+}
+
+/// The operators of a copy, with its weights, and where its attention keeps keys and values.
+pub(super) struct Operators {
+    pub(super) domain: Arc<OperatorDomain>,
+    /// `None` where attention is the graph's.
+    pub(super) paged: Option<Arc<Paged>>,
+}
+
+/// Maps and checks what lies beside the graph of a copy.
+pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Operators, RewriteError> {
+    let threads = options.threads.unwrap_or_else(threads::default_count);
+    let description = description(directory)?;
+    let element = if description.is_halved {
+        Element::F16
+    } else {
+        Element::F32
+    };
+    let layers = description.attention.iter().map(|heads| heads.geometry(element));
+    let layers: Vec<Geometry> = layers.collect::<Result<_, _>>()?;
+    let is_paged = !layers.is_empty();
+    let paged = Arc::new(Paged::new(layers));
+    let weights = Arc::new(Weights::open(directory, threads)?);
+    let isa = instructions().unwrap_or(Isa::Portable);
+    let shared = Shared::new(weights, Arc::clone(&paged), isa, threads);
+    Ok(Operators {
+        domain: Arc::new(operators::domain(&shared)?),
+        paged: is_paged.then_some(paged),
+    })
+}
+
+impl Heads {
+    fn of(layer: &AttentionLayer) -> Self {
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            query: size(layer.query_heads),
+            key_value: size(layer.key_value_heads),
+            size: size(layer.head_size),
+        }
+    }
+
+    fn geometry(&self, element: Element) -> Result<Geometry, AttentionError> {
+        Geometry::new(self.query, self.key_value, self.size, BLOCK_TOKENS, element)
+    }
+}
+
+fn description(directory: &Path) -> Result<Description, RewriteError> {
+    let path = directory.join(DESCRIPTION);
+    let read = fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other));
+    read.map_err(|source| RewriteError::File {
+        action: "read",
+        path,
+        source,
+    })
+}
