@@ -6,7 +6,7 @@ use llguidance::Matcher;
 use toktrie::SimpleVob;
 
 use super::error::ConstraintError;
-use super::grammar::{Begin, Plan};
+use super::grammar::{Begin, Head, Plan};
 use super::masks::{Masks, Pending, first_line};
 use crate::llm::text::{EosSet, Tokenizer};
 
@@ -91,6 +91,10 @@ struct Watch {
     is_fresh: bool,
     /// How many of the marks came.
     found: usize,
+    /// Behind a call, where another may begin.
+    is_behind_call: bool,
+    /// Where only the beginning tells: it did, and this is no call.
+    is_text: bool,
     text: Vec<u8>,
 }
 
@@ -122,7 +126,7 @@ impl Constraint {
                 constraint.fresh = Some(matcher);
                 Stage::Free(Watch::new(true, false))
             }
-            Begin::Behind { .. } => {
+            Begin::Behind { .. } | Begin::With { .. } => {
                 constraint.fresh = Some(matcher);
                 let reasoning = constraint.plan.reasoning.as_ref();
                 Stage::Free(Watch::new(
@@ -174,7 +178,8 @@ impl Constraint {
                 Begin::NowOrBehindReasoning { .. }
                 | Begin::Now
                 | Begin::BehindReasoning { .. }
-                | Begin::Behind { .. } => self.advance(matcher, &[token])?,
+                | Begin::Behind { .. }
+                | Begin::With { .. } => self.advance(matcher, &[token])?,
             },
             Stage::Ahead { .. } | Stage::Over => Stage::Over,
         };
@@ -197,7 +202,7 @@ impl Constraint {
             .map_err(|error| ConstraintError::TooComplex(first_line(&error.to_string())))?;
         Ok(match (matcher.is_stopped(), self.plan.repeats) {
             (false, _) => self.ahead(matcher, None),
-            (true, true) => Stage::Free(Watch::new(false, false)),
+            (true, true) => Stage::Free(Watch::behind_call()),
             (true, false) => Stage::Over,
         })
     }
@@ -206,6 +211,7 @@ impl Constraint {
     fn may_end(&self) -> bool {
         match &self.plan.begin {
             Begin::Behind { is_required, .. } => !is_required,
+            Begin::With { .. } => true,
             Begin::Now | Begin::NowOrBehindReasoning { .. } | Begin::BehindReasoning { .. } => false,
         }
     }
@@ -232,7 +238,7 @@ impl Constraint {
             return self.advance(matcher, &[]);
         }
         if self.may_end() {
-            return Ok(Stage::Free(Watch::new(false, false)));
+            return Ok(Stage::Free(Watch::text()));
         }
         Err(ConstraintError::Beginning)
     }
@@ -244,12 +250,70 @@ impl Watch {
             is_reasoning,
             is_fresh,
             found: 0,
+            is_behind_call: false,
+            is_text: false,
             text: Vec::new(),
         }
     }
 
+    fn behind_call() -> Self {
+        Self {
+            is_behind_call: true,
+            ..Self::new(false, false)
+        }
+    }
+
+    /// What looks like a call and is none.
+    fn text() -> Self {
+        Self {
+            is_text: true,
+            ..Self::new(false, false)
+        }
+    }
+
+    /// The beginning of a call as the grammar has it, and what was written behind, if the answer
+    /// begins with one of the heads.
+    fn begins(&mut self, plan: &Plan, heads: &[Head]) -> Option<Vec<u8>> {
+        if self.is_fresh && !self.is_reasoning && self.begins_reasoning(plan)? {
+            self.is_reasoning = true;
+        }
+        if let Some((_, close, _)) = plan.reasoning.as_ref().filter(|_| self.is_reasoning) {
+            let Some(at) = find(&self.text, close.as_bytes()) else {
+                let keep = self.text.len().min(close.len() - 1);
+                self.text.drain(..self.text.len() - keep);
+                return None;
+            };
+            self.text.drain(..at + close.len());
+            self.is_reasoning = false;
+            self.is_fresh = false;
+        }
+        if self.is_text {
+            self.text.clear();
+            return None;
+        }
+        let separators = if self.is_behind_call { ";" } else { "" };
+        let mut may_begin = false;
+        for head in heads {
+            match compare(&self.text, &head.written, separators) {
+                Compared::Begins { rest } => {
+                    let mut taken = head.taken.clone().into_bytes();
+                    taken.extend(&self.text[rest..]);
+                    self.text.clear();
+                    return Some(taken);
+                }
+                Compared::MayBegin => may_begin = true,
+                Compared::Differs => {}
+            }
+        }
+        self.is_text = !may_begin;
+        None
+    }
+
     /// What was written behind the last mark, once all of them came.
     fn look(&mut self, plan: &Plan) -> Option<Vec<u8>> {
+        if let Begin::With { heads } = &plan.begin {
+            return self.begins(plan, heads);
+        }
         loop {
             if self.is_fresh && !self.is_reasoning && self.begins_reasoning(plan)? {
                 self.is_reasoning = true;
@@ -268,7 +332,10 @@ impl Watch {
             self.found += usize::from(!left_reasoning);
             let is_complete = match &plan.begin {
                 Begin::Behind { marks, .. } => self.found == marks.len(),
-                Begin::Now | Begin::NowOrBehindReasoning { .. } | Begin::BehindReasoning { .. } => true,
+                Begin::Now
+                | Begin::NowOrBehindReasoning { .. }
+                | Begin::BehindReasoning { .. }
+                | Begin::With { .. } => true,
             };
             if is_complete {
                 return Some(std::mem::take(&mut self.text));
@@ -295,7 +362,7 @@ impl Watch {
 
     fn next_mark<'p>(&self, plan: &'p Plan) -> &'p str {
         match &plan.begin {
-            Begin::Now => "",
+            Begin::Now | Begin::With { .. } => "",
             Begin::NowOrBehindReasoning { close, .. } | Begin::BehindReasoning { close } => close,
             Begin::Behind { marks, .. } => match &plan.reasoning {
                 Some((_, close, _)) if self.is_reasoning => close,
@@ -305,9 +372,68 @@ impl Watch {
     }
 }
 
+/// Whether a text begins in a certain way.
+#[derive(Debug, PartialEq, Eq)]
+enum Compared {
+    /// It does; what follows begins there.
+    Begins {
+        rest: usize,
+    },
+    /// Too little of it is there to tell.
+    MayBegin,
+    Differs,
+}
+
+/// Compares without white space, and without these letters at the beginning.
+fn compare(text: &[u8], head: &str, separators: &str) -> Compared {
+    let mut wanted = head.bytes().filter(|byte| !byte.is_ascii_whitespace()).peekable();
+    let mut has_begun = false;
+    for (at, byte) in text.iter().enumerate() {
+        if wanted.peek().is_none() {
+            return Compared::Begins { rest: at };
+        }
+        if byte.is_ascii_whitespace() || (!has_begun && separators.as_bytes().contains(byte)) {
+            continue;
+        }
+        has_begun = true;
+        if wanted.next() != Some(*byte) {
+            return Compared::Differs;
+        }
+    }
+    match wanted.peek() {
+        None => Compared::Begins { rest: text.len() },
+        Some(_) => Compared::MayBegin,
+    }
+}
+
 fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     if mark.is_empty() {
         return Some(0);
     }
     text.windows(mark.len()).position(|window| window == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_begins_whatever_its_white_space() {
+        let head = "{\"name\": \"f\"";
+        for (text, separators, expected) in [
+            ("{\"name\": \"f\", \"p", "", Compared::Begins { rest: 12 }),
+            ("{\"name\":\"f\"", "", Compared::Begins { rest: 11 }),
+            ("\n{ \"name\" : \"f\" ,", "", Compared::Begins { rest: 15 }),
+            ("; {\"name\": \"f\"", ";", Compared::Begins { rest: 14 }),
+            ("; {\"name\": \"f\"", "", Compared::Differs),
+            ("", "", Compared::MayBegin),
+            (" {\"na", "", Compared::MayBegin),
+            ("{\"name\": \"fg\"", "", Compared::Differs),
+            ("{\"nam\": ", "", Compared::Differs),
+            ("The", "", Compared::Differs),
+        ] {
+            let found = compare(text.as_bytes(), head, separators);
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
 }

@@ -106,6 +106,17 @@ pub(crate) enum Begin {
     BehindReasoning { close: String },
     /// From where these texts came in this order.
     Behind { marks: Vec<String>, is_required: bool },
+    /// From its first letter, if it begins with one of these.
+    With { heads: Vec<Head> },
+}
+
+/// A beginning that tells a call from a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// As a model writes it, but for white space.
+    pub(crate) written: String,
+    /// As the grammar has it.
+    pub(crate) taken: String,
 }
 
 /// How one answer is held to a format.
@@ -113,8 +124,8 @@ pub(crate) enum Begin {
 pub(crate) struct Plan {
     pub(crate) grammar: Grammar,
     pub(crate) begin: Begin,
-    /// Marks of reasoning in which nothing begins, where it begins behind marks; and whether the
-    /// answer begins inside of it.
+    /// Marks of reasoning in which nothing begins, where it begins behind marks or with a head; and
+    /// whether the answer begins inside of it.
     pub(crate) reasoning: Option<(String, String, bool)>,
     /// Whether the same may begin again after it ended; else the answer ends with it.
     pub(crate) repeats: bool,

@@ -153,10 +153,14 @@ impl Asked<'_> {
     /// Calls that the model may make or not.
     fn possible_calls(&self) -> Option<Plan> {
         let format = self.text.call_format()?;
-        let marks = vec![tools::trigger(format)?.to_owned()];
-        let begin = Begin::Behind {
-            marks,
-            is_required: false,
+        let begin = match tools::trigger(format) {
+            Some(mark) => Begin::Behind {
+                marks: vec![mark.to_owned()],
+                is_required: false,
+            },
+            None => Begin::With {
+                heads: tools::heads(format, self.tools()),
+            },
         };
         let mut plan = Plan::new(self.calls(self.tools(), Place::BehindTrigger)?, begin);
         plan.reasoning = match self.text.thinking(self.prompt) {

@@ -6,9 +6,9 @@ use airunner_core::chat::Tool;
 use serde_json::{Map, Value};
 
 use super::error::ConstraintError;
-use super::grammar::Grammar;
+use super::grammar::{Grammar, Head};
 use super::parameters::Parameters;
-use crate::llm::text::{Body, CHANNEL_MARKS, CallFormat, EosSet, Tokenizer};
+use crate::llm::text::{Body, CHANNEL_MARKS, CallFormat, EosSet, Frame, Tokenizer};
 
 /// Marks around all calls of families whose format's own mark is that of one call.
 const SECTIONS: [(&str, &str, &str); 2] = [
@@ -44,11 +44,8 @@ struct Written {
     parameters: Parameters,
 }
 
-/// The text behind which a call's rules begin; `None` where only the whole answer tells.
-///
-/// Calls without a mark (bare JSON, and Python's list without one) are therefore held to their
-/// schemas only where they are forced: where the model decides, its answer stays free, and the
-/// parser alone tells whether it is a call of a known function.
+/// The text behind which a call's rules begin; `None` where calls have no mark, and only the
+/// beginning of the answer tells, by its [`heads`].
 pub(super) fn trigger(format: &CallFormat) -> Option<&str> {
     match &format.body {
         Body::Channels => Some(CHANNEL_CALL),
@@ -59,8 +56,42 @@ pub(super) fn trigger(format: &CallFormat) -> Option<&str> {
     }
 }
 
+/// How an answer begins that is a call of one of the tools, where calls need no mark: up to the
+/// end of the name, so that all else may be text.
+pub(super) fn heads(format: &CallFormat, tools: &[Tool]) -> Vec<Head> {
+    let head = |tool: &Tool| match &format.body {
+        Body::Pythonic => format!("[{}(", tool.name),
+        Body::Json | Body::Bare | Body::Named { .. } | Body::Channels => {
+            let Frame {
+                first,
+                before,
+                between,
+                ..
+            } = &format.frame;
+            // The quote behind the name.
+            let quote = if between.starts_with('"') { "\"" } else { "" };
+            format!("{first}{before}{}{quote}", tool.name)
+        }
+    };
+    let open = Some(format.open.as_ref()).filter(|open| !open.is_empty());
+    tools
+        .iter()
+        .flat_map(|tool| {
+            let taken = head(tool);
+            let marked = open.map(|open| format!("{open}{taken}"));
+            marked
+                .into_iter()
+                .chain([taken.clone()])
+                .map(move |written| Head {
+                    written,
+                    taken: taken.clone(),
+                })
+        })
+        .collect()
+}
+
 impl Calls<'_> {
-    /// What follows the trigger.
+    /// What follows the trigger, or a call from its head on.
     pub(super) fn behind_trigger(&self) -> Result<Grammar, ConstraintError> {
         let mut written = Written::default();
         self.body(&mut written)?;

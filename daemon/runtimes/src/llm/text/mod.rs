@@ -36,7 +36,7 @@ pub use eos::EosSet;
 pub(super) use guard::{Guard, Interrupted};
 pub use model::{Prompt, TextModel, Thinking};
 pub use output::Output;
-pub(in crate::llm) use parse::{Body, CHANNEL_MARKS, CallFormat, Kinds, choices};
+pub(in crate::llm) use parse::{Body, CHANNEL_MARKS, CallFormat, Frame, Kinds, choices};
 pub use parse::{OutputFormat, OutputParser, Parsed};
 pub use stop::StopMatcher;
 pub use stream::TextStream;

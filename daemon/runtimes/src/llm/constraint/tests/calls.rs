@@ -5,7 +5,7 @@ use airunner_core::chat::Tool;
 use airunner_core::generate::{GenerateRequest, Input, ToolChoice};
 use serde_json::{Value, json};
 
-use super::{asking, templated_bench};
+use super::{are_valid, asking, templated_bench};
 
 /// A request whose only tool has these parameters.
 fn asking_with(parameters: Value) -> GenerateRequest {
@@ -116,4 +116,84 @@ fn the_same_tools_are_compiled_once_and_answers_share_nothing() {
         .answer(&asking(ToolChoice::Required, false), 7, 5, "")
         .unwrap();
     assert_eq!(bench.constraints.compiled.len(), 2);
+}
+
+/// Templates whose calls need no mark, and how calls begin there.
+const UNMARKED: [(&str, &[&str]); 2] = [
+    (
+        "<|python_tag|>",
+        &[
+            "{\"name\": \"add\"",
+            "{\"name\":\"add\",",
+            "\n{ \"name\": \"now\"",
+            "<|python_tag|>{\"name\": \"add\"",
+        ],
+    ),
+    ("[func_name1(", &["[add(", "[ add(", "[now("]),
+];
+
+fn unmarked(signs: &str, extra: &str) -> (tempfile::TempDir, super::Bench) {
+    let template =
+        format!("{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}{{# {signs} {extra} #}}");
+    templated_bench(&template, &["<think>", "</think>"], false)
+}
+
+#[test]
+fn an_answer_that_begins_as_a_call_without_a_mark_becomes_a_valid_one() {
+    for (signs, beginnings) in UNMARKED {
+        let (_home, bench) = unmarked(signs, "<think>");
+        let mut ended = 0;
+        for beginning in beginnings {
+            for (seed, thought) in [(1, ""), (2, ""), (3, "<think>[add({\"name\"</think>\n"), (4, "")] {
+                let wish = format!("{thought}{beginning}");
+                let request = asking(ToolChoice::Auto, false);
+                let answer = bench.answer(&request, seed, 400, &wish).unwrap();
+                if answer.ended {
+                    ended += 1;
+                    assert_eq!(answer.calls.len(), 1, "{wish}: {answer:?}");
+                    assert!(are_valid(&answer.calls), "{wish}: {answer:?}");
+                    assert_eq!(answer.text.trim(), "", "{wish}: {answer:?}");
+                }
+            }
+        }
+        assert!(ended > beginnings.len(), "{signs}: only {ended} ended");
+    }
+}
+
+#[test]
+fn several_calls_without_a_mark_are_each_held_to_their_schema() {
+    let (_home, bench) = unmarked("<|python_tag|>", "");
+    let call = "{\"name\": \"add\", \"parameters\": {\"a\": 1}}";
+    let request = asking(ToolChoice::Auto, true);
+    let mut ended = 0;
+    for seed in 0..6 {
+        let wish = format!("{call}; {{\"name\": \"add\", \"parameters\": {{\"a\": 9");
+        let answer = bench.answer(&request, seed, 300, &wish).unwrap();
+        assert!(answer.calls.len() >= 2, "{answer:?}");
+        assert!(!answer.calls[1].1.contains('9'), "{answer:?}");
+        ended += usize::from(answer.ended);
+    }
+    assert!(ended > 0);
+}
+
+#[test]
+fn what_is_no_call_of_a_tool_stays_free() {
+    for (signs, _) in UNMARKED {
+        let (_home, bench) = unmarked(signs, "");
+        for text in [
+            "{\"name\": \"Bob\", \"age\": 3}",
+            "{\"name\": \"adder\", \"parameters\": {\"a\": 9}}",
+            "{\"names\": [1]}",
+            "[1, 2]",
+            "[adder(a=9)]",
+            "Sure: {\"name\": \"add\", \"parameters\": {\"a\": 9}} or [add(a=9)]",
+            "add(a=9)",
+        ] {
+            let request = asking(ToolChoice::Auto, true);
+            let length = bench.text.tokenize(text, false).unwrap().len();
+            let answer = bench.answer(&request, 1, length, text).unwrap();
+            assert_eq!(answer.text, text, "{signs}");
+            assert!(answer.calls.is_empty(), "{signs} {text}: {answer:?}");
+        }
+    }
 }

@@ -17,6 +17,6 @@ mod tests;
 mod xml;
 
 pub use format::OutputFormat;
-pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat};
+pub(in crate::llm) use format::{Body, CHANNEL_MARKS, CallFormat, Frame};
 pub(in crate::llm) use kinds::{Kinds, choices};
 pub use parser::{OutputParser, Parsed};
