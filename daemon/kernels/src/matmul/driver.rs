@@ -143,8 +143,8 @@ impl Product<'_> {
     fn tile(&self, rows: Rows, panel: usize, pairs: &Range<usize>, sums: &mut Sums) {
         let (shape, x) = (self.shape, &self.x);
         let packed = &self.packed[panel * shape.panel_bytes()..(panel + 1) * shape.panel_bytes()];
-        let records = &packed[LANES * size_of::<f32>()..shape.zero_points_start()];
-        let zero_points = &packed[shape.zero_points_start()..];
+        let (head, records) = packed.split_at(shape.records_start());
+        let zero_points = &head[LANES * size_of::<f32>()..];
         // Tiles lie one behind the other, in each of them blocks, then rows.
         let blocks = rows.first * 2 * shape.pairs() + pairs.start * 2 * rows.count;
         let blocks = blocks..blocks + pairs.len() * 2 * rows.count;

@@ -131,8 +131,9 @@ impl<D: AsRef<[u8]>> Matrix<D> {
 
     fn block(&self, panel: &[u8], lane: usize, block: usize, factor: f32, out: &mut [f32]) {
         let shape = &self.shape;
-        let (records, zero_points) = panel.split_at(shape.zero_points_start());
-        let record = &records[LANES * size_of::<f32>() + block / 2 * shape.record_bytes()..];
+        let (head, records) = panel.split_at(shape.records_start());
+        let zero_points = &head[LANES * size_of::<f32>()..];
+        let record = &records[block / 2 * shape.record_bytes()..];
         let at = (block % 2 * LANES + lane) * size_of::<f16>();
         let scale = factor * f16::from_le_bytes([record[at], record[at + 1]]).to_f32();
         let words = &record[ALIGNMENT + block % 2 * LANES * shape.block_bytes()..];

@@ -95,8 +95,8 @@ fn pack_row(shape: &Shape, source: &Source<'_>, row: usize, lane: usize, out: &m
             .clone()
             .fold(0.0, |largest, scale| largest.max(scale.abs())),
     );
-    let (head, zero_points) = out.split_at_mut(shape.zero_points_start());
-    let (factors, records) = head.split_at_mut(LANES * size_of::<f32>());
+    let (head, records) = out.split_at_mut(shape.records_start());
+    let (factors, zero_points) = head.split_at_mut(LANES * size_of::<f32>());
     factors[lane * 4..lane * 4 + 4].copy_from_slice(&factor.to_le_bytes());
 
     let weights = &source.weights[row * shape.row_bytes()..(row + 1) * shape.row_bytes()];

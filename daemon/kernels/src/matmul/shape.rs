@@ -2,11 +2,11 @@
 //!
 //! Packed: panels of 16 rows, each of them
 //! - 16 factors in fp32, one per row (64 bytes);
+//! - with zero points, 16 bytes per two blocks of 4 bits (the second one in the upper half of the
+//!   byte) or 16 bytes per block of 8 bits, filled up to a multiple of 64;
 //! - a record per two blocks: 2 × 16 scales in fp16 (64 bytes), then the weights of one block and
 //!   of the other, in words of 64 bytes: 4 bytes of each of the 16 rows, in the order of
-//!   `MatMulNBits`, so 8 weights of 4 bits or 4 of 8 bits;
-//! - with zero points, 16 bytes per two blocks of 4 bits (the second one in the upper half of the
-//!   byte) or 16 bytes per block of 8 bits, filled up to a multiple of 64.
+//!   `MatMulNBits`, so 8 weights of 4 bits or 4 of 8 bits.
 //!
 //! A weight is `factor × scale × (stored − zero point)`; without zero points that is 8 or 128.
 
@@ -164,13 +164,14 @@ impl Shape {
         }
     }
 
-    /// Where in a panel the zero points begin.
-    pub(super) fn zero_points_start(&self) -> usize {
-        LANES * size_of::<f32>() + self.pairs() * self.record_bytes()
+    /// Where in a panel the records begin.
+    pub(super) fn records_start(&self) -> usize {
+        let zero_points = (self.pairs() * self.zero_point_bytes()).next_multiple_of(ALIGNMENT);
+        LANES * size_of::<f32>() + zero_points
     }
 
     pub(super) fn panel_bytes(&self) -> usize {
-        self.zero_points_start() + (self.pairs() * self.zero_point_bytes()).next_multiple_of(ALIGNMENT)
+        self.records_start() + self.pairs() * self.record_bytes()
     }
 
     pub(super) fn panels(&self, arrangement: Arrangement) -> usize {

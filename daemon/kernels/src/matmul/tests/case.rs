@@ -152,21 +152,29 @@ pub(super) fn ways(shape: &Shape) -> Vec<Way> {
         isa,
         tiles: tiles(isa, shape).unwrap(),
     };
-    let mut ways: Vec<Way> = Isa::available()
+    let ways = Isa::available()
         .into_iter()
         .filter(|isa| *isa != Isa::Portable)
-        .map(of_isa)
-        .collect();
-    #[cfg(target_arch = "x86_64")]
-    if Isa::Avx512Vnni.is_available() {
-        use crate::matmul::tiles::avx_vnni::encoded_otherwise;
-        ways.push(Way {
-            name: "avx-vnni in the encoding of AVX-512".to_owned(),
-            isa: Isa::Avx2,
-            tiles: encoded_otherwise::tiles(shape.bits(), shape.block(), shape.has_zero_points()),
-        });
-    }
-    ways
+        .map(of_isa);
+    ways.chain(encoded_otherwise(shape)).collect()
+}
+
+/// The tiles of AVX-VNNI for processors that have its dot product only in the encoding of AVX-512.
+#[cfg(target_arch = "x86_64")]
+fn encoded_otherwise(shape: &Shape) -> Option<Way> {
+    use crate::matmul::tiles::avx_vnni::encoded_otherwise;
+    let tiles = encoded_otherwise::tiles(shape.bits(), shape.block(), shape.has_zero_points());
+    let name = "avx-vnni in the encoding of AVX-512".to_owned();
+    Isa::Avx512Vnni.is_available().then_some(Way {
+        name,
+        isa: Isa::Avx2,
+        tiles,
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn encoded_otherwise(_: &Shape) -> Option<Way> {
+    None
 }
 
 impl Way {
