@@ -140,6 +140,11 @@ impl Read {
     }
 }
 
+/// Whether a value is a constant, or one that is turned or converted.
+pub(crate) fn is_weight(index: &Index<'_>, value: &str) -> bool {
+    stored(index, value).is_some()
+}
+
 /// The initializer behind a matrix.
 struct Stored<'g> {
     tensor: &'g str,

@@ -3,6 +3,7 @@
 //! logits are [1, R, vocabulary]. Where an export keeps only the last rows itself, that goes.
 
 use super::super::edit::{Build, Edits, Graph, through_identities};
+use super::super::full_precision::is_weight;
 use super::super::index::{Index, is_microsoft, is_ours, is_standard};
 use super::super::plan::Plan;
 use super::super::proto::NodeProto;
@@ -72,16 +73,6 @@ fn head(index: &Index<'_>) -> Result<usize, Refusal> {
         value = given_on(index, node).ok_or(NO_HEAD)?;
     }
     Err(NO_HEAD)
-}
-
-fn is_weight(index: &Index<'_>, value: &str) -> bool {
-    if index.is_constant(value) {
-        return true;
-    }
-    index.producer(value).is_some_and(|(_, node)| {
-        let is_turned = is_standard(node, "Transpose") || is_standard(node, "Cast");
-        is_turned && node.given(0).is_some_and(|input| index.is_constant(input))
-    })
 }
 
 /// What a node that treats every logit alike computes with.
@@ -319,6 +310,9 @@ logits = MatMul(airunner/h, w)"
 
     #[test]
     fn what_is_not_a_head_is_left() {
+        let turned = "h = Neg(x)\nc = Cast(v) {to=1}\nv2 = Transpose(c) {perm=[1,0]}\nlogits = MatMul(h, v2)";
+        let turned = format!("{}\nconstant v f16[64,32]", graph(turned));
+        assert!(after(&turned, last_rows).contains("logits = MatMul(airunner/h, v2)"));
         for (body, reason) in [
             ("logits = MatMul(x, p)", "product with a matrix"),
             ("logits = Softmax(x)", "product with a matrix"),
