@@ -147,6 +147,8 @@ pub(super) struct Pass<'p, E, const ROWS: usize> {
     pub(super) panels: &'p [Panel<'p, E>; PANELS],
     pub(super) seen: Seen<ROWS>,
     pub(super) softcap: Option<f32>,
+    /// The values come from memory, as these rows are the first that use them.
+    pub(super) ahead: bool,
     /// Room for scores, as `[token / 16][row][16]`.
     pub(super) scores: &'p mut [Strip<ROWS>; PANELS],
 }
@@ -160,6 +162,7 @@ impl<E: Stored, const ROWS: usize> Pass<'_, E, ROWS> {
             panels,
             seen,
             softcap,
+            ahead,
             scores,
         } = self;
         let range = seen.panels();
@@ -168,7 +171,13 @@ impl<E: Stored, const ROWS: usize> Pass<'_, E, ROWS> {
         }
         for panel in range.clone() {
             let mut products = [simd.splat(0.0); ROWS];
-            for (queries, keys) in queries.iter().zip(panels[panel].keys) {
+            let Panel { keys, values, .. } = &panels[panel];
+            for ((queries, keys), values) in queries.iter().zip(*keys).zip(*values) {
+                if ahead {
+                    for row in values.iter().step_by(64 / size_of::<[E; LANES]>()) {
+                        simd.prefetch(row);
+                    }
+                }
                 simd.multiply_square(queries, keys, &mut products);
             }
             for (product, scores) in products.into_iter().zip(&mut scores[panel]) {

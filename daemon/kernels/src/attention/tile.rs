@@ -79,8 +79,8 @@ impl<E: Stored> Job for Add<'_, E> {
         match self.piece.strip_rows::<S>() {
             1 => self.run_strips::<S, 1>(simd),
             2 => self.run_strips::<S, 2>(simd),
-            4 => self.run_strips::<S, 4>(simd),
-            _ if S::ROWS >= 8 => self.run_strips::<S, 8>(simd),
+            4 if S::ROWS >= 4 => self.run_strips::<S, 4>(simd),
+            8 if S::ROWS >= 8 => self.run_strips::<S, 8>(simd),
             _ => unreachable!("strips have 1, 2, 4 or 8 rows"),
         }
     }
@@ -113,6 +113,7 @@ impl<E: Stored> Add<'_, E> {
                     panels: &panels,
                     seen: piece.seen(index * ROWS, partition),
                     softcap: piece.common.call.options.softcap,
+                    ahead: index == 0,
                     scores: &mut *scores,
                 };
                 pass.run(simd, &mut Sums::new(state));

@@ -158,4 +158,9 @@ impl Simd for Avx2 {
             )
         })
     }
+
+    #[inline(always)]
+    fn prefetch<T>(self, from: &T) {
+        instructions!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
+    }
 }

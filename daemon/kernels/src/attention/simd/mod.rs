@@ -47,6 +47,8 @@ pub(super) trait Simd: Copy {
     fn exponent_bits(self, vector: Self::Vector) -> Self::Vector;
     /// `then` where `vector` is not below `limit`, 0 elsewhere. NaN is not below anything.
     fn zero_below(self, vector: Self::Vector, limit: f32, then: Self::Vector) -> Self::Vector;
+    /// Asks for the cache line where `from` begins, ahead of its use.
+    fn prefetch<T>(self, from: &T);
 
     /// See [`exponent`].
     #[inline(always)]

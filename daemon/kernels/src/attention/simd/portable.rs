@@ -29,7 +29,7 @@ macro_rules! lanes {
 impl Simd for Portable {
     type Vector = Numbers;
 
-    const ROWS: usize = 4;
+    const ROWS: usize = 2;
 
     #[inline(always)]
     fn splat(self, number: f32) -> Numbers {
@@ -120,6 +120,9 @@ impl Simd for Portable {
     fn zero_below(self, vector: Numbers, limit: f32, then: Numbers) -> Numbers {
         lanes!(lane => if vector.0[lane] < limit { 0.0 } else { then.0[lane] })
     }
+
+    #[inline(always)]
+    fn prefetch<T>(self, _: &T) {}
 
     // What takes many steps is not inlined: the compiler would spread out each lane of each step.
 

@@ -195,10 +195,11 @@ fn long_contexts_are_summed_up_as_well() {
     for (element, size) in [(Element::F32, 64), (Element::F16, 256), (Element::I8, 96)] {
         let geometry = Geometry::new(4, 2, size, 32, element).unwrap();
         let mut case = Case::new(geometry, &[(3000, 1), (0, 700), (1500, 5)], &mut Random::new(7));
-        // Scores that grow towards the end and beyond what a power of e can be.
+        // Scores of hundreds, beyond what a power of e can be: single precision leaves them three
+        // or four decimals, which is what a weight is exact to.
         case.scale = 4.0;
         for isa in Isa::available() {
-            case.check(isa, &Threads(2), 2e-4);
+            case.check(isa, &Threads(2), 2e-3);
         }
     }
 }
