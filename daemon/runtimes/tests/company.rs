@@ -1,0 +1,100 @@
+//! Requests on one model say what each says alone, from copies that compute with our own
+//! operators too: packed rows, shared blocks, guesses.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use airunner_runtimes::llm::prepack::prepack;
+use airunner_runtimes::{LlmRuntime, LoadOptions};
+use support::{Answer, ask, greedy, load, options, packages, read};
+
+fn found() -> [PathBuf; 3] {
+    let builtin =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../installers/builtin-models/helper/package");
+    [
+        builtin,
+        packages().join("llama-gqa-int4"),
+        packages().join("qwen2-gqa"),
+    ]
+}
+
+fn from_copy(package: &Path, cache: &Path) -> LoadOptions {
+    prepack(&options(package), "m", cache).unwrap();
+    LoadOptions {
+        prepacked_directory: Some(cache.to_owned()),
+        ..options(package)
+    }
+}
+
+/// Of different lengths; most begin alike.
+fn prompts() -> Vec<String> {
+    let beginning = "once upon a time there was a quick brown fox that jumped ".repeat(4);
+    let ends = [
+        "",
+        "over the lazy dog",
+        "and the",
+        "a",
+        "and slept",
+        "and the fox and the fox and",
+    ];
+    let mut prompts: Vec<String> = ends.iter().map(|end| format!("{beginning}{end}")).collect();
+    prompts.push("the".to_owned());
+    prompts
+}
+
+fn all_at_once(model: &dyn LlmRuntime) -> Vec<Answer> {
+    let receivers: Vec<_> = prompts()
+        .iter()
+        .map(|prompt| model.generate(greedy(prompt, Some(24)), Instant::now()).unwrap())
+        .collect();
+    let readers: Vec<_> = receivers
+        .into_iter()
+        .map(|receiver| std::thread::spawn(|| read(receiver).unwrap()))
+        .collect();
+    readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+}
+
+#[test]
+fn company_and_shared_beginnings_change_no_answer() {
+    for package in found() {
+        let cache = tempfile::tempdir().unwrap();
+        let options = from_copy(&package, cache.path());
+        let alone: Vec<Answer> = prompts()
+            .iter()
+            .map(|prompt| ask(&*load(&options).unwrap(), greedy(prompt, Some(24))).unwrap())
+            .collect();
+        let model = load(&options).unwrap();
+        assert!(model.loaded().prepacked, "{}", package.display());
+        for round in ["together", "again, from what was left"] {
+            for (answer, expected) in all_at_once(&*model).iter().zip(&alone) {
+                assert_eq!(answer.tokens, expected.tokens, "{round}: {}", package.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_next_turn_computes_only_what_is_new() {
+    for package in found() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = load(&from_copy(&package, cache.path())).unwrap();
+        let prompt = &prompts()[1];
+        let first = ask(&*model, greedy(prompt, Some(8))).unwrap();
+        let next = format!("{prompt}{} and then", first.text);
+        let second = ask(&*model, greedy(&next, Some(8))).unwrap();
+        let (before, usage) = (first.done().usage.prompt_tokens, second.done().usage);
+        assert!(
+            usage.cached_tokens + 1 >= before && usage.cached_tokens < usage.prompt_tokens,
+            "{usage:?} after {before}: {}",
+            package.display()
+        );
+        model.trim().unwrap();
+        let third = ask(&*model, greedy(&next, Some(8))).unwrap();
+        assert_eq!(third.done().usage.cached_tokens, 0, "all was given back");
+        assert_eq!(third.tokens, second.tokens, "{}", package.display());
+    }
+}
