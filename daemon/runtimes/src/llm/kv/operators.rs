@@ -34,7 +34,6 @@ impl Pages for Arc<Paged> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: AttentionError) -> ComputeError {
     match error {
         AttentionError::Memory { blocks, block_bytes } => ComputeError::OutOfMemory {
