@@ -35,10 +35,9 @@ impl Pages for Arc<Paged> {
 }
 
 fn failed(error: AttentionError) -> ComputeError {
-    match error {
-        AttentionError::Memory { blocks, block_bytes } => ComputeError::OutOfMemory {
-            bytes: blocks.saturating_mul(block_bytes),
-        },
-        other => ComputeError::Interface(other.to_string()),
+    if let AttentionError::Memory { blocks, block_bytes } = error {
+        let bytes = blocks.saturating_mul(block_bytes);
+        return ComputeError::OutOfMemory { bytes };
     }
+    ComputeError::Interface(error.to_string())
 }
