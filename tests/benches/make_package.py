@@ -2,18 +2,20 @@
 """Make a language model package of real shape with random weights, to measure speed with.
 
     python3 -m pip install numpy onnx
-    python3 make_package.py OUT [--shape llama-1b|small] [--block 32]
+    python3 make_package.py OUT [--shape llama-1b|qwen2.5-0.5b|small] [--block 32]
 
 Writes an ONNX Runtime GenAI package: GroupQueryAttention with rotary embedding inside and past
 and present in one buffer, int4 MatMulNBits with accuracy level 4, tied and quantized embedding.
 The layout of the operators is that of com.microsoft in ONNX Runtime's ContribOperators.md. Speed
 does not depend on the values of weights, so they are drawn at random in quantized form. Every
-token is one character, so that a prompt of N characters is a prompt of N tokens.
+token is one character, so that a prompt of N characters is a prompt of N tokens: those of ASCII
+that can be printed, so that there are words and JSON, then ideographs and what follows them.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import pathlib
 from dataclasses import dataclass
@@ -22,14 +24,16 @@ import numpy as np
 from onnx import TensorProto, helper, save
 
 MICROSOFT = "com.microsoft"
+PRINTABLE = range(0x20, 0x7F)
 FIRST_CHARACTER = 0x4E00
 SURROGATES = range(0xD800, 0xF900)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers of a Llama-like decoder."""
+    """The numbers of a decoder of the family of Llama or Qwen2."""
 
+    family: str
     vocabulary: int
     hidden: int
     intermediate: int
@@ -38,11 +42,19 @@ class Shape:
     key_value_heads: int
     head_size: int
     context: int
+    rotary_base: float
+    epsilon: float
+
+    @property
+    def has_biases(self) -> bool:
+        """Of query, key and value."""
+        return self.family == "qwen2"
 
 
 SHAPES = {
-    "llama-1b": Shape(128256, 2048, 8192, 16, 32, 8, 64, 8192),
-    "small": Shape(2000, 256, 512, 4, 8, 2, 32, 2048),
+    "llama-1b": Shape("llama", 128256, 2048, 8192, 16, 32, 8, 64, 8192, 500000.0, 1e-5),
+    "qwen2.5-0.5b": Shape("qwen2", 151936, 896, 4864, 24, 14, 2, 64, 32768, 1000000.0, 1e-6),
+    "small": Shape("llama", 2000, 256, 512, 4, 8, 2, 32, 4096, 500000.0, 1e-5),
 }
 
 
@@ -101,22 +113,32 @@ class Graph:
             K=columns, N=rows, bits=4, block_size=self.weights.block, accuracy_level=4,
         )
 
+    def projection(self, source: str, name: str, heads: int) -> str:
+        """A matrix product with what these heads take, and its bias."""
+        rows = heads * self.shape.head_size
+        product = self.matmul(source, name, rows, self.shape.hidden)
+        if not self.shape.has_biases:
+            return product
+        bias = self.weights.add(f"{name}.bias", np.zeros(rows, dtype=np.float32))
+        return self.node("Add", [product, bias], f"{name}.biased")
+
     def norm(self, name: str, source: str, skip: str | None) -> tuple[str, str]:
         """The normalised sum of both, and the sum itself."""
         gain = self.weights.add(f"{name}.weight", np.ones(self.shape.hidden, dtype=np.float32))
         out = f"{name}.out"
         if skip is None:
-            attributes = {"axis": -1, "epsilon": 1e-5, "stash_type": 1}
+            attributes = {"axis": -1, "epsilon": self.shape.epsilon, "stash_type": 1}
             return self.node("SimplifiedLayerNormalization", [source, gain], out, **attributes), source
         outputs = [out, "", "", f"{name}.sum"]
-        self.node("SkipSimplifiedLayerNormalization", [source, skip, gain], outputs, MICROSOFT, epsilon=1e-5)
+        epsilon = self.shape.epsilon
+        self.node("SkipSimplifiedLayerNormalization", [source, skip, gain], outputs, MICROSOFT, epsilon=epsilon)
         return out, outputs[3]
 
     def layer(self, index: int, source: str, residual: str) -> tuple[str, str]:
         s, name = self.shape, f"layers.{index}"
-        query = self.matmul(source, f"{name}.q", s.heads * s.head_size, s.hidden)
-        key = self.matmul(source, f"{name}.k", s.key_value_heads * s.head_size, s.hidden)
-        value = self.matmul(source, f"{name}.v", s.key_value_heads * s.head_size, s.hidden)
+        query = self.projection(source, f"{name}.q", s.heads)
+        key = self.projection(source, f"{name}.k", s.key_value_heads)
+        value = self.projection(source, f"{name}.v", s.key_value_heads)
         past = [f"past_key_values.{index}.key", f"past_key_values.{index}.value"]
         outputs = [f"{name}.attention", f"present.{index}.key", f"present.{index}.value"]
         attended = self.node(
@@ -151,7 +173,7 @@ class Graph:
 
     def rotary(self) -> None:
         s = self.shape
-        frequencies = 500000.0 ** -(np.arange(0, s.head_size, 2) / s.head_size)
+        frequencies = s.rotary_base ** -(np.arange(0, s.head_size, 2) / s.head_size)
         angles = np.outer(np.arange(s.context), frequencies)
         self.weights.add("cos_cache", np.cos(angles).astype(np.float32))
         self.weights.add("sin_cache", np.sin(angles).astype(np.float32))
@@ -204,8 +226,9 @@ def graph_file(out: pathlib.Path, shape: Shape, block: int) -> None:
 
 
 def characters(count: int) -> list[str]:
-    """Distinct letters, none of which is a surrogate or has a canonical decomposition."""
-    points = (point for point in range(FIRST_CHARACTER, 0x30000) if point not in SURROGATES)
+    """Distinct, none of which is a surrogate or has a canonical decomposition."""
+    further = (point for point in range(FIRST_CHARACTER, 0x30000) if point not in SURROGATES)
+    points = itertools.chain(PRINTABLE, further)
     return [chr(next(points)) for _ in range(count)]
 
 
@@ -232,7 +255,7 @@ def text_files(out: pathlib.Path, shape: Shape) -> None:
     present = {"present_key_names": "present.%d.key", "present_value_names": "present.%d.value"}
     write(out / "genai_config.json", {
         "model": {
-            "type": "llama", "vocab_size": shape.vocabulary, "context_length": shape.context,
+            "type": shape.family, "vocab_size": shape.vocabulary, "context_length": shape.context,
             "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1,
             "decoder": {
                 "filename": "model.onnx", "session_options": {}, "head_size": shape.head_size,

@@ -39,7 +39,9 @@ impl Daemon {
     }
 }
 
-fn client() -> reqwest::Client {
+/// A client that goes through no proxy.
+#[must_use]
+pub fn client() -> reqwest::Client {
     // Fails only if another one was installed before, which does as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder()

@@ -4,6 +4,7 @@
 //! running `airunnerd` in it, [`Cli`] runs `airunner` against it, a [`Hub`] is where it downloads
 //! from. Nothing here sleeps and hopes: [`eventually`] waits on a condition and fails with what it saw last.
 
+pub mod bench;
 mod binaries;
 mod cli;
 mod clients;

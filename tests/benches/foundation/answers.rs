@@ -1,86 +1,14 @@
-//! Single answers, timed by the client's own clock.
+//! Turns of a conversation, and answers that are given up.
 
 use std::time::{Duration, Instant};
 
-use airunner_core::ModelName;
 use airunner_core::event::{Event, WatchPayload};
-use airunner_core::generate::{Done, GenerateEvent, GenerateRequest, Input, Sampling};
+use airunner_core::generate::GenerateEvent;
 use airunner_core::lifecycle::StateName;
-use airunner_ipc_client::Client;
+use airunner_tests::bench::{Figure, answer, median, prompt, request};
 use anyhow::{Context, ensure};
 
-use crate::rounds::median;
-use crate::{Bench, Figure};
-
-/// When the pieces of an answer came.
-pub(crate) struct Timed {
-    pub(crate) begin: Instant,
-    /// One for each piece of text.
-    pub(crate) pieces: Vec<Instant>,
-    pub(crate) text: String,
-    pub(crate) done: Done,
-}
-
-impl Timed {
-    pub(crate) fn first(&self) -> Instant {
-        self.pieces.first().copied().unwrap_or(self.begin)
-    }
-
-    pub(crate) fn last(&self) -> Instant {
-        self.pieces.last().copied().unwrap_or(self.begin)
-    }
-}
-
-/// A prompt of that many tokens; different for every `seed` from the first token on.
-pub(crate) fn prompt(tokens: usize, seed: u64) -> String {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        // Within the characters of every package that the script beside this makes.
-        0x4E00 + u32::try_from(state % 1900).unwrap_or(0)
-    };
-    (0..tokens).filter_map(|_| char::from_u32(next())).collect()
-}
-
-pub(crate) fn request(model: &ModelName, prompt: String, tokens: u32) -> GenerateRequest {
-    let mut request = GenerateRequest::new(model.clone(), Input::Raw(prompt));
-    request.sampling = Sampling {
-        temperature: Some(0.0),
-        ..Sampling::default()
-    };
-    request.max_tokens = Some(tokens);
-    request
-}
-
-pub(crate) async fn answer(client: &Client, request: GenerateRequest) -> anyhow::Result<Timed> {
-    let begin = Instant::now();
-    let mut events = client.llm().generate(request).await?;
-    let (mut pieces, mut text) = (Vec::new(), String::new());
-    while let Some(event) = events.next().await {
-        match event? {
-            GenerateEvent::Text(delta) => {
-                pieces.push(Instant::now());
-                text.push_str(&delta.text);
-            }
-            GenerateEvent::Done(done) => {
-                return Ok(Timed {
-                    begin,
-                    pieces,
-                    text,
-                    done,
-                });
-            }
-            GenerateEvent::Queued { .. }
-            | GenerateEvent::Loading(_)
-            | GenerateEvent::Prompt { .. }
-            | GenerateEvent::Reasoning(_)
-            | GenerateEvent::ToolCall(_) => {}
-        }
-    }
-    anyhow::bail!("the answer ended without an end")
-}
+use crate::Bench;
 
 /// Time to first token of the second turn of a conversation of 1,000 tokens, against the first's.
 pub(crate) async fn second_turn(bench: &Bench) -> anyhow::Result<Figure> {

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use airunner_ipc_client::{Client, Endpoint};
+use airunner_tests::bench::{Figure, median};
 use airunner_tests::{Daemon, Home};
 use anyhow::Context;
-
-use crate::Figure;
-use crate::rounds::median;
 
 const IDLE: Duration = Duration::from_secs(60);
 const CALLS: usize = 5000;

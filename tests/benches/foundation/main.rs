@@ -9,36 +9,17 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
 mod answers;
-mod bare;
 mod idle;
-mod machine;
 mod memory;
-mod rounds;
 mod speed;
 
 use std::path::PathBuf;
 
 use airunner_core::ModelName;
 use airunner_ipc_client::{Client, Endpoint};
+use airunner_tests::bench::{Figure, describe};
 use airunner_tests::{Daemon, Home};
 use anyhow::Context;
-
-/// One line of the table.
-pub(crate) struct Figure {
-    what: String,
-    bar: &'static str,
-    measured: String,
-}
-
-impl Figure {
-    pub(crate) fn new(what: impl Into<String>, bar: &'static str, measured: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            bar,
-            measured: measured.into(),
-        }
-    }
-}
 
 /// What every measurement needs.
 pub(crate) struct Bench {
@@ -68,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
     let package = std::path::absolute(package.context("--package DIR is missing")?)?;
     let bare_loop = bare_loop.context("--bare-loop FILE is missing")?;
 
-    println!("{}\n", machine::describe());
+    println!("{}\n", describe());
     println!("| what | bar | measured |\n|---|---|---|");
     show("an idle daemon", idle::measure(rounds).await?);
     let bench = prepare(package, bare_loop, rounds).await?;
@@ -84,7 +65,7 @@ async fn main() -> anyhow::Result<()> {
 fn show(what: &str, figures: Vec<Figure>) {
     eprintln!("measured: {what}");
     for figure in figures {
-        println!("| {} | {} | {} |", figure.what, figure.bar, figure.measured);
+        println!("{figure}");
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use airunner_tests::bench::Figure;
 use anyhow::Context;
 
+use crate::Bench;
 use crate::idle::resident_bytes;
-use crate::{Bench, Figure};
 
 /// Time from asking for the unload to the worker's end, and how much memory the machine has back.
 pub(crate) async fn after_unload(bench: &Bench) -> anyhow::Result<Figure> {

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use crate::answers::{Timed, answer, prompt, request};
-use crate::bare::BareLoop;
-use crate::rounds::{median, ratio};
-use crate::{Bench, Figure};
+use airunner_tests::bench::{BareLoop, Figure, Timed, answer, median, prompt, ratio, request};
+
+use crate::Bench;
 
 const PROMPT: usize = 512;
 const DECODE: u32 = 128;
@@ -15,7 +14,7 @@ const SHORT_DECODE: u32 = 64;
 
 /// One request: prompt and decode speed.
 pub(crate) async fn alone(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-    let mut bare = BareLoop::start(bench)?;
+    let mut bare = BareLoop::start(&bench.bare_loop, &bench.package)?;
     bare.round(PROMPT, 8, 1).await?;
     answer(&bench.client, request(&bench.model, prompt(PROMPT, 1), 8)).await?;
     let (mut ours, mut theirs) = ((vec![], vec![]), (vec![], vec![]));
@@ -54,7 +53,7 @@ pub(crate) async fn alone(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 
 /// Several requests at once: total decoded tokens per second.
 pub(crate) async fn together(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-    let mut bare = BareLoop::start(bench)?;
+    let mut bare = BareLoop::start(&bench.bare_loop, &bench.package)?;
     let streams = [1_usize, 4, 8];
     let mut ours = [const { Vec::new() }; 3];
     let mut theirs = [const { Vec::new() }; 3];

@@ -1,8 +1,9 @@
 //! The figures of the HTTP API, as a client on this machine sees them.
 //!
-//!     cargo bench -p airunner-tests --bench http -- [--package DIR] [--rounds N]
+//!     cargo bench -p airunner-tests --bench http -- --package DIR [--rounds N]
 //!
-//! Without a package the built-in model answers. Prints a table in Markdown; nothing here passes or
+//! `cargo xtask bench http` makes the package `small` of make_package.py if none is named: the answers
+//! of the built-in model are too short to be timed. Prints a table in Markdown; nothing here passes or
 //! fails, a person compares with the bars. `/health` is asked by wrk, which is in Debian's packages.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
@@ -12,7 +13,7 @@ mod health;
 mod idle;
 mod streaming;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use airunner_tests::http::Http;
 use airunner_tests::{Daemon, Home};
@@ -20,6 +21,8 @@ use anyhow::Context;
 
 /// Requests that may wait, as the bar for many at once says.
 const QUEUE: &str = "64";
+/// What the package is called.
+const MODEL: &str = "bench";
 
 /// What every measurement needs.
 pub(crate) struct Bench {
@@ -43,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
             _ => anyhow::bail!("unknown option {option}"),
         }
     }
-    let bench = prepare(package, rounds).await?;
+    let bench = prepare(&package.context("--package DIR is missing")?, rounds).await?;
     println!("| what | bar | measured |\n|---|---|---|");
     // What cannot be measured with this model is said, and the rest is measured all the same.
     let mut failed = None;
@@ -67,35 +70,23 @@ async fn main() -> anyhow::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-async fn prepare(package: Option<PathBuf>, rounds: usize) -> anyhow::Result<Bench> {
+async fn prepare(package: &Path, rounds: usize) -> anyhow::Result<Bench> {
     let mut home = Home::new();
     home.set("AIRUNNER_MODELS_MAX_WAITING", QUEUE);
     let daemon = Daemon::start_in(home).await;
-    let model = match package {
-        None => "builtin/helper".to_owned(),
-        Some(package) => {
-            let path = package.to_str().context("the package's path is not text")?;
-            let import = ["models", "import", path, "--name", "bench"];
-            daemon.home.cli().run(&import).await.succeeded();
-            "bench".to_owned()
-        }
-    };
+    let path = package.to_str().context("the package's path is not text")?;
+    let import = ["models", "import", path, "--name", MODEL];
+    daemon.home.cli().run(&import).await.succeeded();
     Ok(Bench {
         http: daemon.http().await,
         daemon,
-        model,
+        model: MODEL.to_owned(),
         rounds,
     })
 }
 
 fn show((what, bar, measured): (&str, &str, String)) {
     println!("| {what} | {bar} | {measured} |");
-}
-
-/// The middle of some measurements; NaN of none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Memory that the daemon shares with nobody, bytes.

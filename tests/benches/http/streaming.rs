@@ -5,11 +5,12 @@ use std::time::Instant;
 use airunner_core::ModelName;
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, Sampling};
 use airunner_ipc_client::{Client, Endpoint};
+use airunner_tests::bench::median;
 use anyhow::{Context, ensure};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use crate::{Bench, median};
+use crate::Bench;
 
 const TOKENS: u32 = 96;
 const PROMPT: &str = "How do I";

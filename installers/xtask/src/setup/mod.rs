@@ -1,10 +1,13 @@
 //! Everything a fresh machine needs before the programs can run; nothing the second time.
 
+mod benchmarks;
 mod clients;
+mod environment;
 mod models;
 mod onnxruntime;
 mod system;
 
+pub(crate) use benchmarks::{kept, llama_cpp, package};
 pub(crate) use system::{python_with_pip, require_windows_compiler};
 
 use crate::say;

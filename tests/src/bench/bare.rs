@@ -1,40 +1,40 @@
 //! The bare loop as a long-lived process, one round per line.
 
+use std::path::Path;
 use std::process::Stdio;
 
-use airunner_tests::onnxruntime_library;
 use anyhow::Context;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::Bench;
+use crate::onnxruntime_library;
 
 /// Tokens per second of one round.
 #[derive(Clone, Copy)]
-pub(crate) struct Speed {
-    pub(crate) prompt: f64,
-    pub(crate) decode: f64,
+pub struct Speed {
+    pub prompt: f64,
+    pub decode: f64,
 }
 
-pub(crate) struct BareLoop {
+pub struct BareLoop {
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     _child: Child,
 }
 
 impl BareLoop {
-    pub(crate) fn start(bench: &Bench) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, package: &Path) -> anyhow::Result<Self> {
         let threads = std::thread::available_parallelism()?.to_string();
-        let mut child = Command::new(&bench.bare_loop)
+        let mut child = Command::new(program)
             .arg(onnxruntime_library())
-            .arg(&bench.package)
+            .arg(package)
             .arg(threads)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} does not start", bench.bare_loop.display()))?;
+            .with_context(|| format!("{} does not start", program.display()))?;
         let stdin = child.stdin.take().context("stdin is piped")?;
         let stdout = child.stdout.take().context("stdout is piped")?;
         Ok(Self {
@@ -44,12 +44,7 @@ impl BareLoop {
         })
     }
 
-    pub(crate) async fn round(
-        &mut self,
-        prompt: usize,
-        decode: usize,
-        batch: usize,
-    ) -> anyhow::Result<Speed> {
+    pub async fn round(&mut self, prompt: usize, decode: usize, batch: usize) -> anyhow::Result<Speed> {
         let order = format!("prompt={prompt} decode={decode} batch={batch}\n");
         self.stdin.write_all(order.as_bytes()).await?;
         let line = self.lines.next_line().await?.context("the bare loop ended")?;

@@ -1,7 +1,8 @@
 //! Which machine this was.
 
 /// Processor, number of processors, memory.
-pub(crate) fn describe() -> String {
+#[must_use]
+pub fn describe() -> String {
     let field = |file: &str, name: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let line = text
