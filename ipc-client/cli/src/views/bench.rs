@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn people_see_every_figure_and_no_share_of_memory_that_is_not_read() {
         let (head, rows) = bench_table(&view()).lines();
-        assert_eq!(head, "FIGURE                       THIS MACHINE");
+        assert_eq!(head, "FIGURE                         THIS MACHINE");
         assert_eq!(
             rows,
             [
