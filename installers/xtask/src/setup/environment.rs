@@ -81,7 +81,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (scripts, made) = (directory.path(), directory.path().join("made"));
         fs::write(scripts.join("list"), "one").unwrap();
-        let stage = |make: fn(&Path, &Path) -> anyhow::Result<()>| super::stage(&made, scripts, &["list"], make);
+        let stage =
+            |make: fn(&Path, &Path) -> anyhow::Result<()>| super::stage(&made, scripts, &["list"], make);
         assert!(stage(refuse).is_err());
         assert!(stage(make).unwrap());
         assert!(!stage(make).unwrap());
