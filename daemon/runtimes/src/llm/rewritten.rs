@@ -163,7 +163,7 @@ pub(super) fn is_rewritten(directory: &Path) -> bool {
 
 /// The operators of a copy, with its weights, and where its attention keeps keys and values.
 pub(super) struct Operators {
-    pub(super) domain: Arc<OperatorDomain>,
+    pub(super) domain: OperatorDomain,
     /// `None` where attention is the graph's.
     pub(super) paged: Option<Arc<Paged>>,
 }
@@ -185,7 +185,7 @@ pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Opera
     let isa = instructions().unwrap_or(Isa::Portable);
     let shared = Shared::new(weights, Arc::clone(&paged), isa, threads);
     Ok(Operators {
-        domain: Arc::new(operators::domain(&shared)?),
+        domain: operators::domain(&shared)?,
         paged: is_paged.then_some(paged),
     })
 }

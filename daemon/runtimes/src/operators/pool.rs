@@ -36,7 +36,7 @@ impl Parallel for Pool<'_> {
         if tasks < 2 || self.threads < 2 {
             return (0..tasks).for_each(task);
         }
-        let ran = self.context.par_for(tasks, 0, |number| task(number));
+        let ran = self.context.par_for(tasks, 0, task);
         if let Err(error) = ran {
             self.failed.replace(Some(error));
         }
