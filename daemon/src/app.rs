@@ -33,6 +33,7 @@ use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
 use crate::prepack::{self, PrepackOptions, Prepacker};
+use crate::quantize::{QuantizeOptions, Quantizer};
 use crate::responses::Responses;
 use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
@@ -140,7 +141,10 @@ impl Daemon {
             downloads_publisher,
         )
         .await?;
-        let (jobs, jobs_actor) = Jobs::new(works(&downloads, &models), storage.clone());
+        let worker_options = worker_options(places, settings, &installation, library.as_deref());
+        let quantizer = Quantizer::new(models.clone(), quantize_options(&worker_options));
+        let works = works(&downloads, &models, &quantizer);
+        let (jobs, jobs_actor) = Jobs::new(works, storage.clone());
         let ending = Ending::default();
         let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
         let socket = listener.endpoint().to_string();
@@ -161,6 +165,7 @@ impl Daemon {
             jobs: jobs.clone(),
             keys: keys.clone(),
             models: models.clone(),
+            quantizer: quantizer.clone(),
             responses: responses.clone(),
             tracer: tracer.clone(),
             usage: usage.clone(),
@@ -189,6 +194,7 @@ impl Daemon {
             downloads: downloads.clone(),
             hardware,
             models: models.clone(),
+            quantizer,
             inference,
             keys: keys.clone(),
             usage: usage.clone(),
@@ -202,7 +208,6 @@ impl Daemon {
         let keys_actor = tokio::spawn(keys_actor.run());
         tokio::spawn(downloads_actor.run());
         tokio::spawn(jobs_actor.run());
-        let worker_options = worker_options(places, settings, &installation, library.as_deref());
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
@@ -517,6 +522,17 @@ fn keep_packed_copies(
     tokio::spawn(Prepacker::new(models, options).run(ending));
 }
 
+/// Models are made smaller by a process like those that load them.
+fn quantize_options(worker: &WorkerOptions) -> QuantizeOptions {
+    QuantizeOptions {
+        executable: worker.executable.clone(),
+        onnxruntime_library: Some(worker.onnxruntime_library.clone()).filter(|library| library.is_absolute()),
+        threads: worker.load.threads.map_or(1, |threads| threads as usize),
+        limits: worker.limits,
+        log_level: worker.log_level,
+    }
+}
+
 /// What workers of a daemon that died left behind.
 fn clear_sockets(places: &Places) {
     let Ok(entries) = std::fs::read_dir(places.workers()) else {
@@ -528,7 +544,7 @@ fn clear_sockets(places: &Places) {
 }
 
 /// The kinds of jobs there are.
-fn works(downloads: &Downloads, models: &Models) -> jobs::Options {
+fn works(downloads: &Downloads, models: &Models, quantizer: &Quantizer) -> jobs::Options {
     jobs::Options::new(vec![
         Arc::new(jobs::Pull {
             downloads: downloads.clone(),
@@ -539,6 +555,9 @@ fn works(downloads: &Downloads, models: &Models) -> jobs::Options {
         }),
         Arc::new(jobs::Import {
             models: models.clone(),
+        }),
+        Arc::new(jobs::Quantize {
+            quantizer: quantizer.clone(),
         }),
     ])
 }

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics;
 pub mod models;
 pub mod prepack;
+pub mod quantize;
 pub mod responses;
 pub mod shutdown;
 pub mod storage;

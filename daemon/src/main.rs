@@ -1,4 +1,4 @@
-//! `airunnerd`: the daemon, or one of its helpers: `worker`, `prepack`.
+//! `airunnerd`: the daemon, or one of its helpers: `worker`, `prepack`, `quantize`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use airunner_core::Fault;
 use airunner_daemon::prepack::{PREPACK, PrepackArguments};
+use airunner_daemon::quantize::{QUANTIZE, QuantizeArguments};
 use airunner_daemon::worker::{WORKER, WorkerArguments};
-use airunner_daemon::{app, prepack, worker};
+use airunner_daemon::{app, prepack, quantize, worker};
 
 const HELP: &str = "\
 The AI Runner daemon: one per user, used through `airunner` and other clients.
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     {
         Some(WORKER) => WorkerArguments::parse(arguments).and_then(worker::run),
         Some(PREPACK) => PrepackArguments::parse(arguments).and_then(prepack::run),
+        Some(QUANTIZE) => QuantizeArguments::parse(arguments).and_then(quantize::run),
         None => daemon(false),
         Some("--foreground") => daemon(true),
         Some("--version" | "-V") => return print(&format!("airunnerd {}\n", env!("CARGO_PKG_VERSION"))),

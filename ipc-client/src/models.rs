@@ -5,6 +5,7 @@ use airunner_core::memory::{Estimate, EstimateRequest, Permission, PermissionReq
 use airunner_core::model::{
     CopyRequest, ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, UnloadRequest,
 };
+use airunner_core::quantize::{QuantizeEvent, QuantizeRequest};
 use airunner_core::usage::{Usage, UsageRequest};
 use airunner_core::{Fault, ModelName};
 use airunner_proto::v1;
@@ -67,6 +68,17 @@ impl Models {
         let request = v1::CopyModelRequest::from(request);
         let answer = client.copy(request).await.map_err(|status| fault(&status))?;
         answer.into_inner().try_into()
+    }
+
+    /// Makes a smaller model of an installed one. Dropping the stream before its last event gives
+    /// it up and leaves nothing behind.
+    pub async fn quantize(&self, request: QuantizeRequest) -> Result<Events<QuantizeEvent>, Fault> {
+        let mut client = self.client.clone();
+        let request = v1::QuantizeModelRequest::from(request);
+        let answer = client.quantize(request).await.map_err(|status| fault(&status))?;
+        Ok(Events::new(answer.into_inner(), |event| {
+            matches!(event, QuantizeEvent::Installed { .. })
+        }))
     }
 
     /// Deletes an unloaded model from disk.

@@ -7,8 +7,7 @@ mod support;
 use std::path::Path;
 
 use airunner_core::quantize::{QuantizeComparison, QuantizeLevel};
-use airunner_kernels::Threads;
-use airunner_runtimes::quantize::{CompareOptions, Watcher, compare, quantize};
+use airunner_runtimes::quantize::{CompareOptions, Threads, Watcher, compare, quantize};
 use support::{ask, greedy, load, onnxruntime_library, options, packages};
 
 struct Nobody;

@@ -14,6 +14,7 @@ use crate::inference::Inference;
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::quantize::Quantizer;
 use crate::responses::Responses;
 use crate::shutdown::Ending;
 use crate::traces::Tracer;
@@ -31,6 +32,7 @@ pub struct Api {
     pub jobs: Jobs,
     pub keys: Keys,
     pub models: Models,
+    pub quantizer: Quantizer,
     pub responses: Responses,
     pub tracer: Tracer,
     pub usage: Usage,

@@ -2,6 +2,7 @@
 
 use airunner_core::memory::{EstimateRequest, PermissionRequest};
 use airunner_core::model::{CopyRequest, ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
+use airunner_core::quantize::QuantizeRequest;
 use airunner_core::usage::UsageRequest;
 use airunner_core::{Fault, ModelName};
 use airunner_proto::v1;
@@ -13,11 +14,13 @@ use super::downloads;
 use super::stream::{Events, events, status};
 use crate::downloads::Downloads;
 use crate::models::{Acquisition, Models, Turn};
+use crate::quantize::Quantizer;
 use crate::usage::Usage;
 
 pub(super) struct Service {
     pub(super) downloads: Downloads,
     pub(super) models: Models,
+    pub(super) quantizer: Quantizer,
     pub(super) usage: Usage,
 }
 
@@ -25,6 +28,7 @@ pub(super) struct Service {
 impl Rpc for Service {
     type ImportStream = Events<v1::ImportModelResponse>;
     type LoadStream = Events<v1::LoadModelResponse>;
+    type QuantizeStream = Events<v1::QuantizeModelResponse>;
     type VerifyStream = Events<v1::VerifyModelResponse>;
 
     async fn list(
@@ -107,6 +111,15 @@ impl Rpc for Service {
         let request = PermissionRequest::try_from(request.into_inner()).map_err(status)?;
         let permission = self.models.can_perform(request).await.map_err(status)?;
         Ok(Response::new(permission.into()))
+    }
+
+    async fn quantize(
+        &self,
+        request: Request<v1::QuantizeModelRequest>,
+    ) -> Result<Response<Self::QuantizeStream>, Status> {
+        let request = QuantizeRequest::try_from(request.into_inner()).map_err(status)?;
+        self.quantizer.check(&request).map_err(status)?;
+        events(ReceiverStream::new(self.quantizer.quantize(request)))
     }
 
     async fn verify(

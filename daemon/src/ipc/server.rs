@@ -22,6 +22,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::quantize::Quantizer;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
 
@@ -43,6 +44,7 @@ pub struct Services {
     pub downloads: Downloads,
     pub hardware: Hardware,
     pub models: Models,
+    pub quantizer: Quantizer,
     pub inference: Inference,
     pub keys: Keys,
     pub usage: Usage,
@@ -63,6 +65,7 @@ impl Server {
             downloads,
             hardware,
             models,
+            quantizer,
             inference,
             keys,
             usage,
@@ -93,6 +96,7 @@ impl Server {
         let models = ModelsServer::new(models::Service {
             downloads: downloads.clone(),
             models,
+            quantizer,
             usage,
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)

@@ -13,7 +13,7 @@ mod works;
 pub use actor::{Actor, Options};
 pub use handle::Jobs;
 pub use work::{Going, Outcome, Progress, Work};
-pub use works::{Import, Pull, Verify};
+pub use works::{Import, Pull, Quantize, Verify};
 
 #[cfg(test)]
 mod tests;

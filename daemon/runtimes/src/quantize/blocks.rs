@@ -8,6 +8,7 @@
 
 use half::f16;
 
+const LARGEST_BLOCK: usize = 256;
 /// Sums that are kept side by side, so that they are added by vector instructions.
 const LANES: usize = 16;
 /// A float this large has no digits behind the point: adding and subtracting it rounds.
@@ -192,21 +193,30 @@ impl Search<'_> {
 
 #[inline(always)]
 fn fit(block: &[f32], grid: &Grid) -> Fit {
+    let nothing = Fit {
+        scale: 1.0,
+        zero_point: grid.middle(),
+    };
     let (low, high) = extent(block);
+    let range = high.max(-low);
+    let inverse = 1.0 / range;
+    // A block of zeros, or of what is too small to divide by.
+    if !inverse.is_finite() {
+        return nothing;
+    }
+    // Around one, so that no square is too large or too small for a float.
+    let mut scaled = [0.0_f32; LARGEST_BLOCK];
+    for (scaled, &value) in scaled.iter_mut().zip(block) {
+        *scaled = value * inverse;
+    }
+    let (low, high) = (low * inverse, high * inverse);
     let mut search = Search {
-        block,
+        block: &scaled[..block.len()],
         grid,
-        best: Fit {
-            scale: 1.0,
-            zero_point: grid.middle(),
-        },
+        best: nothing,
         explained: 0.0,
     };
     let shrunk: &[f32] = if grid.bits == 8 { &HARDLY_SHRUNK } else { &SHRUNK };
-    // A block of zeros, or of what is too small to divide by.
-    if !(1.0 / (high - low)).is_finite() {
-        return search.best;
-    }
     if grid.has_zero_points {
         let scale = (high - low) / grid.largest();
         let middle = rounded(-low / scale);
@@ -234,7 +244,7 @@ fn fit(block: &[f32], grid: &Grid) -> Fit {
     for _ in 0..REFITS {
         search.attempt(search.best);
     }
-    let scale = grid.kept(search.best.scale);
+    let scale = grid.kept(search.best.scale * range);
     if scale == 0.0 {
         // Too small for the type of the scales: zeros, whatever the scale.
         return Fit {
@@ -292,7 +302,7 @@ fn sums(block: &[f32], fit: Fit, grid: &Grid) -> (f32, f32) {
 fn pack(block: &[f32], grid: &Grid, fit: &Fit, packed: &mut [u8]) -> Loss {
     let inverse = 1.0 / fit.scale;
     let (low, high) = fit.bounds(grid);
-    let mut numbers = [fit.zero_point as u8; 256];
+    let mut numbers = [fit.zero_point as u8; LARGEST_BLOCK];
     let (mut squares, mut errors) = (0.0_f64, 0.0_f64);
     for (&value, kept) in block.iter().zip(&mut numbers) {
         let number = number(value, inverse, low, high);

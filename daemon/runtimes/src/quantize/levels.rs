@@ -195,7 +195,7 @@ mod tests {
                 let is_six = match one.place.role {
                     Role::Head => true,
                     Role::Value | Role::Down => one.place.layer.is_some_and(more),
-                    _ => false,
+                    Role::Table | Role::Key | Role::Output | Role::Router | Role::Other => false,
                 };
                 let loss = if is_six { LOSS_Q6_K } else { LOSS_Q4_K };
                 theirs += weights * loss * loss;

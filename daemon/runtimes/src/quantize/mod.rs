@@ -18,6 +18,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use airunner_kernels::{Parallel, Threads};
 pub use compare::{CompareOptions, compare};
 pub use error::QuantizeError;
 pub use run::{Needs, needs, quantize};

@@ -56,7 +56,6 @@ impl Rewrite<'_> {
         let per_block = grid.block * grid.bits as usize / 8;
         let shape = [matrix.rows as usize, blocks, per_block];
         let [weights, scales, zero_points] = self.operands(graph, target, &shape);
-        let dtype = computed(matrix.dtype);
         let input = Widened::default().get(
             graph,
             &mut self.edits,
@@ -79,7 +78,6 @@ impl Rewrite<'_> {
                 (product, Some(sum))
             }
         };
-        debug_assert!(matches!(dtype, dtype::FLOAT | dtype::FLOAT16));
         let node = Build::microsoft("MatMulNBits")
             .inputs(&[
                 Some(&input),
@@ -179,16 +177,8 @@ fn external(name: &str, dtype: i64, dims: Vec<i64>, span: Span) -> TensorProto {
     tensor
 }
 
-/// What ONNX Runtime computes with: on a processor it has no kernels for bfloat16.
-fn computed(dtype: i64) -> i64 {
-    if dtype == dtype::FLOAT16 {
-        dtype
-    } else {
-        dtype::FLOAT
-    }
-}
-
-/// The type between which and 32-bit floats has to be converted, if any.
+/// The type between which and 32-bit floats has to be converted, if any: on a processor ONNX
+/// Runtime has no kernels for bfloat16.
 fn of_cast(dtype: i64) -> i64 {
     if dtype == dtype::BFLOAT16 {
         dtype

@@ -73,6 +73,7 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("POST", "/api/v1/models/estimate", MODELS),
     ("POST", "/api/v1/models/import", ADMIN),
     ("POST", "/api/v1/models/pull", MODELS),
+    ("POST", "/api/v1/models/quantize", MODELS),
     ("POST", "/api/v1/models/verify", MODELS),
     // OpenAI's.
     ("GET", "/v1/models", Key),

@@ -4,6 +4,7 @@ use airunner_core::access::{Caller, Scope};
 use airunner_core::download::{PullRequest, VerifyRequest};
 use airunner_core::memory::EstimateRequest;
 use airunner_core::model::ImportRequest;
+use airunner_core::quantize::{QuantizeLevel, QuantizeRequest};
 use airunner_core::{ErrorKind, Fault, ModelName};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +18,7 @@ use super::views::{CatalogBody, DetailsBody, ErrorBody, EstimateBody, JobBody, M
 use crate::http::api::{Api, model_name};
 use crate::http::failure::Failure;
 use crate::http::payload::{Params, Payload, Place};
-use crate::jobs::{Import, Pull, Verify};
+use crate::jobs::{Import, Pull, Quantize, Verify};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -25,6 +26,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(show_model, remove_model))
         .routes(routes!(pull_model))
         .routes(routes!(import_model))
+        .routes(routes!(quantize_model))
         .routes(routes!(verify_model))
         .routes(routes!(estimate_model))
         .routes(routes!(catalog))
@@ -150,6 +152,52 @@ async fn import_model(
         link: body.link,
     })?;
     let job = api.jobs.submit(&caller, Import::KIND, request).await?;
+    Ok((StatusCode::ACCEPTED, Json(job.into())))
+}
+
+/// What to make smaller.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct QuantizeBody {
+    /// A model of full precision.
+    model: String,
+    /// `fp16`, `q8`, `q6`, `q4_m`, `q4_s` or, as an experiment, `q2`; `q4_m` if left out.
+    level: Option<String>,
+    /// How to call the new model; the old name and the level if left out.
+    name: Option<String>,
+    /// Text to compare both models on; one of the program's own if left out.
+    text: Option<String>,
+}
+
+/// Makes a smaller model of an installed one: a job of the kind `quantize`.
+///
+/// The job's result has the new model's name and a report: sizes, what each matrix lost, and how
+/// the answers of both differ on a text.
+#[utoipa::path(post, path = "/models/quantize", tag = "models", request_body = QuantizeBody, responses(
+    (status = 202, body = JobBody),
+    (status = "4XX", body = ErrorBody),
+))]
+async fn quantize_model(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Payload(body): Payload<QuantizeBody>,
+) -> Result<(StatusCode, Json<JobBody>), Failure> {
+    let level = match body.level.as_deref() {
+        None => QuantizeLevel::Q4M,
+        Some(text) => QuantizeLevel::parse(text).ok_or_else(|| {
+            Fault::invalid(format!("level is not known: use one of {}", QuantizeLevel::names()))
+                .figure("param", "level")
+        })?,
+    };
+    let request = QuantizeRequest {
+        model: model_name(&body.model)?,
+        level,
+        name: body.name.as_deref().map(ModelName::new).transpose()?,
+        text: body.text,
+    };
+    api.quantizer.check(&request)?;
+    let request = Quantize::request(request)?;
+    let job = api.jobs.submit(&caller, Quantize::KIND, request).await?;
     Ok((StatusCode::ACCEPTED, Json(job.into())))
 }
 

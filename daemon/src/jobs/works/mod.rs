@@ -2,10 +2,12 @@
 
 mod import;
 mod pull;
+mod quantize;
 mod verify;
 
 pub use import::Import;
 pub use pull::Pull;
+pub use quantize::Quantize;
 pub use verify::Verify;
 
 use airunner_core::{ErrorKind, Fault};

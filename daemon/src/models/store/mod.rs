@@ -11,6 +11,7 @@ mod derive;
 mod digest;
 mod error;
 mod import;
+mod made;
 mod manifest;
 mod scan;
 mod sources;

@@ -10,6 +10,7 @@ mod keys;
 mod memory;
 mod models;
 mod processes;
+mod quantize;
 mod status;
 mod usage;
 
@@ -26,5 +27,6 @@ pub(crate) use keys::{CreatedKeyView, KeyRow, TokenView, audit_rows, audit_table
 pub(crate) use memory::{FreedView, MemoryView, memory_lines};
 pub(crate) use models::{DetailsView, ModelRow, model_rows, models_table};
 pub(crate) use processes::{ProcessRow, process_rows, processes_table};
+pub(crate) use quantize::{QuantizedView, quantized_lines};
 pub(crate) use status::StatusView;
 pub(crate) use usage::{usage_rows, usage_table};

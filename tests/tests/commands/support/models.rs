@@ -12,6 +12,7 @@ fn not_scripted<T>() -> Result<Response<T>, Status> {
 impl Models for Script {
     type ImportStream = Answers<v1::ImportModelResponse>;
     type LoadStream = Answers<v1::LoadModelResponse>;
+    type QuantizeStream = Answers<v1::QuantizeModelResponse>;
     type VerifyStream = Answers<v1::VerifyModelResponse>;
 
     async fn load(
@@ -59,6 +60,13 @@ impl Models for Script {
         &self,
         _: Request<v1::ImportModelRequest>,
     ) -> Result<Response<Self::ImportStream>, Status> {
+        not_scripted()
+    }
+
+    async fn quantize(
+        &self,
+        _: Request<v1::QuantizeModelRequest>,
+    ) -> Result<Response<Self::QuantizeStream>, Status> {
         not_scripted()
     }
 

@@ -10,6 +10,7 @@ mod copy;
 mod estimate;
 mod import;
 mod pull;
+mod quantize;
 mod remove;
 mod show;
 mod verify;
@@ -30,6 +31,8 @@ enum Action {
     Pull(pull::Pull),
     /// Copy a directory into the model store, or link it.
     Import(import::Import),
+    /// Make a smaller, faster model of one of full precision, and tell what it lost.
+    Quantize(quantize::Quantize),
     /// Show what is known of a model.
     Show(show::Show),
     /// Show how much memory a model would take and what would have to go. Loads nothing.
@@ -55,6 +58,7 @@ impl Models {
             Some(Action::Catalog(catalog)) => catalog.run(context).await,
             Some(Action::Pull(pull)) => pull.run(context).await,
             Some(Action::Import(import)) => import.run(context).await,
+            Some(Action::Quantize(quantize)) => quantize.run(context).await,
             Some(Action::Show(show)) => show.run(context).await,
             Some(Action::Estimate(estimate)) => estimate.run(context).await,
             Some(Action::Verify(verify)) => verify.run(context).await,
