@@ -29,6 +29,8 @@ use crate::package::{self, Files, Package, level_of};
 /// Matrices with fewer rows or columns stay as they are: nothing is gained, and what chooses
 /// experts is among them.
 const SMALLEST: u64 = 32;
+/// Extensions of files with weights for other programs, which have no place in a small package.
+const WEIGHTS: [&str; 7] = ["safetensors", "gguf", "bin", "pt", "pth", "h5", "msgpack"];
 /// Matrices that a report names.
 const WORST: usize = 8;
 /// What a process takes for itself and the pieces it works on, bytes.
@@ -434,10 +436,11 @@ fn weight_files(package: &Package) -> Vec<String> {
 }
 
 fn is_weights(path: &str) -> bool {
-    path.contains(".onnx")
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    path.contains(".onnx") || WEIGHTS.contains(&extension)
 }
 
-/// Everything but graphs and their weights: tokenizer, settings, licence.
+/// Everything but graphs and weights: tokenizer, settings, licence.
 fn copy_others(from: &Path, to: &Path) -> Result<(), QuantizeError> {
     let files = Files::open(from)?;
     let package = most_precise(from)?;
