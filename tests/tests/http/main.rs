@@ -16,6 +16,7 @@ mod security_abuse;
 mod security_keys;
 mod security_network;
 mod security_origin;
+mod security_owners;
 mod security_revocation;
 mod telemetry;
 mod traces;
