@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use airunner_tests::{Daemon, eventually_ok, testdata};
+use airunner_tests::{Daemon, eventually_ok, noise, testdata};
 use serde_json::{Value, json};
 
 async fn import(daemon: &Daemon, reference: &str, name: &str) {
@@ -187,5 +187,212 @@ async fn a_job_tells_what_was_lost() {
         let reply = http.post("/api/v1/models/quantize", &body).await;
         assert_eq!(reply.status, status, "{body}: {}", reply.text);
     }
+    daemon.stop().await;
+}
+
+/// The messages of an ONNX file that the test writes, with the numbers of their fields.
+mod onnx {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Model {
+        #[prost(int64, tag = "1")]
+        pub(super) ir_version: i64,
+        #[prost(message, optional, tag = "7")]
+        pub(super) graph: Option<Graph>,
+        #[prost(message, repeated, tag = "8")]
+        pub(super) opset_import: Vec<OperatorSet>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct OperatorSet {
+        #[prost(string, tag = "1")]
+        pub(super) domain: String,
+        #[prost(int64, tag = "2")]
+        pub(super) version: i64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Graph {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) node: Vec<Node>,
+        #[prost(string, tag = "2")]
+        pub(super) name: String,
+        #[prost(message, repeated, tag = "5")]
+        pub(super) initializer: Vec<Tensor>,
+        #[prost(message, repeated, tag = "11")]
+        pub(super) input: Vec<Value>,
+        #[prost(message, repeated, tag = "12")]
+        pub(super) output: Vec<Value>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Node {
+        #[prost(string, repeated, tag = "1")]
+        pub(super) input: Vec<String>,
+        #[prost(string, repeated, tag = "2")]
+        pub(super) output: Vec<String>,
+        #[prost(string, tag = "4")]
+        pub(super) op_type: String,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Tensor {
+        #[prost(int64, repeated, tag = "1")]
+        pub(super) dims: Vec<i64>,
+        #[prost(int32, tag = "2")]
+        pub(super) data_type: i32,
+        #[prost(string, tag = "8")]
+        pub(super) name: String,
+        #[prost(bytes = "vec", tag = "9")]
+        pub(super) raw_data: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Value {
+        #[prost(string, tag = "1")]
+        pub(super) name: String,
+        #[prost(message, optional, tag = "2")]
+        pub(super) kind: Option<Kind>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Kind {
+        #[prost(message, optional, tag = "1")]
+        pub(super) tensor: Option<TensorKind>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct TensorKind {
+        #[prost(int32, tag = "1")]
+        pub(super) element: i32,
+        #[prost(message, optional, tag = "2")]
+        pub(super) shape: Option<Shape>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Shape {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) dim: Vec<Dimension>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Dimension {
+        #[prost(string, tag = "2")]
+        pub(super) name: String,
+    }
+}
+
+const FLOAT: i32 = 1;
+const INT64: i32 = 7;
+
+/// A package with so many weights that quantizing them takes a while: a table and a head.
+fn wide(home: &Path) -> std::path::PathBuf {
+    use prost::Message as _;
+    let weights = |name: &str, rows: usize, columns: usize| {
+        let bytes = noise(rows as u64, rows * columns);
+        let numbers = bytes.into_iter().map(|byte| f32::from(byte) / 1000.0 - 0.1);
+        onnx::Tensor {
+            dims: vec![rows as i64, columns as i64],
+            data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data: numbers.flat_map(f32::to_le_bytes).collect(),
+        }
+    };
+    let node = |op_type: &str, input: [&str; 2], output: &str| onnx::Node {
+        input: input.map(str::to_owned).into(),
+        output: vec![output.to_owned()],
+        op_type: op_type.to_owned(),
+    };
+    let value = |name: &str, element, dimensions: &[&str]| onnx::Value {
+        name: name.to_owned(),
+        kind: Some(onnx::Kind {
+            tensor: Some(onnx::TensorKind {
+                element,
+                shape: Some(onnx::Shape {
+                    dim: dimensions
+                        .iter()
+                        .map(|&name| onnx::Dimension {
+                            name: name.to_owned(),
+                        })
+                        .collect(),
+                }),
+            }),
+        }),
+    };
+    let model = onnx::Model {
+        ir_version: 8,
+        graph: Some(onnx::Graph {
+            node: vec![
+                node("Gather", ["table", "input_ids"], "hidden"),
+                node("MatMul", ["hidden", "head"], "logits"),
+            ],
+            name: "wide".to_owned(),
+            initializer: vec![weights("table", 8192, 256), weights("head", 256, 384)],
+            input: vec![value("input_ids", INT64, &["B", "S"])],
+            output: vec![value("logits", FLOAT, &["B", "S", "V"])],
+        }),
+        opset_import: vec![onnx::OperatorSet {
+            domain: String::new(),
+            version: 17,
+        }],
+    };
+    let package = home.join("wide");
+    fs::create_dir_all(&package).unwrap();
+    let reference = testdata().join("parity/llama-bare");
+    for file in ["config.json", "tokenizer.json"] {
+        fs::copy(reference.join(file), package.join(file)).unwrap();
+    }
+    fs::write(package.join("model.onnx"), model.encode_to_vec()).unwrap();
+    package
+}
+
+#[tokio::test]
+async fn what_is_given_up_leaves_nothing() {
+    let daemon = Daemon::start().await;
+    let package = wide(daemon.home.path());
+    let package = package.to_str().unwrap();
+    daemon
+        .home
+        .cli()
+        .run(&["models", "import", package, "--name", "wide"])
+        .await
+        .succeeded();
+    let nothing_is_left = async || {
+        eventually_ok("nothing is left", async || {
+            let left = leftovers(&daemon);
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        })
+        .await;
+    };
+
+    let http = daemon.http().await;
+    let body = json!({"model": "wide", "level": "q4_s"});
+    let reply = http.post("/api/v1/models/quantize", &body).await;
+    let job = format!("/api/v1/jobs/{}", reply.json()["id"].as_str().unwrap());
+    eventually_ok("it is under way", async || {
+        let job = http.get(&job).await.ok();
+        if job["progress"].as_f64() > Some(0.0) {
+            Ok(())
+        } else {
+            Err(job)
+        }
+    })
+    .await;
+    assert_eq!(http.delete(&job).await.ok()["state"], "cancelled");
+    nothing_is_left().await;
+
+    let arguments = ["models", "quantize", "wide", "--level", "q4_s"];
+    let mut command = daemon.home.cli().spawn(&arguments);
+    eventually_ok("it is under way", async || {
+        if leftovers(&daemon).is_empty() {
+            Err(())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    command.kill().await.unwrap();
+    nothing_is_left().await;
+    assert_eq!(http.get("/api/v1/models/wide-q4_s").await.status, 404);
+    assert_eq!(http.get("/api/v1/models/wide").await.status, 200);
     daemon.stop().await;
 }

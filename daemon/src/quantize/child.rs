@@ -48,17 +48,27 @@ fn restrict(arguments: &QuantizeArguments) -> Result<(), Fault> {
 fn make(arguments: &QuantizeArguments) -> Result<QuantizeReport, Fault> {
     let level = QuantizeLevel::parse(&arguments.level)
         .ok_or_else(|| Fault::invalid(format!("{} is not a level", arguments.level)))?;
-    let compared = arguments.onnxruntime_library.as_ref().filter(|_| arguments.compares);
+    let compared = arguments
+        .onnxruntime_library
+        .as_ref()
+        .filter(|_| arguments.compares);
     let share = if compared.is_some() { QUANTIZING } else { 1.0 };
     let quantizing = Told::new(QuantizeStage::Quantizing, 0.0, share);
     let parallel = Threads(arguments.threads);
-    let mut report = quantize(&arguments.directory, level, &arguments.out, &quantizing, &parallel)?;
+    let mut report = quantize(
+        &arguments.directory,
+        level,
+        &arguments.out,
+        &quantizing,
+        &parallel,
+    )?;
     let Some(library) = compared else {
         return Ok(report);
     };
     let comparing = Told::new(QuantizeStage::Comparing, share, 1.0 - share);
     let text = arguments.text.as_ref().map(std::fs::read_to_string).transpose();
-    let text = text.map_err(|error| Fault::internal(format!("cannot read the text to compare on: {error}")))?;
+    let text =
+        text.map_err(|error| Fault::internal(format!("cannot read the text to compare on: {error}")))?;
     let options = CompareOptions {
         onnxruntime_library: library.clone(),
         threads: arguments.threads,

@@ -223,9 +223,9 @@ async fn write_text(path: PathBuf, text: &str) -> Result<(), Fault> {
 
 fn remove_text(directory: &Path) -> Result<(), Fault> {
     match std::fs::remove_file(directory.join(TEXT_FILE)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Fault::internal(format!("cannot remove the text compared on: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::internal(format!(
+            "cannot remove the text compared on: {error}"
+        ))),
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -154,7 +154,10 @@ mod tests {
         let Some(Said::Progress(progress)) = said(&line) else {
             panic!("no progress")
         };
-        assert_eq!((progress.stage, progress.fraction), (QuantizeStage::Comparing, 0.25));
+        assert_eq!(
+            (progress.stage, progress.fraction),
+            (QuantizeStage::Comparing, 0.25)
+        );
         let report = QuantizeReport {
             level: QuantizeLevel::Q4M,
             bytes_before: 10,

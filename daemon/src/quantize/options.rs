@@ -39,7 +39,11 @@ impl QuantizeArguments {
 
     /// Reads what the daemon wrote, without the subcommand.
     pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Fault> {
-        let bad = || Fault::invalid("quantize is not understood: only the daemon uses it; see airunner models quantize");
+        let bad = || {
+            Fault::invalid(
+                "quantize is not understood: only the daemon uses it; see airunner models quantize",
+            )
+        };
         let mut line = line.into_iter();
         let (Some(json), None) = (line.next(), line.next()) else {
             return Err(bad());

@@ -128,7 +128,10 @@ mod tests {
         .await;
         assert_eq!(heard, [0.25]);
         let fault = outcome.unwrap_err();
-        assert_eq!((fault.kind, fault.message.as_str()), (ErrorKind::ModelInvalid, "tensor w"));
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (ErrorKind::ModelInvalid, "tensor w")
+        );
         let (outcome, _) = made("exit 3").await;
         assert_eq!(outcome.unwrap_err().kind, ErrorKind::WorkerCrashed);
     }

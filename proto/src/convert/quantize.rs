@@ -29,7 +29,10 @@ impl TryFrom<v1::QuantizeModelRequest> for QuantizeRequest {
         Ok(Self {
             model: ModelName::new(&wire.name)?,
             level: refused(level, "level", &wire.level, &QuantizeLevel::names())?,
-            name: non_empty(wire.target).as_deref().map(ModelName::new).transpose()?,
+            name: non_empty(wire.target)
+                .as_deref()
+                .map(ModelName::new)
+                .transpose()?,
             text: wire.text,
         })
     }

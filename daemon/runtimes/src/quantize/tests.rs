@@ -208,12 +208,23 @@ fn a_weight_that_is_no_number_is_told_with_its_tensor() {
 #[test]
 fn weights_for_other_programs_are_left_out() {
     let copy = copied("llama-bare");
-    for (file, stays) in [("model.safetensors", false), ("x/model.gguf", false), ("LICENSE", true)] {
+    for (file, stays) in [
+        ("model.safetensors", false),
+        ("x/model.gguf", false),
+        ("LICENSE", true),
+    ] {
         let path = copy.path().join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "x").unwrap();
         let out = tempfile::tempdir().unwrap();
-        quantize(copy.path(), QuantizeLevel::Q8, out.path(), &Patience::endless(), &Threads(2)).unwrap();
+        quantize(
+            copy.path(),
+            QuantizeLevel::Q8,
+            out.path(),
+            &Patience::endless(),
+            &Threads(2),
+        )
+        .unwrap();
         assert_eq!(out.path().join(file).exists(), stays, "{file}");
     }
 }

@@ -39,7 +39,13 @@ impl Store {
         let files = sources::find(staging.directory())?
             .iter()
             .map(|file| {
-                let goes_on = |_: &[u8]| if is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) };
+                let goes_on = |_: &[u8]| {
+                    if is_cancelled() {
+                        Err(StoreError::Cancelled)
+                    } else {
+                        Ok(())
+                    }
+                };
                 Ok(ManifestFile {
                     path: file.path.clone(),
                     size: file.size,
@@ -49,7 +55,9 @@ impl Store {
             .collect::<Result<Vec<_>, StoreError>>()?;
         let mut manifest = Manifest::new(name, summary.kind, summary.format, &source, files);
         // Those that ship with the program have no manifest.
-        manifest.license = Manifest::read(&self.place(&from.name)).ok().and_then(|of| of.license);
+        manifest.license = Manifest::read(&self.place(&from.name))
+            .ok()
+            .and_then(|of| of.license);
         manifest.defaults = from.defaults.clone().into();
         self.publish(staging, name, &manifest, is_cancelled)
     }

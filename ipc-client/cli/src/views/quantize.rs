@@ -104,7 +104,12 @@ pub(crate) fn quantized_lines(model: &Model, report: &QuantizeReport) -> Vec<Str
             comparison.same_first * 100.0
         ));
     }
-    lines.extend(report.warnings.iter().map(|warning| format!("Warning: {warning}")));
+    lines.extend(
+        report
+            .warnings
+            .iter()
+            .map(|warning| format!("Warning: {warning}")),
+    );
     lines
 }
 
@@ -140,7 +145,10 @@ mod tests {
             warnings: vec!["careful".to_owned()],
         };
         let lines = quantized_lines(&model, &report);
-        assert!(lines[0].starts_with("tiny is installed: ") && lines[0].ends_with("(29 %)"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("tiny is installed: ") && lines[0].ends_with("(29 %)"),
+            "{lines:?}"
+        );
         assert_eq!(
             lines[1..],
             [

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use airunner_core::model::Model;
-use airunner_core::quantize::{MAX_TEXT_BYTES, QuantizeEvent, QuantizeLevel, QuantizeReport, QuantizeRequest};
+use airunner_core::quantize::{
+    MAX_TEXT_BYTES, QuantizeEvent, QuantizeLevel, QuantizeReport, QuantizeRequest,
+};
 use airunner_core::{Fault, ModelName};
 use clap::Args;
 
@@ -56,7 +58,8 @@ fn read(path: &std::path::Path) -> Result<String, Fault> {
     use std::io::Read as _;
     let refused = |why: String| Fault::invalid(format!("{} cannot be compared on: {why}", path.display()));
     let mut text = Vec::new();
-    let opened = std::fs::File::open(path).and_then(|file| file.take(MAX_TEXT_BYTES as u64).read_to_end(&mut text));
+    let opened =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_TEXT_BYTES as u64).read_to_end(&mut text));
     opened.map_err(|error| refused(error.to_string()))?;
     match String::from_utf8(text) {
         Ok(text) => Ok(text),
