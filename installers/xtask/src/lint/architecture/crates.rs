@@ -3,11 +3,12 @@
 use crate::workspace::Package;
 
 /// Each crate, and the crates of this workspace it may depend on directly.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("airunner-core", &[]),
+    ("airunner-kernels", &[]),
     ("airunner-platform", &["airunner-core"]),
     ("airunner-proto", &["airunner-core"]),
-    ("airunner-runtimes", &["airunner-core"]),
+    ("airunner-runtimes", &["airunner-core", "airunner-kernels"]),
     (
         "airunner-ipc-client",
         &["airunner-proto", "airunner-core", "airunner-platform"],
