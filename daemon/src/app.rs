@@ -14,6 +14,7 @@ use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::endpoint::Stale;
 use airunner_platform::{Endpoint, Installation, InstanceLock, Listener, Places, Signals};
+use airunner_runtimes::Kernels;
 use airunner_runtimes::package::EstimateOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -506,7 +507,9 @@ fn keep_packed_copies(
     ending: Ending,
 ) {
     let cache = places.prepacked();
-    let Some(limit) = settings.models.prepacked_cache else {
+    // Copies are for our own kernels.
+    let is_wanted = settings.models.kernels != Kernels::Off;
+    let Some(limit) = settings.models.prepacked_cache.filter(|_| is_wanted) else {
         tokio::task::spawn_blocking(move || prepack::clear(&cache));
         return;
     };

@@ -434,6 +434,8 @@ pub struct WorkerLoad {
     pub variant: Option<String>,
     /// Directory of prepacked copies; `None`: none are used.
     pub prepacked_directory: Option<String>,
+    /// Whose kernels compute, as the settings name them; `None`: the best.
+    pub kernels: Option<String>,
 }
 
 /// One message of a worker's load; [`Loaded`](Self::Loaded) is the last.

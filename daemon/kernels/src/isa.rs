@@ -20,7 +20,8 @@ pub enum Isa {
 }
 
 impl Isa {
-    const ALL: [Self; 6] = [
+    /// Those of every processor, the widest last.
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
@@ -47,8 +48,10 @@ impl Isa {
         Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
+    /// Whether this processor has them.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn is_available(self) -> bool {
+    #[must_use]
+    pub fn is_available(self) -> bool {
         use std::arch::is_x86_feature_detected as has;
         let avx2 = || has!("avx2") && has!("fma") && has!("f16c");
         match self {
@@ -67,8 +70,10 @@ impl Isa {
         }
     }
 
+    /// Whether this processor has them.
     #[cfg(target_arch = "aarch64")]
-    pub(crate) fn is_available(self) -> bool {
+    #[must_use]
+    pub fn is_available(self) -> bool {
         use std::arch::is_aarch64_feature_detected as has;
         match self {
             Self::Portable => true,
@@ -78,8 +83,10 @@ impl Isa {
         }
     }
 
+    /// Whether this processor has them.
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    pub(crate) fn is_available(self) -> bool {
+    #[must_use]
+    pub fn is_available(self) -> bool {
         self == Self::Portable
     }
 

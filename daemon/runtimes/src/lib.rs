@@ -7,6 +7,7 @@
 #[cfg(feature = "fake-runtime")]
 mod fake;
 pub mod graph;
+mod kernels;
 pub mod llm;
 pub mod onnx;
 mod operators;
@@ -14,4 +15,5 @@ pub mod package;
 pub mod quantize;
 pub mod runtime;
 
+pub use kernels::{Kernels, UnknownKernels};
 pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput, load};

@@ -9,6 +9,8 @@ use airunner_core::model::{LoadProgress, Loaded};
 pub use airunner_core::tokenize::TokenizeInput;
 use tokio::sync::mpsc;
 
+use crate::Kernels;
+
 /// What to load and how.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -32,6 +34,8 @@ pub struct LoadOptions {
     pub variant: Option<String>,
     /// Directory of prepacked copies; `None`: none are used.
     pub prepacked_directory: Option<PathBuf>,
+    /// Whose kernels compute: what copies are made, and which are used.
+    pub kernels: Kernels,
 }
 
 /// A loaded language model. Dropping it ends its thread and gives the memory back.

@@ -8,17 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use airunner_core::generate::GenerateEvent;
-use airunner_runtimes::LoadOptions;
+use airunner_kernels::Isa;
 use airunner_runtimes::llm::prepack::{UNFINISHED, copies, prepack};
+use airunner_runtimes::{Kernels, LoadOptions};
 use support::{Answer, ask, greedy, load, options, packages};
 
 const PROMPTS: [&str; 3] = ["the", "a fox jumps over", "once upon a time there was"];
 
 fn with_copies(package: &Path, cache: &Path) -> LoadOptions {
-    LoadOptions {
-        prepacked_directory: Some(cache.to_owned()),
-        ..options(package)
-    }
+    in_cache(options(package), cache)
 }
 
 fn answers(options: &LoadOptions) -> (bool, Vec<Answer>) {
@@ -27,6 +25,29 @@ fn answers(options: &LoadOptions) -> (bool, Vec<Answer>) {
         .iter()
         .map(|prompt| ask(&*model, greedy(prompt, Some(24))).unwrap());
     (model.loaded().prepacked, answers.collect())
+}
+
+/// With the best kernels of ours, even where ONNX Runtime's are faster.
+fn ours(package: &Path) -> LoadOptions {
+    LoadOptions {
+        kernels: Kernels::Only(Isa::best()),
+        ..options(package)
+    }
+}
+
+/// With ONNX Runtime's kernels.
+fn theirs(package: &Path) -> LoadOptions {
+    LoadOptions {
+        kernels: Kernels::Off,
+        ..options(package)
+    }
+}
+
+fn in_cache(options: LoadOptions, cache: &Path) -> LoadOptions {
+    LoadOptions {
+        prepacked_directory: Some(cache.to_owned()),
+        ..options
+    }
 }
 
 /// With weights of 8 bits.
@@ -56,7 +77,12 @@ fn is_quantized(package: &Path) -> bool {
 fn first_logprob(answer: &Answer) -> f32 {
     let first = answer.events.iter().find_map(|event| match event {
         GenerateEvent::Text(delta) => delta.logprobs.first(),
-        _ => None,
+        GenerateEvent::Queued(_)
+        | GenerateEvent::Loading(_)
+        | GenerateEvent::Prompt { .. }
+        | GenerateEvent::Reasoning(_)
+        | GenerateEvent::ToolCall(_)
+        | GenerateEvent::Done(_) => None,
     });
     first.unwrap().logprob
 }
@@ -110,6 +136,147 @@ fn a_damaged_copy_is_deleted_and_the_model_loads_without_it() {
         assert!(!made.exists(), "{file}");
         assert_eq!(damaged[0].tokens, expected[0].tokens, "{file}");
     }
+}
+
+/// Changes the index of the packed weights.
+fn edit_index(copy: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let path = copy.join("weights.json");
+    let mut index = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut index);
+    fs::write(path, serde_json::to_vec(&index).unwrap()).unwrap();
+}
+
+/// Something that can happen to a copy.
+type Damage = (&'static str, fn(&Path));
+
+const DAMAGES: [Damage; 9] = [
+    ("a bit of the first matrix is flipped", |copy| {
+        let path = copy.join("weights.pack");
+        let mut packed = fs::read(&path).unwrap();
+        packed[0] ^= 1;
+        fs::write(path, packed).unwrap();
+    }),
+    ("the packed weights are cut in half", |copy| {
+        let path = copy.join("weights.pack");
+        let packed = fs::File::options().write(true).open(path).unwrap();
+        packed.set_len(packed.metadata().unwrap().len() / 2).unwrap();
+    }),
+    ("the packed weights are empty", |copy| {
+        fs::write(copy.join("weights.pack"), b"").unwrap();
+    }),
+    ("the packed weights are gone", |copy| {
+        fs::remove_file(copy.join("weights.pack")).unwrap();
+    }),
+    ("the index is no JSON", |copy| {
+        fs::write(copy.join("weights.json"), b"{").unwrap();
+    }),
+    ("the index is gone", |copy| {
+        fs::remove_file(copy.join("weights.json")).unwrap();
+    }),
+    ("the weights are packed in another form", |copy| {
+        edit_index(copy, |index| {
+            index["layout"] = (index["layout"].as_u64().unwrap() + 1).into();
+        });
+    }),
+    ("the description is no JSON", |copy| {
+        fs::write(copy.join("rewritten.json"), b"[").unwrap();
+    }),
+    ("the description is gone", |copy| {
+        fs::remove_file(copy.join("rewritten.json")).unwrap();
+    }),
+];
+
+#[test]
+fn a_damaged_rewritten_copy_is_deleted_and_the_model_loads_without_it() {
+    let package = packages().join("llama-gqa-int4");
+    let expected = answers(&options(&package)).1;
+    let cache = tempfile::tempdir().unwrap();
+    for (what, damage) in DAMAGES {
+        let made = prepack(&ours(&package), "m", cache.path()).unwrap();
+        let whole = in_cache(ours(&package), cache.path());
+        assert!(answers(&whole).0, "before {what}");
+        damage(&made);
+        let (packed, answered) = answers(&whole);
+        assert!(!packed, "{what}");
+        assert!(!made.exists(), "{what}");
+        for (answer, expected) in answered.iter().zip(&expected) {
+            assert_eq!(answer.tokens, expected.tokens, "{what}");
+        }
+    }
+}
+
+#[test]
+fn all_instructions_answer_alike_from_one_copy() {
+    for name in ["llama-gqa-int4", "qwen2-gqa"] {
+        let (cache, package) = (tempfile::tempdir().unwrap(), packages().join(name));
+        let made = prepack(&ours(&package), "m", cache.path()).unwrap();
+        let (packed, expected) = answers(&in_cache(ours(&package), cache.path()));
+        assert!(packed, "{name}");
+        for isa in Isa::available() {
+            let only = LoadOptions {
+                kernels: Kernels::Only(isa),
+                ..ours(&package)
+            };
+            assert_eq!(prepack(&only, "m", cache.path()).unwrap(), made, "{name} {isa}");
+            let (packed, answered) = answers(&in_cache(only, cache.path()));
+            assert!(packed, "{name} {isa}");
+            for (answer, expected) in answered.iter().zip(&expected) {
+                let apart = first_logprob(answer) - first_logprob(expected);
+                assert!(apart.abs() < 0.02, "{name} {isa}: {apart}");
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_of_onnx_runtime_have_copies_of_their_own() {
+    for name in ["llama-gqa-int4", "qwen2-gqa"] {
+        let (cache, package) = (tempfile::tempdir().unwrap(), packages().join(name));
+        let rewritten = prepack(&ours(&package), "m", cache.path()).unwrap();
+        assert!(rewritten.join("rewritten.json").is_file(), "{name}");
+        let with_theirs = in_cache(theirs(&package), cache.path());
+        assert!(!answers(&with_theirs).0, "{name}");
+
+        let packed = prepack(&theirs(&package), "m", cache.path()).unwrap();
+        assert_ne!(packed, rewritten, "{name}");
+        // One copy of a model is kept.
+        assert!(!rewritten.exists(), "{name}");
+        for file in ["rewritten.json", "weights.json", "weights.pack"] {
+            assert!(!packed.join(file).exists(), "{name}: {file}");
+        }
+        let (from_copy, answered) = answers(&with_theirs);
+        let (_, expected) = answers(&theirs(&package));
+        assert!(from_copy, "{name}");
+        for (answer, expected) in answered.iter().zip(&expected) {
+            assert_eq!(answer.tokens, expected.tokens, "{name}");
+        }
+        assert!(!answers(&in_cache(ours(&package), cache.path())).0, "{name}");
+    }
+}
+
+#[test]
+fn a_copy_that_many_make_at_once_is_whole() {
+    const MAKERS: usize = 4;
+    let (cache, package) = (tempfile::tempdir().unwrap(), packages().join("llama-gqa-int4"));
+    let begin = std::sync::Barrier::new(MAKERS);
+    let make = || {
+        begin.wait();
+        prepack(&ours(&package), "m", cache.path())
+    };
+    let made: Vec<PathBuf> = std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..MAKERS).map(|_| scope.spawn(make)).collect();
+        makers
+            .into_iter()
+            .map(|maker| maker.join().unwrap().unwrap())
+            .collect()
+    });
+    assert!(made.iter().all(|path| *path == made[0]));
+    let left: Vec<_> = fs::read_dir(cache.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(left, made[..1]);
+    assert!(answers(&in_cache(ours(&package), cache.path())).0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use airunner_core::Fault;
 use airunner_core::model::WorkerLoad;
 use airunner_platform::{ChildLimits, Installation, Places, cpu};
+use airunner_runtimes::Kernels;
 
 use crate::config::{DEFAULT_HUB, Environment, Settings};
 use crate::downloads::{DownloadOptions, HubOptions};
@@ -44,6 +45,16 @@ pub(super) fn onnxruntime_library(
         None => tracing::warn!("no ONNX Runtime library was found: models cannot be loaded"),
     }
     library
+}
+
+/// What this processor lacks is as if nothing were set.
+fn kernels(settings: &Settings) -> Kernels {
+    let kernels = settings.models.kernels;
+    if kernels.is_available() {
+        return kernels;
+    }
+    tracing::warn!(%kernels, "this processor does not have what models.kernels names; the best it has is used");
+    Kernels::Auto
 }
 
 pub(super) fn download_options(
@@ -111,6 +122,7 @@ pub(super) fn worker_options(
                 .models
                 .prepacked_cache
                 .and_then(|_| places.prepacked().to_str().map(str::to_owned)),
+            kernels: Some(kernels(settings).to_string()),
         },
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::http::{auth, hosts, networks, origins, rate, tls};
 use super::settings::{Settings, USUAL_CONTEXT};
 use super::value::{
-    Raw, address, budget, bytes, collector, hub, keep_alive, level, models, path, switch, whole,
+    Raw, address, budget, bytes, collector, hub, keep_alive, kernels, level, models, path, switch, whole,
 };
 
 /// One setting.
@@ -102,6 +102,13 @@ pub const KEYS: &[Key] = &[
         set: |settings, raw| {
             bytes(raw, 0, true).map(|n| settings.models.prepacked_cache = (n > 0).then_some(n))
         },
+    },
+    Key {
+        section: "models",
+        name: "kernels",
+        default: "\"auto\"",
+        help: "what computes models: our kernels (auto), ONNX Runtime's (off), or ours with these instructions",
+        set: |settings, raw| kernels(raw).map(|kernels| settings.models.kernels = kernels),
     },
     Key {
         section: "memory",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use airunner_core::memory::Budget;
 use airunner_core::{KeepAlive, ModelName};
+use airunner_runtimes::Kernels;
 use ipnet::IpNet;
 
 /// Everything that can be set, checked.
@@ -48,6 +49,8 @@ pub struct ModelsSettings {
     pub priority: Vec<ModelName>,
     /// Most bytes of packed weights kept on disk; `None`: none are kept.
     pub prepacked_cache: Option<u64>,
+    /// Whose kernels compute.
+    pub kernels: Kernels,
 }
 
 /// What is told to others. Nothing, unless it is set.
@@ -253,6 +256,7 @@ impl Default for ModelsSettings {
             preload_most_used: 0,
             priority: Vec::new(),
             prepacked_cache: Some(16 << 30),
+            kernels: Kernels::Auto,
         }
     }
 }

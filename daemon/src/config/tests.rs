@@ -95,6 +95,11 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             "[models]\npriority = [\"tiny\", \"../x\"]",
             "\"../x\" is not a model name",
         ),
+        (
+            "[models]\nkernels = \"mmx\"",
+            "models.kernels is \"mmx\": it must be one of \"auto\", \"off\", \"portable\", \"avx2\"",
+        ),
+        ("[models]\nkernels = false", "models.kernels is false"),
         ("[models]\npreload = [1]", "it must be a list of names of models"),
         (
             "[models]\nfair_after_seconds = 3601",
@@ -205,6 +210,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
         [models]
         preload = [\"tiny\", \"owner/name\", \"tiny\"]
         prepacked_cache = \"0\"
+        kernels = \"neon-dot\"
         [memory]
         cpu_budget = \"2GiB\"
         gpu_budget = 0
@@ -217,6 +223,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
     assert_eq!(names(&settings.models.preload), ["tiny", "owner/name"]);
     assert_eq!(names(&settings.models.priority), ["one", "two/three"]);
     assert_eq!(settings.models.prepacked_cache, None);
+    assert_eq!(settings.models.kernels.to_string(), "neon-dot");
     assert_eq!(settings.memory.cpu_budget, Budget::Bytes(2 << 30));
     assert_eq!(settings.memory.gpu_budget, Budget::Bytes(0));
     assert_eq!(settings.downloads.hub.as_deref(), Some("http://localhost:8080"));

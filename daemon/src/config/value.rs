@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use airunner_core::memory::{Budget, parse_bytes};
 use airunner_core::{KeepAlive, ModelName};
+use airunner_runtimes::Kernels;
 
 use super::settings::LogLevel;
 
@@ -189,6 +190,14 @@ pub(super) fn collector(raw: Raw<'_>) -> Result<Option<String>, String> {
 fn is_here(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+pub(super) fn kernels(raw: Raw<'_>) -> Result<Kernels, String> {
+    let named = raw.text().and_then(|text| text.parse().ok());
+    named.ok_or_else(|| {
+        let names: Vec<String> = Kernels::all().map(|kernels| format!("\"{kernels}\"")).collect();
+        format!("one of {}", names.join(", "))
+    })
 }
 
 pub(super) fn level(raw: Raw<'_>) -> Result<LogLevel, String> {

@@ -13,7 +13,7 @@ use airunner_platform::cpu;
 use airunner_proto::convert::status_from_fault;
 use airunner_proto::worker_v1::worker_server::Worker;
 use airunner_proto::{v1, worker_v1};
-use airunner_runtimes::{LlmRuntime, LoadOptions};
+use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -141,15 +141,17 @@ fn load_into(
         ));
     }
     let mut report = |reached| drop(progress.try_send(Ok(WorkerLoadEvent::Progress(reached))));
-    let runtime: Arc<dyn LlmRuntime> = airunner_runtimes::load(&options(load), &mut report)?.into();
+    let runtime: Arc<dyn LlmRuntime> = airunner_runtimes::load(&options(load)?, &mut report)?.into();
     let loaded = runtime.loaded().clone();
     let kept = place.set(runtime);
     kept.map_err(|_| Fault::new(ErrorKind::Busy, "this worker has loaded its model already"))?;
     Ok(loaded)
 }
 
-fn options(load: &WorkerLoad) -> LoadOptions {
-    LoadOptions {
+fn options(load: &WorkerLoad) -> Result<LoadOptions, Fault> {
+    let kernels = load.kernels.as_deref().map(str::parse::<Kernels>).transpose();
+    let kernels = kernels.map_err(|error| Fault::invalid(error.to_string()))?;
+    Ok(LoadOptions {
         directory: PathBuf::from(&load.directory),
         onnxruntime_library: PathBuf::from(&load.onnxruntime_library),
         threads: Some(
@@ -163,7 +165,8 @@ fn options(load: &WorkerLoad) -> LoadOptions {
         prompt_chunk: load.prompt_chunk as usize,
         variant: load.variant.clone(),
         prepacked_directory: load.prepacked_directory.as_ref().map(PathBuf::from),
-    }
+        kernels: kernels.unwrap_or_default(),
+    })
 }
 
 async fn blocking<T: Send + 'static>(

@@ -572,15 +572,15 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
         1..=u32::MAX,
         1..=u32::MAX,
     );
-    let files = (some_text(), some_text());
-    (".{1,12}", text(), any::<bool>(), numbers, any::<u32>(), files).prop_map(
+    let texts = (some_text(), some_text(), some_text());
+    (".{1,12}", text(), any::<bool>(), numbers, any::<u32>(), texts).prop_map(
         |(
             directory,
             library,
             allow_spinning,
             (threads, context, parallel, chunk),
             queue_length,
-            (variant, prepacked_directory),
+            (variant, prepacked_directory, kernels),
         )| {
             WorkerLoad {
                 directory,
@@ -593,6 +593,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
                 prompt_chunk: chunk,
                 variant,
                 prepacked_directory,
+                kernels,
             }
         },
     )

@@ -20,6 +20,7 @@ impl From<WorkerLoad> for worker_v1::LoadRequest {
             prompt_chunk: load.prompt_chunk,
             variant: load.variant.unwrap_or_default(),
             prepacked_directory: load.prepacked_directory.unwrap_or_default(),
+            kernels: load.kernels.unwrap_or_default(),
         }
     }
 }
@@ -40,6 +41,7 @@ impl TryFrom<worker_v1::LoadRequest> for WorkerLoad {
             prompt_chunk: positive(wire.prompt_chunk, "prompt_chunk")?,
             variant: non_empty(wire.variant),
             prepacked_directory: non_empty(wire.prepacked_directory),
+            kernels: non_empty(wire.kernels),
         })
     }
 }

@@ -55,6 +55,7 @@ impl Workplace {
                 prompt_chunk: PROMPT_CHUNK,
                 variant: None,
                 prepacked_directory: copies.transpose()?,
+                kernels: None,
             },
         })
     }

@@ -12,7 +12,7 @@ use airunner_core::memory::Quantization;
 use airunner_core::model::{LoadProgress, LoadStage, Queued};
 use airunner_core::{ErrorKind, Fault, ModelName};
 
-use crate::{LlmRuntime, LoadOptions};
+use crate::{Kernels, LlmRuntime, LoadOptions};
 
 fn options(directory: &std::path::Path) -> LoadOptions {
     LoadOptions {
@@ -26,6 +26,7 @@ fn options(directory: &std::path::Path) -> LoadOptions {
         prompt_chunk: 256,
         variant: None,
         prepacked_directory: None,
+        kernels: Kernels::Auto,
     }
 }
 

@@ -2,13 +2,14 @@
 //! a copy the weights are pages of a file. ONNX Runtime 1.31.1 finds what was packed by a hash of
 //! it, so it packs at every load; what is saved is memory more than time.
 //!
-//! A copy fits one version of ONNX Runtime, one kind of processor and one state of the files it
-//! was made from; its name in the cache directory is a digest of all that. Who makes copies and
+//! A copy fits one version of ONNX Runtime, one kind of processor, kernels that are ours or not,
+//! and one state of the files it was made from; its name in the cache directory is a digest of all that. Who makes copies and
 //! when they go is decided elsewhere.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use airunner_core::{ErrorKind, Fault};
@@ -19,9 +20,9 @@ use super::ComputeError;
 use super::language_model::open_cache;
 use super::rewritten::{self, Extent, RewriteError};
 use super::session::Model;
-use crate::LoadOptions;
 use crate::onnx;
 use crate::package::{MANIFEST, Package, PackageError};
+use crate::{Kernels, LoadOptions};
 
 /// Raised when copies are written in another way than before.
 const FORM: u32 = 2;
@@ -111,11 +112,11 @@ pub fn prepack(options: &LoadOptions, model: &str, cache: &Path) -> Result<PathB
     let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
     // The key holds the version of ONNX Runtime, which is known once it is loaded.
     super::session::ready(&options.onnxruntime_library)?;
-    let finished = cache.join(key_of(&package)?);
+    let finished = cache.join(key_of(&package, options.kernels)?);
     if described(&finished).is_some() {
         return Ok(finished);
     }
-    let building = cache.join(format!("{UNFINISHED}{}", std::process::id()));
+    let building = cache.join(unfinished());
     let entry = Entry {
         model: model.to_owned(),
         directory: package.files().root().to_owned(),
@@ -132,6 +133,13 @@ pub fn prepack(options: &LoadOptions, model: &str, cache: &Path) -> Result<PathB
         }
     }
     Ok(finished)
+}
+
+/// A name that no other thread or process builds under.
+fn unfinished() -> String {
+    static BUILT: AtomicU64 = AtomicU64::new(0);
+    let number = BUILT.fetch_add(1, Ordering::Relaxed);
+    format!("{UNFINISHED}{}-{number}", std::process::id())
 }
 
 fn build(
@@ -151,13 +159,24 @@ fn build(
     text.and_then(|text| fs::write(&described, text))
         .map_err(at("write", &described))?;
     persist(building)?;
+    publish(building, finished)
+}
+
+/// Gives a copy its name, unless somebody else made the same one meanwhile.
+fn publish(building: &Path, finished: &Path) -> Result<(), PrepackError> {
+    let is_there = || described(finished).is_some();
     // What a deletion that was cut off left there.
-    if finished.exists() {
+    if !is_there() && finished.exists() {
         fs::remove_dir_all(finished).map_err(at("delete", finished))?;
     }
-    fs::rename(building, finished).map_err(at("publish", finished))?;
-    let parent = finished.parent().unwrap_or(building);
-    sync(parent)
+    if !is_there() {
+        match fs::rename(building, finished) {
+            Ok(()) => return sync(finished.parent().unwrap_or(finished)),
+            Err(_) if is_there() => {}
+            Err(error) => return Err(at("publish", finished)(error)),
+        }
+    }
+    fs::remove_dir_all(building).map_err(at("delete", building))
 }
 
 /// What is tried, the fastest first.
@@ -170,7 +189,7 @@ const LARGEST_DIFFERENCE: f64 = 0.15;
 /// Writes a copy for our own operators; false where there is nothing that they could do, or where
 /// what they do is not the same.
 fn rewrite(package: &Package, options: &LoadOptions, building: &Path) -> Result<bool, PrepackError> {
-    if rewritten::instructions().is_none() {
+    if options.kernels.instructions().is_none() {
         return Ok(false);
     }
     let mut original = None;
@@ -316,8 +335,8 @@ fn described(path: &Path) -> Option<Copied> {
 /// A copy that fits, before it has been opened.
 pub(crate) struct Fitting(PathBuf);
 
-pub(crate) fn existing(package: &Package, cache: &Path) -> Option<Fitting> {
-    match key_of(package) {
+pub(crate) fn existing(package: &Package, options: &LoadOptions, cache: &Path) -> Option<Fitting> {
+    match key_of(package, options.kernels) {
         Ok(key) => Some(cache.join(key))
             .filter(|path| path.join(ENTRY).is_file())
             .map(Fitting),
@@ -358,7 +377,7 @@ impl Fitting {
     }
 }
 
-fn key_of(package: &Package) -> Result<String, PrepackError> {
+fn key_of(package: &Package, kernels: Kernels) -> Result<String, PrepackError> {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
         digest.update((text.len() as u64).to_le_bytes());
@@ -367,6 +386,12 @@ fn key_of(package: &Package) -> Result<String, PrepackError> {
     add(&FORM.to_string());
     add(ort::info());
     add(&processor());
+    // What is packed for our kernels is the same whatever instructions they use.
+    add(if kernels.instructions().is_some() {
+        "ours"
+    } else {
+        "ONNX Runtime's"
+    });
     add(package.variant());
     let manifest = Manifest::of(package);
     let mut files = vec![package.variant().to_owned()];

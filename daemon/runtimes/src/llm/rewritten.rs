@@ -21,7 +21,7 @@ use crate::LoadOptions;
 use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass};
 use crate::operators::packing::{self, PackError};
 use crate::operators::paged::Paged;
-use crate::operators::weights::{Weights, WeightsError};
+use crate::operators::weights::{INDEX_FILE, WEIGHTS_FILE, Weights, WeightsError};
 use crate::operators::{self, Shared};
 use crate::package::Package;
 
@@ -79,11 +79,6 @@ struct Heads {
     query: usize,
     key_value: usize,
     size: usize,
-}
-
-/// The instructions that kernels use, if they are faster than ONNX Runtime's own.
-pub(super) fn instructions() -> Option<Isa> {
-    Some(Isa::best()).filter(|isa| *isa != Isa::Portable)
 }
 
 /// Which passes are tried.
@@ -156,9 +151,11 @@ pub(super) fn build(
     Ok(true)
 }
 
-/// Whether a copy needs our operators.
+/// Whether a copy needs our operators. One of the files is enough: that another is missing is
+/// found when it is opened.
 pub(super) fn is_rewritten(directory: &Path) -> bool {
-    directory.join(DESCRIPTION).is_file()
+    let files = [DESCRIPTION, INDEX_FILE, WEIGHTS_FILE];
+    files.iter().any(|file| directory.join(file).is_file())
 }
 
 /// The operators of a copy, with its weights, and where its attention keeps keys and values.
@@ -182,7 +179,7 @@ pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Opera
     let is_paged = !layers.is_empty();
     let paged = Arc::new(Paged::new(layers));
     let weights = Arc::new(Weights::open(directory, threads)?);
-    let isa = instructions().unwrap_or(Isa::Portable);
+    let isa = options.kernels.instructions().unwrap_or(Isa::Portable);
     let shared = Shared::new(weights, Arc::clone(&paged), isa, threads);
     Ok(Operators {
         domain: operators::domain(&shared)?,

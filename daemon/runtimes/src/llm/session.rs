@@ -81,7 +81,7 @@ impl Model {
         let copy = options
             .prepacked_directory
             .as_deref()
-            .and_then(|cache| prepack::existing(package, cache));
+            .and_then(|cache| prepack::existing(package, options, cache));
         let opened = copy.and_then(|copy| {
             let opened = Self::open_copy(package, options, &copy.graph());
             copy.judge(opened)

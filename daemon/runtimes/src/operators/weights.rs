@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 /// A matrix in the mapped file.
 pub(crate) type Matrix = matmul::Matrix<Mapped>;
 
-pub(super) const WEIGHTS_FILE: &str = "weights.pack";
-pub(super) const INDEX_FILE: &str = "weights.json";
+pub(crate) const WEIGHTS_FILE: &str = "weights.pack";
+pub(crate) const INDEX_FILE: &str = "weights.json";
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 /// A checksum is computed in pieces of this size, bytes.
 const PIECE: usize = 4 << 20;

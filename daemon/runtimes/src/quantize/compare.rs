@@ -9,11 +9,11 @@ use airunner_core::quantize::QuantizeComparison;
 
 use super::run::most_precise;
 use super::{QuantizeError, Watcher};
-use crate::LoadOptions;
 use crate::llm::session::Model;
 use crate::llm::text::TextModel;
 use crate::llm::{ComputeError, open_cache};
 use crate::package::Package;
+use crate::{Kernels, LoadOptions};
 
 /// What is compared unless somebody brings a text.
 const PROSE: &str = include_str!("prose.txt");
@@ -128,6 +128,7 @@ impl Run {
             prompt_chunk: 1,
             variant: Some(package.variant().to_owned()),
             prepacked_directory: None,
+            kernels: Kernels::Auto,
         };
         let model = Model::open(package, &load)?;
         let cache = open_cache(&model, package, PIECES, LONGEST + 1);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use airunner_core::generate::{Done, GenerateEvent, GenerateRequest, Input, TextDelta};
 use airunner_core::{Fault, ModelName};
-use airunner_runtimes::{LlmRuntime, LoadOptions};
+use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
 use tokio::sync::mpsc::Receiver;
 
 pub(crate) fn packages() -> PathBuf {
@@ -42,6 +42,7 @@ pub(crate) fn options(directory: &Path) -> LoadOptions {
         prompt_chunk: 256,
         variant: None,
         prepacked_directory: None,
+        kernels: Kernels::Auto,
     }
 }
 

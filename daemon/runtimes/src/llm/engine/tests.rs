@@ -11,12 +11,12 @@ use airunner_core::generate::{FinishReason, GenerateRequest, Input, Sampling};
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
-use crate::LoadOptions;
 use crate::llm::ComputeError;
 use crate::llm::kv;
 use crate::llm::tensor::Logits;
 use crate::llm::text::TextModel;
 use crate::package::Package;
+use crate::{Kernels, LoadOptions};
 
 mod mixed;
 
@@ -67,6 +67,7 @@ fn open(package: &str) -> (Package, Model, TextModel) {
         prompt_chunk: 256,
         variant: None,
         prepacked_directory: None,
+        kernels: Kernels::Auto,
     };
     let package = Package::open(&options.directory).unwrap();
     let model = Model::open(&package, &options).unwrap();
