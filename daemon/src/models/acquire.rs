@@ -64,7 +64,40 @@ pub struct Acquisition {
     pub(super) presence: Option<Presence>,
 }
 
+/// What the actor answers through: the grant, the place in the queue, and whether anybody waits.
+type Ends = (
+    oneshot::Sender<Result<Grant, Fault>>,
+    watch::Sender<Queued>,
+    oneshot::Receiver<std::convert::Infallible>,
+);
+
 impl Acquisition {
+    /// One that is about to ask, and the actor's ends.
+    pub(super) fn new(model: ModelName, changes: Watch) -> (Self, Ends) {
+        let (reply, answer) = oneshot::channel();
+        let (presence, gone) = oneshot::channel();
+        let (place, place_in_line) = watch::channel(Queued::default());
+        let acquisition = Self {
+            model,
+            changes,
+            reply: answer,
+            place: place_in_line,
+            let_in: false,
+            presence: Some(presence),
+        };
+        (acquisition, (reply, place, gone))
+    }
+
+    /// Waits until it is loaded, for those who want no more than that.
+    pub(super) async fn loaded(mut self) -> Result<(), Fault> {
+        loop {
+            if let Turn::Granted(lease) = self.turn().await? {
+                drop(lease);
+                return Ok(());
+            }
+        }
+    }
+
     /// The next thing that happens; a grant or an error is the last.
     pub async fn turn(&mut self) -> Result<Turn, Fault> {
         loop {

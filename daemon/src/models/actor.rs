@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use airunner_core::event::Event as Announcement;
-use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName};
+use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName, UnloadReason};
 use airunner_core::memory::{Budget, MemoryBreakdown};
-use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency};
-use airunner_core::{ErrorKind, Fault, ModelName, Moment};
+use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency, Wishes};
+use airunner_core::{ErrorKind, Fault, ModelName, Moment, Priority};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -173,6 +173,20 @@ impl Actor {
                 place,
                 gone,
             } => self.acquire(want, reply, place, gone),
+            Message::Renew {
+                name,
+                pid,
+                reply,
+                place,
+                gone,
+            } => match self.renewal(&name, pid) {
+                Ok(want) => {
+                    self.acquire(want, reply, place, gone);
+                    let reason = UnloadReason::Reloaded;
+                    self.step(&name, Event::Evict { reason });
+                }
+                Err(fault) => drop(reply.send(Err(fault))),
+            },
             Message::Unload { name, force, reply } => self.unload(&name, force, reply),
             Message::Install { installed, reply } => {
                 self.install(installed);
@@ -269,6 +283,34 @@ impl Actor {
             drop(gone.await);
             Happened::Left(request)
         }));
+    }
+
+    /// How a model is wanted that is to be loaded anew as it is.
+    fn renewal(&self, name: &ModelName, pid: u32) -> Result<Want, Fault> {
+        let entry = self.entries.get(name).ok_or_else(|| not_found(name))?;
+        let in_use = || Fault::new(ErrorKind::Busy, format!("{name} is in use, wanted or gone"));
+        let is_same = entry.worker.as_ref().is_some_and(|worker| worker.pid == pid);
+        let is_idle = entry.machine.state().name() == StateName::Loaded;
+        let option = self.residency.holding(name).ok_or_else(in_use)?;
+        if self.closed || !is_same || !is_idle || !self.residency.wanted().is_empty() {
+            return Err(in_use());
+        }
+        let pinned = self.residency.is_pinned(name);
+        Ok(Want {
+            name: name.clone(),
+            purpose: Purpose::Load,
+            keep_alive: entry.machine.keep_alive(),
+            priority: Priority::Background,
+            max_wait: None,
+            wishes: Wishes {
+                level: Some(option.level),
+                context_length: Some(option.context_length),
+            },
+            pinned: pinned.then_some(true),
+            // What is pinned has to come back; anything else may as well be gone.
+            may_evict: pinned,
+            why: entry.loaded_for,
+        })
     }
 
     fn left(&mut self, request: RequestId) {

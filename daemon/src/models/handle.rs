@@ -10,12 +10,12 @@ use airunner_core::memory::{
     BudgetChange, Ceiling, DeviceClass, Estimate, EstimateRequest, FreeRequest, Freed, MemoryBreakdown,
     MemoryReading, Permission, PermissionRequest,
 };
-use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails, Queued};
+use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails};
 use airunner_core::residency::{ReservationId, Wishes};
 use airunner_core::{Fault, KeepAlive, ModelName, Priority};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::acquire::{Acquisition, Turn, ended};
+use super::acquire::{Acquisition, ended};
 use super::actor::{Actor, Parts, not_found};
 use super::caller::Want;
 use super::import::{ImportEvents, import};
@@ -141,21 +141,28 @@ impl Models {
 
     /// Loads a model if there is room for it without unloading another.
     pub async fn preload(&self, request: LoadRequest) -> Result<(), Fault> {
-        let mut acquisition = self.get_in_line(wanted(request, false, "preload")).await?;
-        loop {
-            if let Turn::Granted(lease) = acquisition.turn().await? {
-                drop(lease);
-                return Ok(());
-            }
-        }
+        let acquisition = self.get_in_line(wanted(request, false, "preload")).await?;
+        acquisition.loaded().await
+    }
+
+    /// Loads a model anew as it is loaded, if that process still runs it and nobody needs it or
+    /// waits; returns once it is loaded. Requests that come meanwhile wait for the new worker.
+    pub async fn renew(&self, name: &ModelName, pid: u32) -> Result<(), Fault> {
+        let (acquisition, (reply, place, gone)) = Acquisition::new(name.clone(), self.watch());
+        let name = name.clone();
+        self.send(Message::Renew {
+            name,
+            pid,
+            reply,
+            place,
+            gone,
+        })
+        .await?;
+        acquisition.loaded().await
     }
 
     async fn get_in_line(&self, want: Want) -> Result<Acquisition, Fault> {
-        let changes = self.watch();
-        let (reply, answer) = oneshot::channel();
-        let (presence, gone) = oneshot::channel();
-        let (place, place_in_line) = watch::channel(Queued::default());
-        let model = want.name.clone();
+        let (acquisition, (reply, place, gone)) = Acquisition::new(want.name.clone(), self.watch());
         self.send(Message::Acquire {
             want,
             reply,
@@ -163,14 +170,7 @@ impl Models {
             gone,
         })
         .await?;
-        Ok(Acquisition {
-            model,
-            changes,
-            reply: answer,
-            place: place_in_line,
-            let_in: false,
-            presence: Some(presence),
-        })
+        Ok(acquisition)
     }
 
     /// What loading a model would take, and what would have to go.

@@ -27,6 +27,14 @@ pub(super) enum Message {
         place: watch::Sender<Queued>,
         gone: Gone,
     },
+    /// Replaces that worker by one that is loaded alike, if nobody needs it or waits.
+    Renew {
+        name: ModelName,
+        pid: u32,
+        reply: Reply<Result<Grant, Fault>>,
+        place: watch::Sender<Queued>,
+        gone: Gone,
+    },
     /// Answers when the worker is gone: true if there was one.
     Unload {
         name: ModelName,

@@ -6,7 +6,7 @@ use airunner_core::hardware::{Device, ProcessMemory};
 use airunner_core::lifecycle::{StateName, UnloadReason};
 use airunner_core::memory::{Budget, BudgetChange, DeviceClass, EstimateRequest, FreeRequest};
 use airunner_core::model::{LoadRequest, Queued};
-use airunner_core::{ErrorKind, Fault};
+use airunner_core::{ErrorKind, Fault, KeepAlive};
 
 use super::tests::{Paper, World, access, granted, name, refusal};
 use super::{Access, Acquisition, Turn};
@@ -113,6 +113,53 @@ async fn who_comes_while_a_model_leaves_gets_the_next_load() {
     worker.stops().await;
     assert!(unload.await.unwrap().unwrap());
     loads_next(&mut world, "tiny", &mut waiting).await;
+}
+
+#[tokio::test]
+async fn a_model_is_loaded_anew_as_it_is_and_serves_who_came_meanwhile() {
+    let mut world = World::new().await;
+    let request = LoadRequest {
+        pinned: Some(true),
+        context_length: Some(64),
+        keep_alive: Some(KeepAlive::Forever),
+        ..LoadRequest::new(name("tiny"))
+    };
+    let mut waiting = world.models.load(request).await.unwrap();
+    let worker = loads_next(&mut world, "tiny", &mut waiting).await;
+    world.until("tiny", StateName::Loaded).await;
+    let models = world.models.clone();
+    let renewal = tokio::spawn(async move { models.renew(&name("tiny"), 4711).await });
+    world.until("tiny", StateName::Unloading).await;
+    let mut meanwhile = world.wants("tiny").await;
+    worker.stops().await;
+    loads_next(&mut world, "tiny", &mut meanwhile).await;
+    renewal.await.unwrap().unwrap();
+    assert!(world.started().is_none(), "both were served by one load");
+    world.until("tiny", StateName::Loaded).await;
+    let model = world.models.model(&name("tiny")).unwrap();
+    assert_eq!(model.last_unload_reason, Some(UnloadReason::Reloaded));
+    let instance = model.instance.unwrap();
+    assert_eq!(
+        (instance.pinned, instance.loaded_for.as_str(), instance.expires_at),
+        (true, "requested", None)
+    );
+}
+
+#[tokio::test]
+async fn a_model_that_somebody_uses_or_waits_beside_is_not_loaded_anew() {
+    let mut world = cramped().await;
+    let (_tiny, lease) = world.holds("tiny").await;
+    let renewed = |pid| {
+        let models = world.models.clone();
+        async move { models.renew(&name("tiny"), pid).await.unwrap_err().kind }
+    };
+    assert_eq!(renewed(4711).await, ErrorKind::Busy);
+    let waiting = world.wants("other").await;
+    assert_eq!(renewed(4711).await, ErrorKind::Busy);
+    drop((waiting, lease));
+    world.models.settle().await;
+    assert_eq!(renewed(1).await, ErrorKind::Busy, "another process");
+    assert!(world.started().is_none());
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
-//! Sees models that were loaded without a copy, and has one made when they have nothing to do.
+//! Sees models that were loaded without a copy or are new here, and has one made when there is
+//! nothing else to do.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use airunner_core::event::{Event, WatchPayload};
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::StateName;
-use airunner_core::memory::VariantEstimate;
+use airunner_core::memory::{EstimateRequest, VariantEstimate};
 use airunner_core::model::Model;
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::{ChildLimits, disk};
@@ -15,18 +15,18 @@ use airunner_runtimes::llm::prepack::is_possible;
 use tokio::time::Instant;
 
 use super::cache::tidy;
+use super::candidates::{Candidates, Subject, pid};
 use super::options::PrepackArguments;
 use super::process::make;
 use crate::config::LogLevel;
-use crate::events::Watch;
 use crate::models::Models;
 use crate::shutdown::Ending;
 
-/// How long a model has had nothing to do before its copy is made.
-const QUIET: Duration = Duration::from_secs(5);
-/// Copies of less would not be worth their keep, bytes.
-const SMALLEST: u64 = 128 << 20;
-/// A copy holds the weights as they were and as they are packed.
+/// Copies of less would not be worth their keep, bytes of weights: so little answers at once
+/// whatever computes it. Above that a copy answers faster, not only loads faster.
+const SMALLEST: u64 = 16 << 20;
+/// The most that a copy holds: the weights as they were and as they are packed. Where all of
+/// them are packed for our own operators, it is hardly more than once.
 const COPY_FACTOR: u64 = 2;
 
 /// How copies are made.
@@ -47,12 +47,7 @@ pub struct PrepackOptions {
 pub struct Prepacker {
     models: Models,
     options: PrepackOptions,
-    /// Workers without a copy that have nothing to do, by process, and since when.
-    quiet: HashMap<u32, Instant>,
-    /// Workers for whose model a copy was made or tried.
-    tried: HashSet<u32>,
-    /// Not tried again in this life of the daemon.
-    failed: HashSet<(ModelName, String)>,
+    candidates: Candidates,
 }
 
 /// How an attempt ended.
@@ -69,9 +64,7 @@ impl Prepacker {
         Self {
             models,
             options,
-            quiet: HashMap::new(),
-            tried: HashSet::new(),
-            failed: HashSet::new(),
+            candidates: Candidates::default(),
         }
     }
 
@@ -80,8 +73,8 @@ impl Prepacker {
         let mut changes = self.models.watch();
         self.tidy(true).await;
         loop {
-            self.look();
-            let due = self.quiet.values().min().map(|since| *since + QUIET);
+            self.candidates.look(&self.models.list(), Instant::now());
+            let due = self.candidates.due();
             let due = async {
                 match due {
                     Some(due) => tokio::time::sleep_until(due).await,
@@ -92,83 +85,93 @@ impl Prepacker {
                 () = ending.asked() => return,
                 change = changes.next() => match change {
                     None => return,
-                    Some(change) if removes(&change.payload) => self.tidy(false).await,
-                    Some(_) => {}
+                    Some(change) => self.hear(&change.payload).await,
                 },
-                () = due => self.attempt(&mut changes, &ending).await,
+                () = due => self.attempt(&ending).await,
             }
         }
     }
 
-    /// Notes who has nothing to do.
-    fn look(&mut self) {
-        let models = self.models.list();
-        let living: HashSet<u32> = models.iter().filter_map(pid).collect();
-        self.tried.retain(|pid| living.contains(pid));
-        let waiting: HashSet<u32> = models
-            .iter()
-            .filter(|model| self.wants_copy(model))
-            .filter_map(pid)
-            .collect();
-        self.quiet.retain(|pid, _| waiting.contains(pid));
-        for pid in waiting {
-            self.quiet.entry(pid).or_insert_with(Instant::now);
+    async fn hear(&mut self, payload: &WatchPayload) {
+        let WatchPayload::Event(event) = payload else {
+            return;
+        };
+        self.candidates.hear(event);
+        if matches!(event, Event::ModelRemoved(_)) {
+            self.tidy(false).await;
         }
     }
 
-    fn wants_copy(&self, model: &Model) -> bool {
-        let Some(instance) = &model.instance else {
-            return false;
-        };
-        model.state == StateName::Loaded
-            && instance.device == Device::Cpu.to_string()
-            && !instance.prepacked
-            && instance.active_requests == 0
-            && !self.tried.contains(&instance.pid)
-            && !self
-                .failed
-                .contains(&(model.name.clone(), instance.variant.clone()))
-    }
-
-    /// Makes the copy for the model that has had nothing to do for longest.
-    async fn attempt(&mut self, changes: &mut Watch, ending: &Ending) {
-        let Some((&chosen, _)) = self.quiet.iter().min_by_key(|(_, since)| **since) else {
+    /// Makes the copy that has been wanted for longest.
+    async fn attempt(&mut self, ending: &Ending) {
+        let Some(subject) = self.candidates.take() else {
             return;
         };
-        self.quiet.remove(&chosen);
-        self.tried.insert(chosen);
-        let models = self.models.list();
-        let Some(model) = models.into_iter().find(|model| pid(model) == Some(chosen)) else {
+        let Some((model, variant)) = self.named(&subject).await else {
             return;
         };
-        let variant = model
-            .instance
-            .map(|instance| instance.variant)
-            .unwrap_or_default();
         let begin = Instant::now();
-        match self.copy(&model.name, &variant, changes, ending).await {
+        match self.copy(&model, &variant, ending).await {
             Outcome::Made => {
                 let seconds = begin.elapsed().as_secs_f64();
-                tracing::info!(model = %model.name, variant, seconds, "the next load of this model is faster");
+                tracing::info!(%model, variant, seconds, "a faster copy of this model is there");
                 self.tidy(false).await;
+                if let Subject::Worker(pid) = subject {
+                    self.replace(model, variant, pid).await;
+                }
             }
             Outcome::Abandoned(why) => {
-                tracing::debug!(model = %model.name, variant, why, "no packed copy is made");
+                tracing::debug!(%model, variant, why, "no packed copy is made");
                 self.tidy(true).await;
             }
             Outcome::Failed(fault) => {
                 if fault.kind == ErrorKind::DiskFull {
-                    tracing::debug!(model = %model.name, variant, %fault, "no packed copy is made");
+                    tracing::debug!(%model, variant, %fault, "no packed copy is made");
                 } else {
-                    tracing::warn!(model = %model.name, variant, %fault, "no packed copy can be made");
+                    tracing::warn!(%model, variant, %fault, "no packed copy can be made");
                 }
-                self.failed.insert((model.name, variant));
+                self.candidates.failed(model, variant);
                 self.tidy(true).await;
             }
         }
     }
 
-    async fn copy(&self, model: &ModelName, variant: &str, changes: &mut Watch, ending: &Ending) -> Outcome {
+    /// What is copied: of a package, the variant that a load would choose.
+    async fn named(&self, subject: &Subject) -> Option<(ModelName, String)> {
+        match subject {
+            Subject::Worker(worker) => {
+                let mut models = self.models.list().into_iter();
+                let model = models.find(|model| pid(model) == Some(*worker))?;
+                Some((model.name, model.instance?.variant))
+            }
+            Subject::Package(name) => {
+                let request = EstimateRequest {
+                    name: name.clone(),
+                    context_length: None,
+                    level: None,
+                };
+                let estimate = self.models.estimate(request).await;
+                let estimate = estimate
+                    .inspect_err(|fault| tracing::debug!(model = %name, %fault, "no packed copy is made"))
+                    .ok()?;
+                (estimate.device == Device::Cpu).then(|| (name.clone(), estimate.variant))
+            }
+        }
+    }
+
+    /// Puts a worker that runs from the copy in the place of one that does not, if that one still
+    /// has nothing to do.
+    async fn replace(&mut self, model: ModelName, variant: String, pid: u32) {
+        if !self.candidates.replace_once(model.clone(), variant) {
+            return;
+        }
+        match self.models.renew(&model, pid).await {
+            Ok(()) => tracing::info!(%model, "it runs from its faster copy"),
+            Err(fault) => tracing::debug!(%model, %fault, "it is not loaded anew from its copy"),
+        }
+    }
+
+    async fn copy(&self, model: &ModelName, variant: &str, ending: &Ending) -> Outcome {
         let (directory, needs) = match self.prepare(model, variant).await {
             Ok(prepared) => prepared,
             Err(outcome) => return outcome,
@@ -192,7 +195,7 @@ impl Prepacker {
                 Ok(()) => Outcome::Made,
                 Err(fault) => Outcome::Failed(fault),
             },
-            why = self.something_else(model, changes) => Outcome::Abandoned(why),
+            why = self.something_else(model) => Outcome::Abandoned(why),
             () = ending.asked() => Outcome::Abandoned("the daemon ends"),
         }
     }
@@ -209,7 +212,7 @@ impl Prepacker {
             .map_err(Outcome::Failed)?
             .ok_or(Outcome::Abandoned("it is not of a kind that is copied"))?;
         if needs.disk < SMALLEST {
-            return Err(Outcome::Abandoned("it loads fast as it is"));
+            return Err(Outcome::Abandoned("it is so small that it is fast without"));
         }
         if needs.disk > self.options.limit {
             return Err(Outcome::Abandoned("it is larger than all copies may be"));
@@ -222,7 +225,9 @@ impl Prepacker {
     }
 
     /// Returns when going on would be in somebody's way.
-    async fn something_else(&self, model: &ModelName, changes: &mut Watch) -> &'static str {
+    async fn something_else(&self, model: &ModelName) -> &'static str {
+        // Its own, so that whoever waits for changes in between misses none.
+        let mut changes = self.models.watch();
         loop {
             let Some(change) = changes.next().await else {
                 return "the daemon ends";
@@ -280,12 +285,4 @@ fn needs(directory: &Path, variant: &str, cache: &Path) -> Result<Option<Needs>,
     };
     let mut variants = estimate.variants.iter();
     Ok(variants.find(|known| known.file == variant).map(of))
-}
-
-fn pid(model: &Model) -> Option<u32> {
-    model.instance.as_ref().map(|instance| instance.pid)
-}
-
-fn removes(payload: &WatchPayload) -> bool {
-    matches!(payload, WatchPayload::Event(Event::ModelRemoved(_)))
 }

@@ -41,6 +41,12 @@ impl Machine {
         &self.state
     }
 
+    /// How long this load is kept, if somebody said so.
+    #[must_use]
+    pub const fn keep_alive(&self) -> Option<KeepAlive> {
+        self.keep_alive
+    }
+
     /// When the model will be unloaded if nobody asks for it.
     #[must_use]
     pub fn expires(&self) -> Option<Moment> {

@@ -174,7 +174,7 @@ pub enum UnloadReason {
     MemoryPressure,
     /// Somebody wanted the memory of all idle models back.
     Freed,
-    /// It is loaded anew with other options.
+    /// It is loaded anew, with other options or from its faster copy.
     Reloaded,
 }
 
