@@ -29,6 +29,8 @@ use crate::package::{self, Files, Package, level_of};
 /// Matrices with fewer rows or columns stay as they are: nothing is gained, and what chooses
 /// experts is among them.
 const SMALLEST: u64 = 32;
+/// Weights per scale where rows are not whole blocks of more.
+const FALLBACK_BLOCK: usize = 32;
 /// Extensions of files with weights for other programs, which have no place in a small package.
 const WEIGHTS: [&str; 7] = ["safetensors", "gguf", "bin", "pt", "pth", "h5", "msgpack"];
 /// Matrices that a report names.
@@ -380,7 +382,9 @@ fn targets(
     let mut known: HashMap<(String, bool, Grid), usize> = HashMap::new();
     let choices = choose(level, &candidates);
     for ((matrix, choice), candidate) in found.iter().zip(choices).zip(&candidates) {
-        let grid = grid(choice.bits, choice.block, choice.bits != 8, matrix.dtype);
+        let is_whole = matrix.columns % choice.block as u64 == 0;
+        let block = if is_whole { choice.block } else { FALLBACK_BLOCK };
+        let grid = grid(choice.bits, block, choice.bits != 8, matrix.dtype);
         // The last block of a table cannot be cut short.
         if matrix.use_ == Use::Rows && matrix.columns % grid.block as u64 != 0 {
             continue;
