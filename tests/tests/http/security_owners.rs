@@ -41,7 +41,9 @@ async fn what_one_key_made_another_does_not_see() {
     assert_eq!(other.get(CONVERSATIONS).await.ok()["total"], 0);
     assert_eq!(one.get(CONVERSATIONS).await.ok()["total"], 1);
     let goes_on = json!({"model": "tiny", "input": "and?", "previous_response_id": answer["id"]});
-    assert_eq!(other.post("/v1/responses", &goes_on).await.status, 404);
+    let refused = other.post("/v1/responses", &goes_on).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.json()["error"]["code"], "previous_response_not_found");
     daemon.stop().await;
 }
 
@@ -61,7 +63,7 @@ async fn the_end_of_the_daemon_ends_what_is_open() {
     socket.until("chunk").await;
     let streaming = http.request("POST", "/v1/chat/completions");
     let request = json!({"model": "endless", "messages": says, "stream": true});
-    let streaming = streaming.json(&request).send().await.unwrap();
+    let streaming = streaming.body(request.to_string()).send().await.unwrap();
     let rest = tokio::spawn(streaming.text());
     let events = http.request("GET", "/api/v1/events").send().await.unwrap();
     let events = tokio::spawn(events.text());
@@ -89,10 +91,7 @@ async fn clients_of_ollama_find_their_port_if_nobody_has_it() {
     assert_eq!(daemon.end_by(15).await.code(), Some(0));
     daemon.start_again().await;
     let usual = daemon.http().await;
-    let second = Http {
-        url: format!("http://{OLLAMA}"),
-        ..usual.clone()
-    };
+    let second = usual.at(&format!("http://{OLLAMA}"));
     assert!(second.get("/api/version").await.ok()["version"].is_string());
     assert_eq!(second.with_key("").get("/api/tags").await.status, 401);
     daemon.stop().await;
