@@ -1,5 +1,5 @@
 //! Matrices on their way from one file to another: a piece at a time, so that a matrix of any
-//! size takes about 40 MiB and the pages of its file that are mapped.
+//! size takes about 25 MiB and the pages of its file that are mapped.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
