@@ -85,6 +85,7 @@ pub(crate) fn processes_table(models: &[Model], now: SystemTime) -> Table {
         ("WAITING", Align::Right),
         ("UNLOADS", Align::Left),
         ("PINNED", Align::Left),
+        ("FAST COPY", Align::Left),
         ("LOADED FOR", Align::Left),
     ]);
     for model in in_memory(models) {
@@ -100,7 +101,8 @@ pub(crate) fn processes_table(models: &[Model], now: SystemTime) -> Table {
             instance.active_requests.to_string(),
             waiting(model).to_string(),
             expires(model.state, &instance, now),
-            if instance.pinned { "yes" } else { "-" }.to_owned(),
+            yes_or_dash(instance.pinned),
+            yes_or_dash(instance.prepacked),
             text_or_dash(&instance.loaded_for),
         ]);
     }
@@ -119,6 +121,10 @@ fn size_or_dash(bytes: u64) -> String {
         0 => "-".to_owned(),
         bytes => units::size(bytes),
     }
+}
+
+fn yes_or_dash(is_so: bool) -> String {
+    if is_so { "yes" } else { "-" }.to_owned()
 }
 
 fn text_or_dash(text: &str) -> String {
@@ -182,13 +188,20 @@ mod tests {
         let (head, rows) = processes_table(&[loaded()], now).lines();
         assert_eq!(
             head,
-            "MODEL  STATE   PID  DEVICE   MEMORY  ESTIMATE  CONTEXT  ACTIVE  WAITING  UNLOADS   PINNED  LOADED FOR"
+            "MODEL  STATE   PID  DEVICE   MEMORY  ESTIMATE  CONTEXT  ACTIVE  WAITING  UNLOADS   PINNED  FAST COPY  LOADED FOR"
         );
         assert_eq!(
             rows,
             [
-                "tiny   LOADED    7  cpu     5.0 MiB   6.0 MiB     2048       0        0  in 4 min  -       request"
+                "tiny   LOADED    7  cpu     5.0 MiB   6.0 MiB     2048       0        0  in 4 min  -       -          request"
             ]
+        );
+        let mut packed = loaded();
+        packed.instance.as_mut().unwrap().prepacked = true;
+        let (_, rows) = processes_table(&[packed], now).lines();
+        assert!(
+            rows[0].contains("in 4 min  -       yes        request"),
+            "{rows:?}"
         );
         let forever = Instance {
             expires_at: None,
