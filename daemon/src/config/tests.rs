@@ -313,6 +313,7 @@ fn every_key_has_a_true_default_and_an_override() {
             "self-signed",
             "10.0.0.0/8",
             "5/s",
+            "portable",
             absolute.to_str().unwrap(),
         ]
         .into_iter()
