@@ -165,9 +165,15 @@ impl Prepacker {
         if !self.candidates.replace_once(model.clone(), variant) {
             return;
         }
-        match self.models.renew(&model, pid).await {
-            Ok(()) => tracing::info!(%model, "it runs from its faster copy"),
-            Err(fault) => tracing::debug!(%model, %fault, "it is not loaded anew from its copy"),
+        if let Err(fault) = self.models.renew(&model, pid).await {
+            tracing::debug!(%model, %fault, "it is not loaded anew from its copy");
+            return;
+        }
+        let loaded = self.models.model(&model).ok().and_then(|model| model.instance);
+        match loaded.map(|instance| instance.prepacked) {
+            Some(true) => tracing::info!(%model, "it runs from its faster copy"),
+            Some(false) => tracing::warn!(%model, "its copy was made and is not used"),
+            None => tracing::debug!(%model, "it was unloaded meanwhile"),
         }
     }
 
