@@ -185,8 +185,11 @@ async fn quantize_model(
     let level = match body.level.as_deref() {
         None => QuantizeLevel::Q4M,
         Some(text) => QuantizeLevel::parse(text).ok_or_else(|| {
-            Fault::invalid(format!("level is not known: use one of {}", QuantizeLevel::names()))
-                .figure("param", "level")
+            Fault::invalid(format!(
+                "level is not known: use one of {}",
+                QuantizeLevel::names()
+            ))
+            .figure("param", "level")
         })?,
     };
     let request = QuantizeRequest {
