@@ -14,7 +14,6 @@ use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::endpoint::Stale;
 use airunner_platform::{Endpoint, Installation, InstanceLock, Listener, Places, Signals};
-use airunner_runtimes::Kernels;
 use airunner_runtimes::package::EstimateOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -507,9 +506,7 @@ fn keep_packed_copies(
     ending: Ending,
 ) {
     let cache = places.prepacked();
-    // Copies are for our own kernels.
-    let is_wanted = settings.models.kernels != Kernels::Off;
-    let Some(limit) = settings.models.prepacked_cache.filter(|_| is_wanted) else {
+    let Some(limit) = settings.models.prepacked_cache else {
         tokio::task::spawn_blocking(move || prepack::clear(&cache));
         return;
     };
@@ -519,6 +516,7 @@ fn keep_packed_copies(
         limit,
         onnxruntime_library: worker.onnxruntime_library,
         threads: worker.load.threads.map_or(1, |threads| threads as usize),
+        kernels: settings.models.kernels,
         limits: worker.limits,
         log_level: worker.log_level,
     };

@@ -11,6 +11,7 @@ use airunner_core::memory::{EstimateRequest, VariantEstimate};
 use airunner_core::model::Model;
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::{ChildLimits, disk};
+use airunner_runtimes::Kernels;
 use airunner_runtimes::llm::prepack::is_possible;
 use tokio::time::Instant;
 
@@ -39,6 +40,7 @@ pub struct PrepackOptions {
     pub limit: u64,
     pub onnxruntime_library: PathBuf,
     pub threads: usize,
+    pub kernels: Kernels,
     pub limits: ChildLimits,
     pub log_level: LogLevel,
 }
@@ -193,6 +195,7 @@ impl Prepacker {
             cache: self.options.cache.clone(),
             onnxruntime_library: self.options.onnxruntime_library.clone(),
             threads: self.options.threads,
+            kernels: self.options.kernels,
             limits: self.options.limits,
             log_level: self.options.log_level,
         };

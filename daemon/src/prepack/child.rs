@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use airunner_core::{ErrorKind, Fault};
 use airunner_platform::{child, limits, parent};
+use airunner_runtimes::LoadOptions;
 use airunner_runtimes::llm::prepack::prepack;
-use airunner_runtimes::{Kernels, LoadOptions};
 
 use super::options::PrepackArguments;
 use crate::logging;
@@ -47,7 +47,7 @@ fn make(arguments: PrepackArguments) -> Result<(), Fault> {
         prompt_chunk: 1,
         variant: Some(arguments.variant).filter(|variant| !variant.is_empty()),
         prepacked_directory: None,
-        kernels: Kernels::Auto,
+        kernels: arguments.kernels,
     };
     match prepack(&options, &arguments.model, &arguments.cache) {
         Ok(copy) => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use airunner_core::Fault;
 use airunner_platform::ChildLimits;
+use airunner_runtimes::Kernels;
 
 use crate::config::LogLevel;
 
@@ -18,6 +19,7 @@ const VARIANT: &str = "--variant";
 const CACHE: &str = "--cache";
 const LIBRARY: &str = "--library";
 const THREADS: &str = "--threads";
+const KERNELS: &str = "--kernels";
 const ADDRESS_SPACE: &str = "--address-space";
 const OPEN_FILES: &str = "--open-files";
 const LOG_LEVEL: &str = "--log-level";
@@ -31,6 +33,7 @@ pub struct PrepackArguments {
     pub cache: PathBuf,
     pub onnxruntime_library: PathBuf,
     pub threads: usize,
+    pub kernels: Kernels,
     pub limits: ChildLimits,
     pub log_level: LogLevel,
 }
@@ -47,6 +50,7 @@ impl PrepackArguments {
         add(CACHE, self.cache.as_os_str());
         add(LIBRARY, self.onnxruntime_library.as_os_str());
         add(THREADS, self.threads.to_string().as_ref());
+        add(KERNELS, self.kernels.to_string().as_ref());
         add(LOG_LEVEL, self.log_level.as_str().as_ref());
         for (name, value) in [
             (ADDRESS_SPACE, self.limits.address_space),
@@ -69,6 +73,7 @@ impl PrepackArguments {
             cache: PathBuf::new(),
             onnxruntime_library: PathBuf::new(),
             threads: 1,
+            kernels: Kernels::Auto,
             limits: ChildLimits::default(),
             log_level: LogLevel::Info,
         };
@@ -94,9 +99,10 @@ impl PrepackArguments {
             Some(DIRECTORY) => self.directory = value.into(),
             Some(CACHE) => self.cache = value.into(),
             Some(LIBRARY) => self.onnxruntime_library = value.into(),
-            Some(THREADS) => self.threads = number(name, value)?,
-            Some(ADDRESS_SPACE) => self.limits.address_space = Some(number(name, value)?),
-            Some(OPEN_FILES) => self.limits.open_files = Some(number(name, value)?),
+            Some(THREADS) => self.threads = parsed(name, value)?,
+            Some(KERNELS) => self.kernels = parsed(name, value)?,
+            Some(ADDRESS_SPACE) => self.limits.address_space = Some(parsed(name, value)?),
+            Some(OPEN_FILES) => self.limits.open_files = Some(parsed(name, value)?),
             Some(LOG_LEVEL) => {
                 let known = LogLevel::ALL.into_iter().find(|level| value == level.as_str());
                 self.log_level = known.ok_or_else(|| bad(name))?;
@@ -111,7 +117,7 @@ fn text(name: &OsString, value: OsString) -> Result<String, Fault> {
     value.into_string().map_err(|_| bad(name))
 }
 
-fn number<T: std::str::FromStr>(name: &OsString, value: OsString) -> Result<T, Fault> {
+fn parsed<T: std::str::FromStr>(name: &OsString, value: OsString) -> Result<T, Fault> {
     text(name, value)?.parse().map_err(|_| bad(name))
 }
 
@@ -136,6 +142,7 @@ mod tests {
             cache: root.join("cache"),
             onnxruntime_library: root.join("library"),
             threads: 3,
+            kernels: Kernels::Off,
             limits: ChildLimits {
                 address_space: Some(1 << 34),
                 open_files: None,
@@ -148,7 +155,13 @@ mod tests {
             PrepackArguments::parse(line.into_iter().skip(1)).unwrap(),
             arguments
         );
-        for line in [&[][..], &["--model"], &["--evil", "x"], &["--threads", "many"]] {
+        for line in [
+            &[][..],
+            &["--model"],
+            &["--evil", "x"],
+            &["--threads", "many"],
+            &["--kernels", "mmx"],
+        ] {
             assert!(
                 PrepackArguments::parse(line.iter().map(OsString::from)).is_err(),
                 "{line:?}"

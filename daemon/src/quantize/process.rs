@@ -99,6 +99,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
     fn program(home: &Path, body: &str) -> PathBuf {
         let path = home.join("program");
         std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -106,6 +107,7 @@ mod tests {
         path
     }
 
+    #[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
     async fn made(body: &str) -> (Result<QuantizeReport, Fault>, Vec<f64>) {
         let home = tempfile::tempdir().unwrap();
         let program = program(home.path(), body);
@@ -160,7 +162,9 @@ mod tests {
         let program = program(home.path(), &body);
         let arguments = arguments(home.path());
         let (sender, mut heard) = tokio::sync::mpsc::channel(1);
-        let mut told = move |_: QuantizeProgress| drop(sender.try_send(()));
+        let mut told = move |_: QuantizeProgress| {
+            let _ = sender.try_send(());
+        };
         tokio::select! {
             _ = make(&program, &arguments, &mut told) => panic!("it does not end by itself"),
             _ = heard.recv() => {}

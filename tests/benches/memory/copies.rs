@@ -6,6 +6,7 @@ use std::time::Instant;
 use airunner_daemon::config::LogLevel;
 use airunner_daemon::prepack::PrepackArguments;
 use airunner_platform::ChildLimits;
+use airunner_runtimes::Kernels;
 use airunner_tests::{binary, onnxruntime_library};
 
 use crate::life::{Life, Workplace};
@@ -59,6 +60,7 @@ async fn make(package: &Path, cache: &Path) -> anyhow::Result<f64> {
         cache: cache.to_owned(),
         onnxruntime_library: onnxruntime_library(),
         threads: std::thread::available_parallelism()?.get(),
+        kernels: Kernels::Auto,
         limits: ChildLimits::default(),
         log_level: LogLevel::Warn,
     };

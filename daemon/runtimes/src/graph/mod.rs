@@ -42,7 +42,7 @@ pub use write::{GRAPH_FILE, WEIGHTS_FILE};
 /// The domain of the operators that this program brings.
 pub const DOMAIN: &str = "airunner";
 
-/// The input that [`Pass::LastRows`] adds: which tokens the logits are asked for, int64 [R].
+/// The input that [`Pass::LastRows`] adds: which tokens the logits are asked for, int64 `[R]`.
 pub const ROWS_INPUT: &str = "airunner.rows";
 
 /// Why a model cannot be rewritten.

@@ -1,10 +1,11 @@
-//! Copies of graphs as ONNX Runtime has them after optimizing and packing: after a load from such
-//! a copy the weights are pages of a file. ONNX Runtime 1.31.1 finds what was packed by a hash of
-//! it, so it packs at every load; what is saved is memory more than time.
+//! Copies of models that load faster and whose weights are pages of a file: graphs rewritten for our
+//! own operators, or else graphs as ONNX Runtime has them after optimizing and packing. The latter
+//! save memory more than time: ONNX Runtime 1.31.1 finds what was packed by a hash of it, so it
+//! packs at every load.
 //!
 //! A copy fits one version of ONNX Runtime, one kind of processor, kernels that are ours or not,
-//! and one state of the files it was made from; its name in the cache directory is a digest of all that. Who makes copies and
-//! when they go is decided elsewhere.
+//! and one state of the files it was made from; its name in the cache directory is a digest of all
+//! that. Who makes copies and when they go is decided elsewhere.
 
 use std::fs::{self, File};
 use std::io;
