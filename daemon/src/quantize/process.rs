@@ -155,8 +155,8 @@ mod tests {
         let alive = home.path().join("alive");
         // Its standard input ends with it: the file goes when the process has lost its parent.
         let body = format!(
-            r#"touch '{0}'; echo '{{"kind":"progress","stage":"quantizing","fraction":0.5}}'
-            (cat >/dev/null; rm '{0}') <&0 >/dev/null 2>&1 & sleep 600"#,
+            r#"touch '{0}'; (cat >/dev/null; rm '{0}') <&0 >/dev/null 2>&1 &
+            echo '{{"kind":"progress","stage":"quantizing","fraction":0.5}}'; sleep 600"#,
             alive.display()
         );
         let program = program(home.path(), &body);

@@ -22,7 +22,8 @@ const PROMPT: [i64; 6] = [3, 17, 5, 90, 41, 7];
 
 fn environment() -> &'static Environment {
     static READY: OnceLock<Environment> = OnceLock::new();
-    READY.get_or_init(|| ort::init_from(library()).unwrap().build().unwrap())
+    // The one of the whole process: there cannot be two.
+    READY.get_or_init(|| crate::llm::session::environment(&library()).unwrap())
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no config module")]

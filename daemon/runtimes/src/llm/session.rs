@@ -24,7 +24,7 @@ const SMALLEST_OUTSIDE: &str = "1048577";
 /// ONNX Runtime is loaded once per process and stays.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
-pub(super) fn environment(library: &Path) -> Result<Environment, ComputeError> {
+pub(crate) fn environment(library: &Path) -> Result<Environment, ComputeError> {
     let failed = |reason: String| ComputeError::Library {
         path: library.to_owned(),
         reason,

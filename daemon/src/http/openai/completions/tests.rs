@@ -1,5 +1,5 @@
 use airunner_core::Fault;
-use airunner_core::generate::{FinishReason, GenerateEvent, Input, TokenLogprob};
+use airunner_core::generate::{FinishReason, GenerateEvent, Input, TokenLogprob, UNLIMITED};
 use serde_json::{Value, json};
 
 use super::chunks::Chunks;
@@ -41,7 +41,7 @@ fn an_answer_has_sixteen_tokens_unless_told_otherwise() {
     let tokens = |fields: Value| plan(fields).unwrap().requests[0].max_tokens;
     assert_eq!(tokens(json!({})), Some(16));
     assert_eq!(tokens(json!({"max_tokens": 3})), Some(3));
-    assert_eq!(tokens(json!({"max_tokens": -1})), None);
+    assert_eq!(tokens(json!({"max_tokens": -1})), Some(UNLIMITED));
 }
 
 #[test]
