@@ -8,6 +8,7 @@ pub mod attention;
 mod isa;
 pub mod matmul;
 mod parallel;
+mod shared;
 
 pub use isa::Isa;
 pub use parallel::{Parallel, Serial, Threads};

@@ -1,11 +1,11 @@
 //! Puts the keys and values of new tokens into their blocks.
 
 use super::rotary::rotated;
-use super::shared::Shared;
 use super::simd::{Job, Simd, dispatch};
 use super::step::Checked;
 use super::stored::{PanelMut, Stored};
 use super::{AttentionError, Element, LANES, Pool, Rotary, Rows, Sequence};
+use crate::shared::Shared;
 use crate::{Isa, Parallel};
 use std::marker::PhantomData;
 

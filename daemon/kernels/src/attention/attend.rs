@@ -1,12 +1,12 @@
 //! Attention of the new tokens of a step over all tokens of their sequences.
 
 use super::scratch::{Workspace, claim};
-use super::shared::Shared;
 use super::simd::dispatch;
 use super::step::{Checked, check_length};
 use super::stored::Stored;
 use super::tile::{Add, Common, Finish, Join, Piece, Prepare};
 use super::{AttentionError, Element, Options, Pool, Rotary, Rows, Scratch, Sequence};
+use crate::shared::Shared;
 use crate::{Isa, Parallel};
 use std::marker::PhantomData;
 

@@ -21,7 +21,6 @@ mod plan;
 mod pool;
 mod rotary;
 mod scratch;
-mod shared;
 mod simd;
 mod step;
 mod stored;

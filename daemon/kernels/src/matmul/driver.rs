@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::quantize::Quantized;
 use super::shape::LANES;
-use super::shared::SharedMut;
 use super::tiles::{Sums, Tile, Work};
 use super::{Activation, Shape};
 use crate::Parallel;
+use crate::shared::Shared;
 
 /// Columns after which several tiles begin anew: their activations stay in the first cache.
 const COLUMNS_AT_ONCE: usize = 2048;
@@ -39,7 +39,7 @@ struct Rows {
 impl Product<'_> {
     /// `y = x Wᵀ + bias`, `[rows][shape.rows()]`.
     pub(super) fn stacked(&self, bias: Option<&[f32]>, y: &mut [f32], parallel: &dyn Parallel) {
-        let y = SharedMut::new(y);
+        let y = Shared::new(y);
         let panels = self.packed.len() / self.shape.panel_bytes();
         share(panels, parallel, |panels| {
             for pairs in chunks(0..self.shape.pairs(), self.pairs_at_once()) {
@@ -58,7 +58,7 @@ impl Product<'_> {
         panel: usize,
         pairs: &Range<usize>,
         bias: Option<&[f32]>,
-        y: &SharedMut<'_, f32>,
+        y: &Shared<'_, f32>,
     ) {
         let width = self.shape.rows();
         let columns = panel * LANES..((panel + 1) * LANES).min(width);
@@ -96,7 +96,7 @@ impl Product<'_> {
 
     /// `y = activation(x Gᵀ) × x Uᵀ`, `[rows][shape.rows() / 2]`.
     pub(super) fn gated(&self, activation: Activation, y: &mut [f32], parallel: &dyn Parallel) {
-        let y = SharedMut::new(y);
+        let y = Shared::new(y);
         let couples = self.packed.len() / self.shape.panel_bytes() / 2;
         share(couples, parallel, |couples| {
             let at_once = self.panels_at_once(self.shape.pairs()).div_ceil(2);
@@ -108,7 +108,7 @@ impl Product<'_> {
         });
     }
 
-    fn gated_tile(&self, rows: Rows, couple: usize, activation: Activation, y: &SharedMut<'_, f32>) {
+    fn gated_tile(&self, rows: Rows, couple: usize, activation: Activation, y: &Shared<'_, f32>) {
         let (mut gates, mut ups) = (Sums::new(), Sums::new());
         self.tile(rows, 2 * couple, &(0..self.shape.pairs()), &mut gates);
         self.tile(rows, 2 * couple + 1, &(0..self.shape.pairs()), &mut ups);

@@ -17,7 +17,6 @@ mod quantize;
 mod quantize_avx2;
 mod quantize_row;
 mod shape;
-mod shared;
 mod source;
 #[expect(
     clippy::needless_range_loop,

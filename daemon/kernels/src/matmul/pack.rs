@@ -3,9 +3,9 @@
 use half::f16;
 
 use super::shape::LANES;
-use super::shared::SharedMut;
 use super::{Arrangement, Bits, MatmulError, Shape, Source};
 use crate::Parallel;
+use crate::shared::Shared;
 
 /// Scales of a row are stored as multiples of the power of two below the largest one, divided by
 /// this: so the largest is near the middle of what fp16 can hold, and those a million times
@@ -51,7 +51,7 @@ fn pack_panels(
 ) {
     let (panels, bytes) = (shape.panels(arrangement), shape.panel_bytes());
     let tasks = panels.min(parallel.threads() * 8);
-    let out = SharedMut::new(out);
+    let out = Shared::new(out);
     parallel.run(tasks, &|task| {
         for panel in panels * task / tasks..panels * (task + 1) / tasks {
             #[expect(unsafe_code, reason = "tasks write different panels")]

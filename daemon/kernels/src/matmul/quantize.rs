@@ -5,7 +5,7 @@
 
 use super::Shape;
 use super::quantize_row::{Place, Writer, write_row};
-use super::shared::SharedMut;
+use crate::shared::Shared;
 use crate::{Isa, Parallel};
 
 /// Fewer rows than this are not worth waking other threads for.
@@ -57,9 +57,9 @@ impl Scratch {
         grow(&mut self.offsets, scales);
         let out = Writer {
             shape,
-            values: SharedMut::new(&mut self.values[..values]),
-            scales: SharedMut::new(&mut self.scales[..scales]),
-            offsets: SharedMut::new(&mut self.offsets[..scales]),
+            values: Shared::new(&mut self.values[..values]),
+            scales: Shared::new(&mut self.scales[..scales]),
+            offsets: Shared::new(&mut self.offsets[..scales]),
         };
         let row = |row: usize| {
             let x = &x[row * shape.columns()..(row + 1) * shape.columns()];

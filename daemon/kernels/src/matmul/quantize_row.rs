@@ -1,9 +1,9 @@
 //! Quantizes one row of activations.
 
-use super::shared::SharedMut;
 use super::tiles::LONGEST_UNIT;
 use super::{Bits, Shape};
 use crate::Isa;
+use crate::shared::Shared;
 
 /// Below this the inverse of a scale would not be finite.
 const LEAST: f32 = f32::from_bits(8 << 23);
@@ -15,9 +15,9 @@ const ROUNDING: f32 = 12_582_912.0;
 /// Everything that rows are written to: see [`super::quantize::Quantized`].
 pub(super) struct Writer<'a> {
     pub(super) shape: &'a Shape,
-    pub(super) values: SharedMut<'a, i8>,
-    pub(super) scales: SharedMut<'a, f32>,
-    pub(super) offsets: SharedMut<'a, i32>,
+    pub(super) values: Shared<'a, i8>,
+    pub(super) scales: Shared<'a, f32>,
+    pub(super) offsets: Shared<'a, i32>,
 }
 
 /// Where one row goes.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// A mutable slice whose parts are handed to tasks.
-pub(super) struct SharedMut<'a, T> {
+pub(crate) struct Shared<'a, T> {
     start: *mut T,
     length: usize,
     slice: PhantomData<&'a mut [T]>,
@@ -12,11 +12,11 @@ pub(super) struct SharedMut<'a, T> {
 
 #[expect(unsafe_code, reason = "tasks write different parts of one slice")]
 // SAFETY: this stands for a `&mut [T]`, which can be sent if `T` can; who gets which part is the
-// promise of `SharedMut::part`.
-unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
+// promise of `Shared::part`.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
 
-impl<'a, T> SharedMut<'a, T> {
-    pub(super) fn new(slice: &'a mut [T]) -> Self {
+impl<'a, T> Shared<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
         Self {
             start: slice.as_mut_ptr(),
             length: slice.len(),
@@ -29,12 +29,17 @@ impl<'a, T> SharedMut<'a, T> {
     /// # Safety
     ///
     /// While the part is borrowed nobody else asks for one of its elements.
+    ///
+    /// # Panics
+    ///
+    /// Where the slice does not have all of `range`.
     #[expect(
         unsafe_code,
         clippy::mut_from_ref,
         reason = "tasks write different parts of one slice"
     )]
-    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+    #[inline(always)]
+    pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(
             range.start <= range.end && range.end <= self.length,
             "a part of the slice"
