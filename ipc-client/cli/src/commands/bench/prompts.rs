@@ -1,6 +1,7 @@
 //! Prompts that no cache knows.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
@@ -14,6 +15,8 @@ const SHORT: u32 = 16;
 const ANSWER: u32 = 128;
 /// What the next turn of a conversation brings.
 const TURN: u32 = 8;
+/// Of fewer tokens, prompts repeat what the cache and guesses know.
+const DIFFERENT: usize = 8;
 /// Its tokens are what prompts are made of. A passage, not an alphabet, so that they are ordinary ones.
 const TEXT: &str = "The river comes down from the hills in spring, brown and fast, and carries whole trees \
     past the old mill. By summer children cross it on stones. Nobody in the village remembers who built the \
@@ -37,6 +40,14 @@ impl Prompts {
             },
         };
         let tokens = client.llm().tokenize(request).await?;
+        let different: HashSet<u32> = tokens.iter().copied().collect();
+        if different.len() < DIFFERENT {
+            return Err(Fault::invalid(format!(
+                "the model's tokenizer makes only {} different tokens of English text: prompts of them would all be \
+                 alike, so that there is nothing to measure",
+                different.len()
+            )));
+        }
         // Prompts of equal length must not be the same: a clock is random enough for that.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let seed = now.map_or(1, |time| u64::from(time.subsec_nanos()) ^ time.as_secs());
