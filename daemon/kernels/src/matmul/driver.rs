@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::gate::{self, Half};
 use super::quantize::Quantized;
 use super::shape::LANES;
 use super::tiles::{Sums, Tile, Work};
 use super::{Activation, Shape};
-use crate::Parallel;
 use crate::shared::Shared;
+use crate::{Isa, Parallel};
 
 /// Columns after which several tiles begin anew: their activations stay in the first cache.
 const COLUMNS_AT_ONCE: usize = 2048;
@@ -25,6 +26,7 @@ const TASKS_PER_THREAD: usize = 8;
 pub(super) struct Product<'a> {
     pub(super) shape: &'a Shape,
     pub(super) packed: &'a [u8],
+    pub(super) isa: Isa,
     pub(super) tiles: &'static [Tile],
     pub(super) x: Quantized<'a>,
 }
@@ -112,14 +114,15 @@ impl Product<'_> {
         let (mut gates, mut ups) = (Sums::new(), Sums::new());
         self.tile(rows, 2 * couple, &(0..self.shape.pairs()), &mut gates);
         self.tile(rows, 2 * couple + 1, &(0..self.shape.pairs()), &mut ups);
-        let (gate_factors, up_factors) = (self.factors(2 * couple), self.factors(2 * couple + 1));
+        let half = |sums, panel| Half {
+            sums,
+            factors: self.factors(panel),
+        };
+        let (gate, up) = (half(&mut gates, 2 * couple), half(&mut ups, 2 * couple + 1));
+        gate::finish(self.isa, activation, rows.count, gate, up);
         let width = self.shape.rows() / 2;
         let columns = couple * LANES..((couple + 1) * LANES).min(width);
-        for row in 0..rows.count {
-            let results: [f32; LANES] = std::array::from_fn(|lane| {
-                let gate = gates.0[row][lane] * gate_factors[lane];
-                activation.apply(gate) * (ups.0[row][lane] * up_factors[lane])
-            });
+        for (row, results) in gates.0.iter().enumerate().take(rows.count) {
             let start = (rows.first + row) * width;
             #[expect(unsafe_code, reason = "tasks write different columns")]
             // SAFETY: the columns of a couple of panels are written only by the task that has it.

@@ -107,6 +107,7 @@ impl<D: AsRef<[u8]>> Matrix<D> {
         Ok(Product {
             shape,
             packed,
+            isa,
             tiles,
             x,
         })

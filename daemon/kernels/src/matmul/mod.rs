@@ -10,6 +10,7 @@
 mod activation;
 mod driver;
 mod error;
+mod gate;
 mod matrix;
 mod pack;
 mod quantize;

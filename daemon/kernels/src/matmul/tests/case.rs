@@ -201,6 +201,7 @@ impl Way {
         let x = scratch.quantize(self.isa, shape, x, self.tiles.len(), parallel);
         let product = Product {
             shape,
+            isa: self.isa,
             packed: matrix.packed().unwrap(),
             tiles: self.tiles,
             x,
