@@ -15,7 +15,7 @@ const COLUMNS_AT_ONCE: usize = 2048;
 
 /// Bytes of weights that all tiles pass through before the next ones: they stay in the second
 /// cache.
-const WEIGHTS_AT_ONCE: usize = 384 << 10;
+const WEIGHTS_AT_ONCE: usize = 256 << 10;
 
 /// Fewer panels than this are not worth a task.
 const PANELS_PER_TASK: usize = 8;
@@ -43,7 +43,7 @@ impl Product<'_> {
     pub(super) fn stacked(&self, bias: Option<&[f32]>, y: &mut [f32], parallel: &dyn Parallel) {
         let y = Shared::new(y);
         let panels = self.packed.len() / self.shape.panel_bytes();
-        share(panels, parallel, |panels| {
+        share(panels, self.panels_per_task(1), parallel, |panels| {
             for pairs in chunks(0..self.shape.pairs(), self.pairs_at_once()) {
                 for panels in chunks(panels.clone(), self.panels_at_once(pairs.len())) {
                     self.pass(panels, |rows, panel| {
@@ -76,8 +76,7 @@ impl Product<'_> {
         let mut sums = Sums::new();
         if pairs.start > 0 {
             for (row, sums) in sums.0.iter_mut().enumerate().take(rows.count) {
-                let y = of_row(row);
-                sums[..y.len()].copy_from_slice(y);
+                copy(of_row(row), sums);
             }
         }
         self.tile(rows, panel, pairs, &mut sums);
@@ -91,8 +90,7 @@ impl Product<'_> {
                 let bias = bias.unwrap_or_default();
                 sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
             }
-            let y = of_row(row);
-            y.copy_from_slice(&sums[..y.len()]);
+            copy(sums, of_row(row));
         }
     }
 
@@ -100,7 +98,7 @@ impl Product<'_> {
     pub(super) fn gated(&self, activation: Activation, y: &mut [f32], parallel: &dyn Parallel) {
         let y = Shared::new(y);
         let couples = self.packed.len() / self.shape.panel_bytes() / 2;
-        share(couples, parallel, |couples| {
+        share(couples, self.panels_per_task(2), parallel, |couples| {
             let at_once = self.panels_at_once(self.shape.pairs()).div_ceil(2);
             for couples in chunks(couples, at_once) {
                 self.pass(couples, |rows, couple| {
@@ -127,7 +125,7 @@ impl Product<'_> {
             #[expect(unsafe_code, reason = "tasks write different columns")]
             // SAFETY: the columns of a couple of panels are written only by the task that has it.
             let y = unsafe { y.part(start + columns.start..start + columns.end) };
-            y.copy_from_slice(&results[..y.len()]);
+            copy(results, y);
         }
     }
 
@@ -187,6 +185,17 @@ impl Product<'_> {
         }
     }
 
+    /// Every task reads all activations: with several tiles it should have as many weights as go
+    /// together.
+    fn panels_per_task(&self, together: usize) -> usize {
+        if self.has_one_tile() {
+            PANELS_PER_TASK
+        } else {
+            self.panels_at_once(self.pairs_at_once().min(self.shape.pairs()))
+                .div_ceil(together)
+        }
+    }
+
     fn has_one_tile(&self) -> bool {
         self.x.rows <= self.x.tile_rows
     }
@@ -196,6 +205,15 @@ impl Product<'_> {
 pub(super) fn factors(panel: &[u8]) -> [f32; LANES] {
     let (factors, _) = panel.as_chunks::<{ size_of::<f32>() }>();
     std::array::from_fn(|lane| f32::from_le_bytes(factors[lane]))
+}
+
+/// Copies as many as the shorter one has: as one register where both are whole, which all but the
+/// last panel's are.
+fn copy(from: &[f32], to: &mut [f32]) {
+    match (from.as_array::<LANES>(), to.as_mut_array::<LANES>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+    }
 }
 
 /// The part of `slice` that belongs to `numbers`, `length` elements for each.
@@ -211,16 +229,21 @@ fn chunks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usiz
         .map(move |start| start..start.saturating_add(length).min(end))
 }
 
-/// Divides `count` panels among tasks.
-fn share(count: usize, parallel: &dyn Parallel, work: impl Fn(Range<usize>) + Sync) {
+/// Divides `count` panels among tasks of at least `least`, unless there are threads for more.
+fn share(count: usize, least: usize, parallel: &dyn Parallel, work: impl Fn(Range<usize>) + Sync) {
     let threads = parallel.threads();
-    let most = if threads == 1 {
-        1
-    } else {
-        threads * TASKS_PER_THREAD
-    };
-    let tasks = (count / PANELS_PER_TASK).clamp(1, most);
+    let tasks = tasks(count, least, threads);
     parallel.run(tasks, &|task| {
-        work(count * task / tasks..count * (task + 1) / tasks)
+        work(count * task / tasks..count * (task + 1) / tasks);
     });
+}
+
+/// As many for each thread, so that none waits for the others' last.
+fn tasks(count: usize, least: usize, threads: usize) -> usize {
+    if threads == 1 {
+        return 1;
+    }
+    let worth = (count / PANELS_PER_TASK).max(1);
+    let each = (count / least).div_ceil(threads).clamp(1, TASKS_PER_THREAD);
+    (each * threads).min(worth)
 }
