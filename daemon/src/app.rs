@@ -12,8 +12,7 @@ use airunner_core::memory::DeviceClass;
 use airunner_core::model::LoadRequest;
 use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
-use airunner_platform::endpoint::Stale;
-use airunner_platform::{Endpoint, Installation, InstanceLock, Listener, Places, Signals};
+use airunner_platform::{Endpoint, Installation, InstanceLock, Places, Signals, supervision};
 use airunner_runtimes::package::EstimateOptions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +24,7 @@ use crate::conversations::Conversations;
 use crate::downloads::Downloads;
 use crate::events::{self, Hub, Publisher};
 use crate::hardware::{self, Hardware, MemorySink, Readings};
+use crate::heart::Heart;
 use crate::http::{self, Api};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
@@ -51,6 +51,8 @@ const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
 const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a collector may take to be told the last traces.
 const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long everything but requests and workers may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long open connections may take to be closed once everything else has ended.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -70,7 +72,7 @@ pub async fn run(foreground: bool) -> Result<(), Fault> {
         Err(fault) => Err(fault),
     };
     match &outcome {
-        Ok(()) => tracing::info!("the daemon has ended"),
+        Ok(()) => tracing::info!(event = "daemon_ended", "the daemon has ended"),
         Err(fault) => tracing::error!(reason = %fault.kind, "the daemon ends: {fault}"),
     }
     drop(lock);
@@ -95,6 +97,7 @@ struct Daemon {
     responses: Responses,
     tracer: Tracer,
     http: Option<JoinHandle<()>>,
+    heart: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
 }
 
@@ -146,7 +149,7 @@ impl Daemon {
         let works = works(&downloads, &models, &quantizer);
         let (jobs, jobs_actor) = Jobs::new(works, storage.clone());
         let ending = Ending::default();
-        let listener = Listener::bind(Endpoint::of_daemon(places), Stale::Replace)?;
+        let listener = supervision::listen(places)?;
         let socket = listener.endpoint().to_string();
         let tracer = trace(settings)?;
         let inference = Inference::new(
@@ -211,7 +214,11 @@ impl Daemon {
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
+        let patience = settings.daemon.grace + settings.worker.stop_timeout + WORKERS_TIMEOUT + END_TIMEOUT;
+        let endpoint = Endpoint::of_daemon(places);
+        let heart = Heart::begin(models.clone(), endpoint, ending.clone(), patience).await?;
         tracing::info!(
+            event = "daemon_ready",
             pid = std::process::id(),
             version = env!("CARGO_PKG_VERSION"),
             socket,
@@ -235,6 +242,7 @@ impl Daemon {
             responses,
             tracer,
             http,
+            heart,
             server,
         })
     }
@@ -250,6 +258,7 @@ impl Daemon {
             _ = &mut self.actor => Some(Err(Fault::internal("the owner of the models failed"))),
         };
         self.ending.ask();
+        self.end_heart().await;
         self.end_downloads().await;
         self.end_models(settings).await;
         self.end_hardware().await;
@@ -259,6 +268,15 @@ impl Daemon {
         match failed {
             Some(failure) => failure,
             None => self.end_connections().await,
+        }
+    }
+
+    /// The service manager hears first that the end has begun.
+    async fn end_heart(&mut self) {
+        if let Some(heart) = &mut self.heart
+            && tokio::time::timeout(CONNECTIONS_TIMEOUT, heart).await.is_err()
+        {
+            tracing::warn!("the service manager was not told of the end in time");
         }
     }
 

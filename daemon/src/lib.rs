@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod downloads;
 pub mod events;
 pub mod hardware;
+pub mod heart;
 pub mod http;
 pub mod inference;
 pub mod ipc;

@@ -24,7 +24,9 @@ pub mod places;
 pub mod pressure;
 pub mod private;
 pub mod process;
+pub mod service;
 pub mod signals;
+pub mod supervision;
 pub mod suspend;
 mod text;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use airunner_core::{ErrorKind, Fault, error};
 
-use crate::endpoint::{LONGEST_PATH, fallback_runtime_directory};
+use crate::endpoint::{LONGEST_PATH, fallback_runtime_directory, usual_session_directory};
 use crate::io_error::kind_of;
 use crate::private;
 
@@ -94,11 +94,8 @@ impl Places {
         let state = user
             .state_dir()
             .map_or_else(|| user.data_local_dir().join("state"), Path::to_path_buf);
-        let runtime = match user.runtime_dir() {
-            // It names a directory the login made for this user; without it there was no login.
-            Some(runtime) if runtime.parent().is_some_and(private::is_mine) => runtime.to_path_buf(),
-            Some(_) | None => state.join("run"),
-        };
+        let runtime =
+            session_directory().map_or_else(|| state.join("run"), |session| session.join("airunner"));
         Ok(Self {
             config: user.config_dir().to_path_buf(),
             data: user.data_dir().to_path_buf(),
@@ -169,6 +166,14 @@ impl Places {
     pub fn workers(&self) -> PathBuf {
         self.runtime.join("workers")
     }
+}
+
+/// The directory that the login made for this user. Found also by processes that were not told of
+/// it, as by `su` or `cron`, so that they meet the same daemon. Without a login there is none.
+pub(crate) fn session_directory() -> Option<PathBuf> {
+    let told = directories::BaseDirs::new().and_then(|user| user.runtime_dir().map(Path::to_path_buf));
+    let mine = |path: &PathBuf| private::is_mine(path);
+    told.filter(mine).or_else(usual_session_directory).filter(mine)
 }
 
 fn create_checked(path: &Path) -> Result<(), PlacesError> {

@@ -1,15 +1,18 @@
-//! The log: one JSON object per line in a file that is rotated, and for people on the terminal.
+//! The log: one JSON object per line in a file that is rotated, for people on the terminal, and
+//! with its fields in the system's journal when that is where standard error goes.
 //!
 //! Lines are written by a thread of their own. When it cannot keep up, or the disk is full, lines
 //! are dropped and counted: logging never blocks the daemon and never ends it. Prompts, replies
 //! and file contents are not logged.
 
 mod background;
+mod journal;
 mod rotate;
 
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use airunner_platform::supervision::Journal;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -24,7 +27,8 @@ use rotate::RotatingFile;
 #[must_use = "dropping it ends the log"]
 pub struct Log(#[expect(dead_code, reason = "held for its drop")] Vec<Guard>);
 
-/// Logs to a file, and for a person on standard error if `foreground`. Once per process.
+/// Logs to a file, to the journal if standard error goes there, and otherwise for a person on
+/// standard error if `foreground`. Once per process.
 pub fn start(settings: &LogSettings, file: &Path, foreground: bool) -> Result<Log, TryInitError> {
     let rotating = RotatingFile::new(file.to_path_buf(), settings.max_bytes, settings.max_files);
     let (writer, guard) = Background::start("log", rotating);
@@ -33,7 +37,8 @@ pub fn start(settings: &LogSettings, file: &Path, foreground: bool) -> Result<Lo
         .json()
         .flatten_event(true)
         .with_writer(writer);
-    let to_terminal = foreground.then(|| {
+    let journal = Journal::of_process();
+    let to_terminal = (foreground && journal.is_none()).then(|| {
         let (writer, guard) = Background::start("log-terminal", StandardError);
         guards.push(guard);
         let colours = io::IsTerminal::is_terminal(&io::stderr());
@@ -42,9 +47,15 @@ pub fn start(settings: &LogSettings, file: &Path, foreground: bool) -> Result<Lo
             .with_target(false)
             .with_writer(writer)
     });
+    let to_journal = journal.map(|journal| {
+        let (writer, guard) = Background::start("log-journal", journal::Socket(journal));
+        guards.push(guard);
+        journal::Layer::new(writer)
+    });
     let filter = filter(settings.level);
+    let layers = to_file.and_then(to_terminal).and_then(to_journal);
     tracing_subscriber::registry()
-        .with(to_file.and_then(to_terminal).with_filter(filter))
+        .with(layers.with_filter(filter))
         .try_init()?;
     log_panics();
     Ok(Log(guards))

@@ -287,7 +287,7 @@ impl Actor {
             tracing::debug!(model = %name, state = %to, reason = %cause, "model changed");
         } else {
             let detail = (!message.is_empty()).then_some(&message);
-            tracing::info!(model = %name, %from, %to, reason = %cause, detail, "model changed state");
+            tracing::info!(event = "model_state", model = %name, %from, %to, reason = %cause, detail, "model changed state");
         }
         if let (StateName::Unloaded, Cause::Unload(reason)) = (to, &cause) {
             self.unloaded(name, reason.clone());

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use airunner_core::{ErrorKind, Fault, ModelName};
-use airunner_platform::{ChildLimits, Endpoint, child, exit, io_error};
+use airunner_platform::{ChildLimits, Endpoint, child, exit, io_error, supervision};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -102,9 +102,10 @@ impl Process {
     }
 }
 
-/// Starts the process without the user's tokens.
+/// Starts the process without the user's tokens, and without what the service manager gave to this
+/// one alone.
 pub(crate) fn keep_secrets(command: &mut Command) {
-    for name in SECRETS {
+    for name in SECRETS.into_iter().chain(supervision::ENDOWMENT) {
         command.env_remove(name);
     }
 }
@@ -181,6 +182,6 @@ mod tests {
             let mut variables = command.as_std().get_envs();
             variables.any(|(known, value)| known == name && value.is_none())
         };
-        assert!(SECRETS.into_iter().all(removed));
+        assert!(SECRETS.into_iter().all(removed) && removed("NOTIFY_SOCKET"));
     }
 }

@@ -61,6 +61,18 @@ impl Listener {
         }
     }
 
+    /// Listens with what somebody else opened at this address and goes on holding: it is not
+    /// removed in the end. Must be called within a tokio runtime.
+    pub(crate) fn inherited(endpoint: Endpoint, listener: os::Inherited) -> Result<Self, BindError> {
+        match os::adopt(listener) {
+            Ok(inner) => Ok(Self { inner, endpoint }),
+            Err(source) => Err(BindError {
+                endpoint: endpoint.to_string(),
+                source,
+            }),
+        }
+    }
+
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -145,6 +157,22 @@ mod tests {
         );
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn an_inherited_socket_serves_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.sock");
+        let held = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let listener = Listener::inherited(endpoint(&directory), held.try_clone().unwrap()).unwrap();
+        let address = endpoint(&directory);
+        let (server, client) = tokio::join!(listener.accept(), connect(&address));
+        client.unwrap();
+        assert_eq!(server.peer().pid, Some(std::process::id()));
+        drop(listener);
+        assert!(path.exists());
+        drop(held);
     }
 
     #[cfg(unix)]

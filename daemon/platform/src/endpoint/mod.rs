@@ -61,8 +61,14 @@ pub(crate) fn fallback_runtime_directory(directory: &Path) -> PathBuf {
     os::fallback_runtime_directory(directory)
 }
 
+/// Where a login of this user would make its directory, on a system that does.
+#[must_use]
+pub(crate) fn usual_session_directory() -> Option<PathBuf> {
+    os::usual_session_directory()
+}
+
 /// FNV-1a, 64 bits: the same in every build, which the standard library's hashers are not.
-fn stable_hash(bytes: &[u8]) -> u64 {
+pub(crate) fn stable_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

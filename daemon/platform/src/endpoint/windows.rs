@@ -1,6 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name, ToNsName as _};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
@@ -34,6 +35,13 @@ pub(super) const fn own_user() -> Option<u32> {
     None
 }
 
+/// Nobody hands over a pipe.
+pub(crate) type Inherited = std::convert::Infallible;
+
+pub(super) const fn adopt(listener: Inherited) -> io::Result<Listener> {
+    match listener {}
+}
+
 /// A pipe is gone with its last handle.
 pub(super) const fn remove(_path: &Path) {}
 
@@ -43,4 +51,8 @@ pub(super) fn shown(path: &Path) -> String {
 
 pub(super) fn fallback_runtime_directory(directory: &Path) -> PathBuf {
     directory.to_path_buf()
+}
+
+pub(super) const fn usual_session_directory() -> Option<PathBuf> {
+    None
 }
