@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use airunner_core::{ErrorKind, Fault, error};
+use airunner_platform::service::Service;
 use airunner_platform::{Detached, Endpoint, Installation, Places, exit};
 
 use crate::{Client, log_line, wait_for_end};
@@ -32,6 +33,8 @@ pub enum DaemonWas {
 pub struct Starter {
     places: Places,
     program: PathBuf,
+    /// An installed service starts it, instead of this program.
+    by_service: bool,
 }
 
 impl Starter {
@@ -46,13 +49,15 @@ impl Starter {
         Ok(Self {
             places: Places::from_environment()?,
             program,
+            by_service: true,
         })
     }
 
-    /// Starts this executable instead.
+    /// Starts this executable instead, past an installed service.
     #[must_use]
     pub fn program(mut self, program: PathBuf) -> Self {
         self.program = program;
+        self.by_service = false;
         self
     }
 
@@ -86,9 +91,53 @@ impl Starter {
         Ok((client, DaemonWas::Started))
     }
 
+    /// Through the service manager if the service is installed: then it also ends and restarts it.
     async fn start(&self, endpoint: &Endpoint) -> Result<Client, Fault> {
+        match self.service().await? {
+            Some(service) => self.start_service(&service, endpoint).await,
+            None => self.start_process(endpoint).await,
+        }
+    }
+
+    /// The installed service of these places.
+    async fn service(&self) -> Result<Option<Service>, Fault> {
+        let Some(service) = Service::of_this_user().ok().filter(|_| self.by_service) else {
+            return Ok(None);
+        };
+        let mine = service.surroundings().places == self.places;
+        let installed = mine && service.installed().await?.is_some();
+        Ok(Some(service).filter(|_| installed))
+    }
+
+    async fn start_service(&self, service: &Service, endpoint: &Endpoint) -> Result<Client, Fault> {
         let log = self.places.log_file();
-        let log_before = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let log_before = length(&log);
+        if let Err(fault) = service.start().await.map_err(Fault::from) {
+            let words = last_words(&log, log_before);
+            let message = format!("{}; the log says: {words}", fault.message);
+            return Err(if words.is_empty() {
+                fault
+            } else {
+                Fault::new(fault.kind, message)
+            });
+        }
+        let mut pause = FIRST_PAUSE;
+        within_patience(async {
+            loop {
+                match Client::connect(endpoint).await {
+                    Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => {}
+                    answer => return answer,
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        })
+        .await?
+    }
+
+    async fn start_process(&self, endpoint: &Endpoint) -> Result<Client, Fault> {
+        let log = self.places.log_file();
+        let log_before = length(&log);
         let no_arguments: [&str; 0] = [];
         let mut daemon = Detached::start(&self.program, no_arguments).map_err(|error| {
             let program = self.program.display();
@@ -149,6 +198,10 @@ fn died(exit: &airunner_platform::detached::EarlyExit, log: &str) -> Fault {
     Fault::internal(format!("the daemon {how} right after its start: {said}"))
 }
 
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
 /// What was logged since the start, at most a few lines.
 fn last_words(log: &Path, from: u64) -> String {
     let text = read_from(log, from).unwrap_or_default();
@@ -199,6 +252,7 @@ mod tests {
         let starter = Starter {
             places: Places::under(directory.path()),
             program: "/bin/false".into(),
+            by_service: false,
         };
         let fault = starter.connect_or_start().await.unwrap_err();
         assert!(

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models, ps,
-    restart, start, stats, status, stop, unload,
+    restart, service, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Restart(restart::Restart),
     /// Show the daemon and what it has in memory.
     Status(status::Status),
+    /// Let the system start the daemon: install, remove or show the service.
+    Service(service::Service),
     /// Find, pull, list, copy, check and remove models.
     Models(models::Models),
     /// Load a model into memory.
@@ -79,6 +81,7 @@ impl Command {
             Self::Stop(_)
             | Self::Restart(_)
             | Self::Status(_)
+            | Self::Service(_)
             | Self::Load(_)
             | Self::Unload(_)
             | Self::Ps(_)
@@ -121,6 +124,13 @@ mod tests {
             "stop --force",
             "restart",
             "status --json",
+            "service install",
+            "service install --now --enable --replace --json",
+            "service uninstall",
+            "service status --json",
+            "service print --executable /usr/bin/airunnerd",
+            "service print --executable /usr/bin/airunnerd --socket",
+            "service print --format launchd",
             "--json status",
             "models",
             "models --json",

@@ -90,6 +90,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Stop(stop) => stop.run(context).await,
         Command::Restart(restart) => restart.run(context).await,
         Command::Status(status) => status.run(context).await,
+        Command::Service(service) => service.run(context).await,
         Command::Models(models) => models.run(context).await,
         Command::Load(load) => load.run(context).await,
         Command::Unload(unload) => unload.run(context).await,

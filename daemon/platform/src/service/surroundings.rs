@@ -69,13 +69,20 @@ impl Surroundings {
             .collect()
     }
 
+    /// The directory that holds everything, where it is not the usual ones.
+    #[must_use]
+    pub fn own_home(&self) -> Option<&str> {
+        let mut carried = self.carried.iter();
+        let home = carried.find(|(name, _)| name == HOME_VARIABLE);
+        home.map(|(_, home)| &**home)
+    }
+
     /// The service that runs this program in these places.
     #[must_use]
     pub fn definition(&self, executable: &Path) -> Definition {
-        let own_home = self.carried.iter().any(|(name, _)| name == HOME_VARIABLE);
         Definition {
             executable: executable.to_path_buf(),
-            socket: own_home.then(|| self.places.socket()),
+            socket: self.own_home().map(|_| self.places.socket()),
             environment: self.carried.clone(),
             for_everybody: false,
             error_log: self.places.state.join("airunnerd.stderr.log"),

@@ -45,7 +45,6 @@ pub enum Notice {
 }
 
 impl Notice {
-    #[cfg_attr(not(unix), expect(dead_code, reason = "nobody is told"))]
     fn text(&self) -> String {
         match self {
             Self::Ready => "READY=1".to_owned(),

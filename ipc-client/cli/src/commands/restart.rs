@@ -1,9 +1,10 @@
-use airunner_core::ErrorKind;
-use airunner_ipc_client::{Client, Endpoint, Starter};
+use airunner_core::{ErrorKind, Fault};
+use airunner_ipc_client::{Client, DaemonWas, Endpoint, Starter};
 use clap::Args;
 
-use super::{start, stop};
+use super::{service, start, stop};
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::run::Context;
 
 #[derive(Debug, Args)]
@@ -16,6 +17,17 @@ pub(crate) struct Restart {
 impl Restart {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let starter = Starter::from_environment()?;
+        if let Some((service, status)) = service::installed(starter.places()).await?
+            && status.running
+        {
+            let _progress = Progress::spinner(&context.output, "restarting the service");
+            if self.force {
+                stop::hurry(&service).await;
+            }
+            service.restart().await.map_err(Fault::from)?;
+            let (client, _) = starter.connect_or_start().await?;
+            return start::report(&context.output, &client, DaemonWas::Started);
+        }
         match Client::connect_to_any_version(&Endpoint::of_daemon(starter.places())).await {
             Ok(client) => stop::stop(&client, self.force, &context.output).await?,
             Err(fault) if fault.kind == ErrorKind::DaemonNotRunning => {}

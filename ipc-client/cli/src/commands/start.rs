@@ -5,6 +5,7 @@ use airunner_ipc_client::{Client, DaemonWas, Starter};
 use clap::Args;
 use serde_json::json;
 
+use super::first_run;
 use crate::failure::{Failure, code};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -27,6 +28,7 @@ impl Start {
         if self.foreground {
             return in_foreground(&starter, context).await;
         }
+        first_run::ask(starter.places(), &context.output).await?;
         let (client, was) = start(&starter, &context.output).await?;
         report(&context.output, &client, was)
     }

@@ -3,14 +3,16 @@ use std::time::SystemTime;
 use airunner_core::ErrorKind;
 use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_ipc_client::{Client, Endpoint};
+use airunner_platform::service::Status as Installed;
 use clap::Args;
 
+use super::service;
 use crate::connection::places;
 use crate::failure::{Failure, code};
 use crate::output::{Output, Style};
 use crate::run::Context;
 use crate::units;
-use crate::views::{StatusView, processes_table};
+use crate::views::{ServiceView, StatusView, login, processes_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
@@ -18,19 +20,26 @@ pub(crate) struct Status {}
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let output = &context.output;
-        let endpoint = Endpoint::of_daemon(&places()?);
-        let status = match Client::connect(&endpoint).await {
-            Ok(client) => client.control().status().await?,
-            Err(fault) if fault.kind == ErrorKind::DaemonNotRunning && output.is_json() => {
-                output.value(&StatusView::stopped(endpoint.to_string()))?;
-                return Err(Failure::Reported(code::NOT_RUNNING));
-            }
+        let places = places()?;
+        let endpoint = Endpoint::of_daemon(&places);
+        let daemon = match Client::connect(&endpoint).await {
+            Ok(client) => Ok(client.control().status().await?),
+            Err(fault) if fault.kind == ErrorKind::DaemonNotRunning && output.is_json() => Err(()),
             Err(fault) => return Err(fault.into()),
         };
-        if output.is_json() {
-            output.value(&StatusView::running(&status))
-        } else {
-            print(output, &status)
+        // Asked after the daemon: whoever connects may have started the service.
+        let service = service::installed(&places).await?.map(|(_, status)| status);
+        match daemon {
+            Ok(status) if output.is_json() => {
+                let service = service.as_ref().map(ServiceView::new);
+                output.value(&StatusView::running(&status, service))
+            }
+            Ok(status) => print(output, &status, service.as_ref()),
+            Err(()) => {
+                let service = service.as_ref().map(ServiceView::new);
+                output.value(&StatusView::stopped(endpoint.to_string(), service))?;
+                Err(Failure::Reported(code::NOT_RUNNING))
+            }
         }
     }
 }
@@ -44,7 +53,7 @@ fn http(status: &HttpStatus) -> String {
     }
 }
 
-fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
+fn print(output: &Output, status: &DaemonStatus, service: Option<&Installed>) -> Result<(), Failure> {
     let state = if status.shutting_down {
         "is shutting down"
     } else {
@@ -68,6 +77,14 @@ fn print(output: &Output, status: &DaemonStatus) -> Result<(), Failure> {
         ("ONNX Runtime", library.to_owned()),
     ] {
         output.line(&format!("  {name:<13} {value}"))?;
+    }
+    if let Some(service) = service {
+        let by = if service.pid == Some(status.pid) {
+            ""
+        } else {
+            "does not run this daemon; \"airunner restart\" changes that; "
+        };
+        output.line(&format!("  service       {by}{}", login(service)))?;
     }
     if let Some(collector) = &status.traces {
         let loud = format!("  traces        of every request are sent to {collector}");

@@ -3,9 +3,11 @@ use std::time::Duration;
 use airunner_core::lifecycle::StateName;
 use airunner_core::{ErrorKind, Fault};
 use airunner_ipc_client::{Client, Endpoint, wait_for_end};
+use airunner_platform::service::Service;
 use clap::Args;
 use serde_json::json;
 
+use super::service;
 use crate::connection::places;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -24,13 +26,45 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let client = Client::connect_to_any_version(&Endpoint::of_daemon(&places()?)).await?;
-        let pid = client.hello().pid;
-        stop(&client, self.force, &context.output).await?;
+        let places = places()?;
+        let endpoint = Endpoint::of_daemon(&places);
+        let pid = match service::installed(&places).await? {
+            Some((service, status)) if status.listening || status.running => {
+                end_service(&service, status.pid, self.force, &context.output).await?;
+                status.pid
+            }
+            Some(_) | None => {
+                let client = Client::connect_to_any_version(&endpoint).await?;
+                stop(&client, self.force, &context.output).await?;
+                Some(client.hello().pid)
+            }
+        };
         if context.output.is_json() {
             return context.output.value(&json!({ "stopped": true, "pid": pid }));
         }
         context.output.line("AI Runner is stopped")
+    }
+}
+
+/// Has the service manager end the daemon, so that it does not bring it back, and listen no more.
+async fn end_service(
+    service: &Service,
+    pid: Option<u32>,
+    force: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    let _progress = Progress::spinner(output, "stopping the service");
+    if force && pid.is_some() {
+        hurry(service).await;
+    }
+    Ok(service.stop().await.map_err(Fault::from)?)
+}
+
+/// Cancels what the daemon is doing. One that cannot be reached is ended by its manager anyway.
+pub(crate) async fn hurry(service: &Service) {
+    let endpoint = Endpoint::of_daemon(&service.surroundings().places);
+    if let Ok(client) = Client::connect_to_any_version(&endpoint).await {
+        drop(client.control().shutdown(true).await);
     }
 }
 

@@ -11,6 +11,7 @@ mod memory;
 mod models;
 mod processes;
 mod quantize;
+mod service;
 mod status;
 mod usage;
 
@@ -28,5 +29,6 @@ pub(crate) use memory::{FreedView, MemoryView, memory_lines};
 pub(crate) use models::{DetailsView, ModelRow, model_rows, models_table};
 pub(crate) use processes::{ProcessRow, process_rows, processes_table};
 pub(crate) use quantize::{QuantizedView, quantized_lines};
+pub(crate) use service::{InstalledView, ServiceView, login, service_lines};
 pub(crate) use status::StatusView;
 pub(crate) use usage::{usage_rows, usage_table};

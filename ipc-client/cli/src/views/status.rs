@@ -3,6 +3,7 @@
 use airunner_core::status::DaemonStatus;
 use serde::Serialize;
 
+use super::ServiceView;
 use super::processes::{ProcessRow, process_rows};
 
 /// `airunner status`.
@@ -18,6 +19,8 @@ pub(crate) struct StatusView {
     http: Option<HttpView>,
     /// Where traces of requests are sent.
     traces: Option<String>,
+    /// Nothing where nobody starts services.
+    service: Option<ServiceView>,
     models: Vec<ProcessRow>,
 }
 
@@ -30,7 +33,7 @@ struct HttpView {
 }
 
 impl StatusView {
-    pub(crate) fn running(status: &DaemonStatus) -> Self {
+    pub(crate) fn running(status: &DaemonStatus, service: Option<ServiceView>) -> Self {
         Self {
             running: true,
             pid: Some(status.pid),
@@ -45,11 +48,12 @@ impl StatusView {
                 problem: status.http.problem.clone(),
             }),
             traces: status.traces.clone(),
+            service,
             models: process_rows(&status.models),
         }
     }
 
-    pub(crate) const fn stopped(socket: String) -> Self {
+    pub(crate) const fn stopped(socket: String, service: Option<ServiceView>) -> Self {
         Self {
             running: false,
             pid: None,
@@ -60,6 +64,7 @@ impl StatusView {
             memory_bytes: None,
             http: None,
             traces: None,
+            service,
             models: Vec::new(),
         }
     }
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn status_has_the_same_fields_up_and_down() {
-        let up = StatusView::running(&DaemonStatus {
+        let status = DaemonStatus {
             pid: 1,
             daemon_version: "0.1.0".into(),
             protocol_version: 1,
@@ -90,10 +95,12 @@ mod tests {
             onnxruntime_library: None,
             http: HttpStatus::default(),
             traces: None,
-        });
-        let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into())));
+        };
+        let up = StatusView::running(&status, None);
+        let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected = "running pid version protocol socket uptime_seconds memory_bytes http traces models";
+        let expected =
+            "running pid version protocol socket uptime_seconds memory_bytes http traces service models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

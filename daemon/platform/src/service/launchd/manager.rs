@@ -9,7 +9,9 @@ use super::super::facade::{Installed, Options};
 use super::super::status::{Manager, Scope, Status};
 use super::super::surroundings::Surroundings;
 use super::super::written::{self, Known};
+use super::super::xml::escape;
 use super::{LABEL, property_list};
+use crate::places::HOME_VARIABLE;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -123,7 +125,11 @@ impl<C: Commands> Launchd<'_, C> {
             ..Status::default()
         };
         let file = self.file();
-        if !file.exists() {
+        let Ok(list) = std::fs::read_to_string(&file) else {
+            return Ok(status);
+        };
+        if !is_of(&list, self.surroundings.own_home()) {
+            status.problem = Some("the agent is installed for another home of AI Runner".to_owned());
             return Ok(status);
         }
         let said = run(self.commands, Call::new("launchctl", ["print", &self.target()])).await?;
@@ -163,6 +169,18 @@ impl<C: Commands> Launchd<'_, C> {
 
     fn target(&self) -> String {
         format!("{}/{LABEL}", self.domain())
+    }
+}
+
+/// Whether an agent is for this home, or without one for the usual places.
+fn is_of(list: &str, home: Option<&str>) -> bool {
+    let key = format!("<key>{HOME_VARIABLE}</key>");
+    match (home, list.split_once(&key)) {
+        (None, None) => true,
+        (Some(home), Some((_, rest))) => rest
+            .trim_start()
+            .starts_with(&format!("<string>{}<", escape(home))),
+        (None, Some(_)) | (Some(_), None) => false,
     }
 }
 
@@ -228,6 +246,13 @@ mod tests {
             format!("launchctl kickstart {TARGET}"),
         ];
         assert_eq!(service.commands().calls(), expected);
+    }
+
+    #[test]
+    fn an_agent_of_another_home_is_told_apart() {
+        let with_home = "<key>AIRUNNER_HOME</key>\n\t\t<string>/a &amp; b</string>";
+        assert!(is_of(with_home, Some("/a & b")) && is_of("", None));
+        assert!(!is_of(with_home, Some("/a")) && !is_of(with_home, None) && !is_of("", Some("/a")));
     }
 
     #[tokio::test]

@@ -103,6 +103,10 @@ impl<C: Commands> Scheduler<'_, C> {
             manager: Some(Manager::TaskScheduler),
             ..Status::default()
         };
+        if self.surroundings.own_home().is_some() {
+            status.problem = Some("a task of Windows cannot be given AIRUNNER_HOME".to_owned());
+            return Ok(status);
+        }
         let Some(xml) = self.described().await? else {
             return Ok(status);
         };
