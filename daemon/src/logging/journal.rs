@@ -137,7 +137,7 @@ impl Visit for Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, MutexGuard};
 
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -146,9 +146,15 @@ mod tests {
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<Vec<u8>>>>);
 
+    impl Memory {
+        fn entries(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+            self.0.lock().unwrap()
+        }
+    }
+
     impl Sink for Memory {
         fn line(&mut self, line: &[u8]) -> io::Result<()> {
-            self.0.lock().unwrap().push(line.to_vec());
+            self.entries().push(line.to_vec());
             Ok(())
         }
     }
@@ -163,7 +169,7 @@ mod tests {
             tracing::warn!(model = %"tiny", event = "model_state", pid = 7, reason, message = "a\nb", priority = 1);
         });
         drop(guard);
-        let entries = memory.0.lock().unwrap().clone();
+        let entries = memory.entries().clone();
         let entry = String::from_utf8(entries[0].clone()).unwrap();
         for field in [
             "PRIORITY=4\n",
