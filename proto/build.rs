@@ -1,7 +1,7 @@
 //! Compiles the `.proto` files without `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const PUBLIC: [&str; 8] = [
+    const PUBLIC: [&str; 9] = [
         "airunner/v1/common.proto",
         "airunner/v1/control.proto",
         "airunner/v1/models.proto",
@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "airunner/v1/catalog.proto",
         "airunner/v1/hardware.proto",
         "airunner/v1/keys.proto",
+        "airunner/v1/notifications.proto",
     ];
     const WORKER: &str = "airunner/worker/v1/worker.proto";
     println!("cargo:rerun-if-changed=proto");

@@ -8,7 +8,7 @@ use airunner_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::channel::{fault, open, promptly};
-use crate::{Catalog, Control, Downloads, Hardware, Keys, Llm, Models, Starter, Watch};
+use crate::{Catalog, Control, Downloads, Hardware, Keys, Llm, Models, Notifications, Starter, Watch};
 
 const NAME: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
@@ -108,6 +108,16 @@ impl Client {
     #[must_use]
     pub fn keys(&self) -> Keys {
         Keys::new(self.channel.clone())
+    }
+
+    /// What the user of this machine is told.
+    #[must_use]
+    pub fn notifications(&self) -> Notifications {
+        Notifications::new(self.channel.clone())
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Follows the daemon's state, over restarts of the daemon too.

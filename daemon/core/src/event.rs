@@ -7,6 +7,7 @@ use crate::lifecycle::{Cause, StateName};
 use crate::memory::MemoryBreakdown;
 use crate::model::Model;
 use crate::name::ModelName;
+use crate::notification::Notification;
 
 /// One message of the watch stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub memory: Vec<MemoryBreakdown>,
     /// Downloads that are not over, and those that ended lately.
     pub downloads: Vec<Download>,
+    /// Notifications that want an answer.
+    pub notifications: Vec<Notification>,
 }
 
 /// One change.
@@ -47,6 +50,7 @@ pub enum Event {
     /// Budgets, reservations or what others use have changed noticeably.
     MemoryChanged(Vec<MemoryBreakdown>),
     DownloadChanged(Box<Download>),
+    NotificationChanged(Box<Notification>),
     ShuttingDown {
         /// How long running requests may still take.
         grace: Duration,

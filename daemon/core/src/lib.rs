@@ -20,6 +20,7 @@ pub mod lifecycle;
 pub mod memory;
 pub mod model;
 pub mod name;
+pub mod notification;
 pub mod pickle;
 pub mod priority;
 pub mod quantize;

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod io_error;
 pub mod limits;
 pub mod memory;
+pub mod notify;
 pub mod parent;
 pub mod places;
 pub mod pressure;

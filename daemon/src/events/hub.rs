@@ -12,6 +12,7 @@ use airunner_core::download::{Download, DownloadId, DownloadState};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::memory::MemoryBreakdown;
 use airunner_core::model::Model;
+use airunner_core::notification::{Notification, NotificationId};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -28,6 +29,8 @@ struct Picture {
     models: BTreeMap<ModelName, Model>,
     memory: Vec<MemoryBreakdown>,
     downloads: BTreeMap<DownloadId, Download>,
+    /// Those that want an answer.
+    notifications: BTreeMap<NotificationId, Notification>,
     shutting_down: bool,
 }
 
@@ -115,6 +118,13 @@ impl Picture {
             Event::DownloadChanged(download) => {
                 self.downloads.insert(download.id, (**download).clone());
                 self.forget_old_downloads();
+            }
+            Event::NotificationChanged(notification) if notification.state.is_open() => {
+                self.notifications
+                    .insert(notification.id, (**notification).clone());
+            }
+            Event::NotificationChanged(notification) => {
+                self.notifications.remove(&notification.id);
             }
             Event::ShuttingDown { .. } => self.shutting_down = true,
         }
@@ -214,6 +224,7 @@ impl Watch {
                 models: picture.models.into_values().collect(),
                 memory: picture.memory,
                 downloads: picture.downloads.into_values().collect(),
+                notifications: picture.notifications.into_values().collect(),
             }),
         }
     }

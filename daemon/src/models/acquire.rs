@@ -153,6 +153,7 @@ impl Acquisition {
                 | Event::ModelRemoved(_)
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
+                | Event::NotificationChanged(_)
                 | Event::ShuttingDown { .. },
             ) => None,
         }

@@ -157,6 +157,7 @@ impl World {
                     Event::ModelRemoved(_)
                     | Event::MemoryChanged(_)
                     | Event::DownloadChanged(_)
+                    | Event::NotificationChanged(_)
                     | Event::ShuttingDown { .. },
                 ) => false,
             };

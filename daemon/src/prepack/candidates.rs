@@ -51,6 +51,7 @@ impl Candidates {
             Event::ModelChanged { .. }
             | Event::MemoryChanged(_)
             | Event::DownloadChanged(_)
+            | Event::NotificationChanged(_)
             | Event::ShuttingDown { .. } => {}
         }
     }

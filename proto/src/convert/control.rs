@@ -10,6 +10,7 @@ use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
 use super::common::{millis, models, named, state};
 use super::downloads::downloads;
 use super::memory::breakdowns;
+use super::notifications::notifications;
 use super::wire::{answered, known, non_empty};
 use crate::v1;
 
@@ -121,6 +122,9 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
             Payload::DownloadChanged(download) => {
                 WatchPayload::Event(Event::DownloadChanged(Box::new(download.try_into()?)))
             }
+            Payload::NotificationChanged(notification) => {
+                WatchPayload::Event(Event::NotificationChanged(Box::new(notification.try_into()?)))
+            }
             Payload::ShuttingDown(ending) => WatchPayload::Event(Event::ShuttingDown {
                 grace: Duration::from_millis(ending.grace_ms),
             }),
@@ -138,6 +142,7 @@ impl From<Snapshot> for v1::Snapshot {
             models: snapshot.models.into_iter().map(Into::into).collect(),
             memory: snapshot.memory.into_iter().map(Into::into).collect(),
             downloads: snapshot.downloads.into_iter().map(Into::into).collect(),
+            notifications: snapshot.notifications.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -150,6 +155,7 @@ impl TryFrom<v1::Snapshot> for Snapshot {
             models: models(wire.models)?,
             memory: breakdowns(wire.memory)?,
             downloads: downloads(wire.downloads)?,
+            notifications: notifications(wire.notifications)?,
         })
     }
 }
@@ -173,6 +179,7 @@ impl From<Event> for v1::watch_response::Payload {
             }),
             Event::MemoryChanged(memory) => Self::MemoryChanged(memory.into()),
             Event::DownloadChanged(download) => Self::DownloadChanged((*download).into()),
+            Event::NotificationChanged(notification) => Self::NotificationChanged((*notification).into()),
             Event::ShuttingDown { grace } => Self::ShuttingDown(v1::ShuttingDown {
                 grace_ms: millis(grace),
             }),

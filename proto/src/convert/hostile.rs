@@ -12,6 +12,7 @@ use airunner_core::memory::{
 use airunner_core::model::{
     ImportEvent, ImportRequest, LoadEvent, LoadRequest, Model, ModelDetails, WorkerLoad, WorkerLoadEvent,
 };
+use airunner_core::notification::{Notification, PresenterOrder, PresenterReport};
 use airunner_core::status::DaemonStatus;
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_core::usage::Usage;
@@ -429,6 +430,9 @@ fn feed(bytes: &[u8]) {
         v1::VerifyModelRequest => VerifyRequest,
         v1::VerifyModelResponse => VerifyEvent,
         v1::LoadModelResponse => LoadEvent,
+        v1::ListNotificationsResponse => Vec<Notification>,
+        v1::PresentRequest => PresenterReport,
+        v1::PresentResponse => PresenterOrder,
         worker_v1::LoadRequest => WorkerLoad,
         worker_v1::LoadResponse => WorkerLoadEvent,
     }
@@ -447,6 +451,7 @@ proptest! {
         entry in super::samples::catalog_entry(),
         download in super::samples::download(),
         usage in super::samples::usage(),
+        notification in super::samples::notification(),
         at: prop::sample::Index,
         byte: u8,
     ) {
@@ -455,6 +460,7 @@ proptest! {
             v1::ListCatalogResponse::from(vec![entry]).encode_to_vec(),
             v1::ListDownloadsResponse::from(vec![download]).encode_to_vec(),
             v1::UsageResponse::from(vec![usage]).encode_to_vec(),
+            v1::ListNotificationsResponse::from(vec![notification]).encode_to_vec(),
         ] {
             let place = at.index(bytes.len().max(1));
             if let Some(there) = bytes.get_mut(place) {

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod llm;
 pub mod memory;
 pub mod models;
+pub mod notifications;
 pub mod quantize;
 pub mod usage;
 pub mod worker;

@@ -14,6 +14,7 @@ use airunner_core::model::{
     CopyRequest, ImportEvent, ImportProgress, ImportRequest, LoadEvent, LoadProgress, LoadRequest, Model,
     ModelDetails, UnloadRequest, WorkerLoad, WorkerLoadEvent,
 };
+use airunner_core::notification::{ActionResult, Notification, PresenterOrder, PresenterReport, TestReport};
 use airunner_core::status::{DaemonStatus, Hello};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::usage::{Usage, UsageRequest};
@@ -120,6 +121,11 @@ round_trips! {
     download_id: DownloadId => v1::DownloadRequest, any::<u64>().prop_map(DownloadId);
     verify_request: VerifyRequest => v1::VerifyModelRequest, samples::verify_request();
     verify_event: VerifyEvent => v1::VerifyModelResponse, samples::verify_event();
+    notifications: Vec<Notification> => v1::ListNotificationsResponse, vec(samples::notification(), 0..3);
+    action_result: ActionResult => v1::ActResponse, samples::action_result();
+    test_report: TestReport => v1::TestNotificationResponse, samples::test_report();
+    presenter_report: PresenterReport => v1::PresentRequest, samples::presenter_report();
+    presenter_order: PresenterOrder => v1::PresentResponse, samples::presenter_order();
     new_key: NewKey => v1::CreateKeyRequest, samples::new_key();
     created_key: CreatedKey => v1::CreateKeyResponse, samples::created_key();
     keys: Vec<Key> => v1::ListKeysResponse, vec(samples::key(), 0..3);

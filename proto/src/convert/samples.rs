@@ -3,6 +3,7 @@
 mod access;
 mod hub;
 mod machine;
+mod notifications;
 
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +31,7 @@ use serde_json::{Map, Value};
 pub(super) use access::*;
 pub(super) use hub::*;
 pub(super) use machine::*;
+pub(super) use notifications::*;
 
 pub(super) fn name() -> impl Strategy<Value = ModelName> {
     "[a-z0-9]{2,9}(/[A-Z][a-z0-9._-]{0,8}z)?".prop_filter_map("reserved", |text| ModelName::new(&text).ok())
@@ -343,15 +345,21 @@ pub(super) fn watch_message() -> impl Strategy<Value = WatchMessage> {
         name().prop_map(Event::ModelRemoved),
         vec(breakdown(), 0..3).prop_map(Event::MemoryChanged),
         download().prop_map(|download| Event::DownloadChanged(Box::new(download))),
+        notification().prop_map(|notification| Event::NotificationChanged(Box::new(notification))),
         duration().prop_map(|grace| Event::ShuttingDown { grace }),
     ];
-    let snapshot = (vec(model(), 0..3), vec(breakdown(), 0..3), vec(download(), 0..3)).prop_map(
-        |(models, memory, downloads)| Snapshot {
+    let snapshot = (
+        vec(model(), 0..3),
+        vec(breakdown(), 0..3),
+        vec(download(), 0..3),
+        vec(notification(), 0..3),
+    )
+        .prop_map(|(models, memory, downloads, notifications)| Snapshot {
             models,
             memory,
             downloads,
-        },
-    );
+            notifications,
+        });
     let payload = prop_oneof![
         snapshot.prop_map(WatchPayload::Snapshot),
         event.prop_map(WatchPayload::Event),

@@ -19,8 +19,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 
 /// Everything that happens to models, memory and downloads, as server-sent events.
 ///
-/// First `snapshot`, then `model_changed`, `model_removed`, `memory_changed`, `download_changed`
-/// and `shutting_down` with numbers that count up by one. A client that falls behind gets a fresh
+/// First `snapshot`, then `model_changed`, `model_removed`, `memory_changed`, `download_changed`,
+/// `notification_changed` and `shutting_down` with numbers that count up by one. A client that falls behind gets a fresh
 /// snapshot. The same comes as a WebSocket at `/events/ws`.
 #[utoipa::path(get, path = "/events", tag = "events", responses(
     (status = 200, body = SequencedBody, content_type = "text/event-stream"),

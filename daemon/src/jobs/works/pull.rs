@@ -128,6 +128,7 @@ async fn next(watch: &mut Watch, id: DownloadId) -> Result<Download, Fault> {
                 | Event::ModelRemoved(_)
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
+                | Event::NotificationChanged(_)
                 | Event::ShuttingDown { .. },
             ) => {}
         }

@@ -42,6 +42,12 @@ pub(in crate::http::native) enum EventBody {
     DownloadChanged {
         download: Box<DownloadBody>,
     },
+    /// What it says is told at `/notifications`.
+    NotificationChanged {
+        id: u64,
+        kind: &'static str,
+        state: &'static str,
+    },
     ShuttingDown {
         grace_ms: f64,
     },
@@ -56,6 +62,7 @@ impl EventBody {
             Self::ModelRemoved { .. } => "model_removed",
             Self::MemoryChanged { .. } => "memory_changed",
             Self::DownloadChanged { .. } => "download_changed",
+            Self::NotificationChanged { .. } => "notification_changed",
             Self::ShuttingDown { .. } => "shutting_down",
         }
     }
@@ -89,6 +96,11 @@ impl From<WatchMessage> for SequencedBody {
             },
             WatchPayload::Event(Event::DownloadChanged(download)) => EventBody::DownloadChanged {
                 download: Box::new((*download).into()),
+            },
+            WatchPayload::Event(Event::NotificationChanged(notification)) => EventBody::NotificationChanged {
+                id: notification.id.0,
+                kind: notification.kind.as_str(),
+                state: notification.state.as_str(),
             },
             WatchPayload::Event(Event::ShuttingDown { grace }) => EventBody::ShuttingDown {
                 grace_ms: milliseconds(grace),
