@@ -26,7 +26,8 @@ def main() -> None:
     if not arguments.check:
         for name in families:
             make(FAMILIES[name], arguments.package, arguments.out, HERE.parent / "chat-templates")
-    folders = [path for path in sorted(arguments.out.iterdir()) if path.name.split("-")[0] in families]
+    folders = [path.parent for path in sorted(arguments.out.glob("*/golden.json"))]
+    folders = [path for path in folders if path.name.split("-")[0] in families]
     if arguments.package:
         folders = [path for path in folders if path.name in arguments.package]
     wrong = [line for folder in folders for line in check(folder)]

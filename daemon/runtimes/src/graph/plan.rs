@@ -44,16 +44,30 @@ pub enum Arrangement {
     Interleaved,
 }
 
-/// One quantized matrix, in the layout of `MatMulNBits`: rows of blocks, the lowest bits first.
+/// How the weights of a source lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As those of `MatMulNBits`, the lowest bits first: weights uint8
+    /// `[rows, blocks, block * bits / 8]`, scales `[rows, blocks]`, zero points uint8
+    /// `[rows, ceil(blocks * bits / 8)]`.
+    Blocks,
+    /// As those of `MatMulInteger`: weights uint8 or int8 `[columns, rows]`, scales and zero points
+    /// one for all or one for each row.
+    ColumnsOfBytes,
+    /// The same with weights `[rows, columns]`.
+    RowsOfBytes,
+}
+
+/// One quantized matrix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// uint8 `[rows, blocks, block * bits / 8]`.
     pub weights: TensorRef,
-    /// float32, float16 or bfloat16 `[rows, blocks]`.
+    /// float32, float16 or bfloat16.
     pub scales: TensorRef,
-    /// uint8 `[rows, ceil(blocks * bits / 8)]`; without them it is the middle of the range.
+    /// Without them it is the middle of the range: 8 or 128, or 0 where weights have a sign.
     pub zero_points: Option<TensorRef>,
     pub rows: u64,
+    pub form: Form,
 }
 
 impl Source {
@@ -64,7 +78,7 @@ impl Source {
             (Some(_), None) | (None, Some(_)) => false,
         };
         zero_points
-            && self.rows == other.rows
+            && (self.rows, self.form) == (other.rows, other.form)
             && self.weights.is_same_data(&other.weights)
             && self.scales.is_same_data(&other.scales)
     }

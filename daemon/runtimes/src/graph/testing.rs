@@ -82,6 +82,7 @@ fn type_of(name: &str) -> i64 {
         "f32" => dtype::FLOAT,
         "f16" => dtype::FLOAT16,
         "u8" => dtype::UINT8,
+        "i8" => dtype::INT8,
         "i32" => dtype::INT32,
         "i64" => dtype::INT64,
         other => panic!("no type {other}"),
@@ -150,6 +151,8 @@ fn number_of(name: &str, kind: &str, number: &str) -> TensorProto {
     let raw = match type_of(kind) {
         dtype::FLOAT => number.parse::<f32>().unwrap().to_le_bytes().to_vec(),
         dtype::INT64 => number.parse::<i64>().unwrap().to_le_bytes().to_vec(),
+        dtype::INT8 => number.parse::<i8>().unwrap().to_le_bytes().to_vec(),
+        dtype::UINT8 => vec![number.parse().unwrap()],
         other => panic!("no number of type {other}"),
     };
     TensorProto {

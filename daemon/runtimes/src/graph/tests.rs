@@ -74,6 +74,24 @@ fn a_quantized_package_of_genai_is_understood_whole() {
 }
 
 #[test]
+fn packages_that_are_quantized_dynamically_are_understood_whole() {
+    // The table of embeddings has a zero point even where the layers have none.
+    for (package, with_zero_points) in [("llama-hf-int8", 1), ("qwen2-hf-int8", 13)] {
+        let rewritten = rewritten(package, "onnx/model_quantized.onnx", &Pass::ALL);
+        assert_eq!(
+            rewritten.applied,
+            ["merged", "matmul", "embedding", "last_rows"],
+            "{package}"
+        );
+        let tasks = &rewritten.plan.packs;
+        // Two layers of q, k, v, o, gate with up, and down; the head, which is the table as well.
+        assert_eq!(tasks.len(), 13, "{package}");
+        let with = |task: &&PackTask| task.sources.iter().all(|source| source.zero_points.is_some());
+        assert_eq!(tasks.iter().filter(with).count(), with_zero_points, "{package}");
+    }
+}
+
+#[test]
 fn packages_in_full_precision_get_paged_attention() {
     for (package, heads, window) in [
         ("llama-gqa", (4, 2, 16), None),

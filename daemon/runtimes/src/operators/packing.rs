@@ -10,8 +10,9 @@ use airunner_kernels::matmul::{self, ALIGNMENT, LAYOUT_VERSION, MatmulError, Sca
 use airunner_kernels::{Parallel, Threads};
 use half::{bf16, f16};
 
+use super::bytes_matrix::Layout;
 use super::weights::{Entry, INDEX_FILE, Index, WEIGHTS_FILE, checksums};
-use crate::graph::{Arrangement, PackTask, Place, TensorRef};
+use crate::graph::{Arrangement, Form, PackTask, Place, TensorRef};
 use crate::onnx::dtype;
 use crate::package::{Files, PackageError};
 
@@ -168,12 +169,39 @@ impl Bytes {
             }
         };
         let zero_points = source.zero_points.as_ref().map(|tensor| read(tensor, files));
-        Ok(Self {
+        let as_read = Self {
             rows: size(source.rows),
             weights: read(&source.weights, files)?,
             scales,
             zero_points: zero_points.transpose()?,
+        };
+        Ok(match source.form {
+            Form::Blocks => as_read,
+            Form::ColumnsOfBytes | Form::RowsOfBytes => as_read.in_blocks(source, task),
         })
+    }
+
+    /// The same matrix as `MatMulNBits` would have it; a pass has checked the sizes.
+    fn in_blocks(self, source: &crate::graph::Source, task: &PackTask) -> Self {
+        let layout = Layout {
+            rows: self.rows,
+            columns: size(task.columns),
+            block: size(task.block),
+            is_transposed: source.form == Form::ColumnsOfBytes,
+            is_signed: source.weights.dtype == dtype::INT8,
+        };
+        let zero_points = self.zero_points.map(|points| layout.zero_points(&points));
+        let scales = match self.scales {
+            Numbers::F32(scales) => Numbers::F32(layout.of_blocks(&scales)),
+            Numbers::F16(scales) => Numbers::F16(layout.of_blocks(&scales)),
+            Numbers::Bf16(scales) => Numbers::Bf16(layout.of_blocks(&scales)),
+        };
+        Self {
+            rows: self.rows,
+            weights: layout.weights(&self.weights),
+            scales,
+            zero_points,
+        }
     }
 
     fn source(&self) -> matmul::Source<'_> {

@@ -5,6 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 use super::super::index::{Index, is_microsoft, is_standard};
 use super::super::proto::NodeProto;
+use super::integer::ends_bytes;
 
 /// How far constants may be from what they stand for: they were rounded to half floats.
 const TOLERANCE: f64 = 1e-3;
@@ -224,7 +225,8 @@ impl<'g> Product<'g> {
                     && node
                         .given(1)
                         .is_some_and(|divisor| index.number(divisor).is_some());
-            is_product && depth < MAX_DEPTH && index.sole_use(value).is_some()
+            let is_inner = is_product && !ends_bytes(index, node);
+            is_inner && depth < MAX_DEPTH && index.sole_use(value).is_some()
         });
         match inner {
             Some((number, _)) => self.node(index, number, depth + 1),

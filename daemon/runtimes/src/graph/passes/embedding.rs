@@ -1,11 +1,13 @@
-//! `GatherBlockQuantized` -> `QuantizedRows`: input ids (int64); attributes `weights`, `rows` and
-//! `columns`. A table whose bytes are those of the head shares its packed form.
+//! `GatherBlockQuantized`, or `DequantizeLinear` of a `Gather` with one scale for the whole table
+//! -> `QuantizedRows`: input ids (int64); attributes `weights`, `rows` and `columns`. A table whose
+//! bytes are those of the head shares its packed form.
 
 use super::super::edit::{Build, Edits, Graph, narrowed};
 use super::super::index::{Index, is_microsoft, is_standard};
-use super::super::plan::{Arrangement, Blocks, Plan, Source};
+use super::super::plan::{Arrangement, Blocks, Form, Plan, Source};
 use super::super::proto::NodeProto;
 use super::super::{Changed, Refusal};
+use super::integer;
 use super::quantized::{MOST, check_source};
 use crate::onnx::dtype;
 
@@ -15,7 +17,7 @@ const SCALES: usize = 2;
 const ZERO_POINTS: usize = 3;
 
 struct Table {
-    node: usize,
+    nodes: Vec<usize>,
     ids: String,
     output: String,
     source: Source,
@@ -27,14 +29,17 @@ pub(in super::super) fn embedding(graph: &mut Graph, plan: &mut Plan) -> Result<
     {
         let index = graph.index();
         for (number, node) in index.nodes().iter().enumerate() {
-            if !is_microsoft(node, "GatherBlockQuantized") {
-                continue;
-            }
-            match table(graph, &index, number, node) {
-                Ok(table) => found.push(table),
-                Err(refusal) => {
+            let table = if is_microsoft(node, "GatherBlockQuantized") {
+                Some(table(graph, &index, number, node))
+            } else {
+                of_bytes(graph, &index, number, node)
+            };
+            match table {
+                Some(Ok(table)) => found.push(table),
+                Some(Err(refusal)) => {
                     left.get_or_insert(refusal);
                 }
+                None => {}
             }
         }
     }
@@ -87,10 +92,11 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
         scales,
         zero_points,
         rows,
+        form: Form::Blocks,
     };
     check_source(&source, shape).map_err(refused)?;
     Ok(Table {
-        node: number,
+        nodes: vec![number],
         ids: ids.to_owned(),
         output: node
             .made(0)
@@ -99,6 +105,47 @@ fn table(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> R
         source,
         shape,
     })
+}
+
+/// `DequantizeLinear(Gather(table, ids))`; `None` if it is something else.
+fn of_bytes(
+    graph: &Graph,
+    index: &Index<'_>,
+    number: usize,
+    node: &NodeProto,
+) -> Option<Result<Table, Refusal>> {
+    if !is_standard(node, "DequantizeLinear") {
+        return None;
+    }
+    let (gather_number, gather) = index.producer(node.given(0)?)?;
+    let takes_rows = is_standard(gather, "Gather") && gather.integer("axis").unwrap_or(0) == 0;
+    let matrix = integer::Matrix {
+        weights: gather.given(TABLE)?,
+        scale: node.given(1)?,
+        zero_point: node.given(2),
+        form: Form::RowsOfBytes,
+    };
+    let is_one = |name| {
+        index
+            .constant(name)
+            .map(|tensor| tensor.dims.iter().product::<i64>() == 1)
+    };
+    let has_one_scale =
+        is_one(matrix.scale)? && matrix.zero_point.is_none_or(|name| is_one(name) == Some(true));
+    index.constant(matrix.weights)?;
+    if !takes_rows || !has_one_scale || index.sole_use(node.given(0)?).is_none() {
+        return None;
+    }
+    let (ids, output) = (gather.given(IDS)?.to_owned(), node.made(0)?.to_owned());
+    Some(
+        integer::source(graph, index, node, &matrix).map(|(source, shape)| Table {
+            nodes: vec![gather_number, number],
+            ids,
+            output,
+            source,
+            shape,
+        }),
+    )
 }
 
 /// Tied weights are written as they are for the head, and flattened for the table.
@@ -117,13 +164,14 @@ fn through_reshape<'g>(index: &Index<'g>, value: &'g str) -> &'g str {
 }
 
 fn replace(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, table: &Table) {
+    let Some(&last) = table.nodes.last() else { return };
     let key = plan.pack(Arrangement::Stacked, vec![table.source.clone()], table.shape);
     let (output, cast) = narrowed(graph, &table.output, table.source.scales.dtype);
     let ids = if graph.dtype_of(&table.ids) == dtype::INT64 {
         table.ids.clone()
     } else {
         let long = graph.fresh(&table.ids);
-        edits.put_before(table.node, [Build::cast(&table.ids, &long, dtype::INT64)]);
+        edits.put_before(last, [Build::cast(&table.ids, &long, dtype::INT64)]);
         long
     };
     let node = Build::ours("QuantizedRows")
@@ -132,7 +180,8 @@ fn replace(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, table: &Table)
         .integer("rows", table.source.rows.cast_signed())
         .integer("columns", table.shape.columns.cast_signed())
         .output(&output);
-    edits.replace(table.node, [Some(node), cast].into_iter().flatten());
+    edits.remove(table.nodes.iter().copied());
+    edits.put_before(last, [Some(node), cast].into_iter().flatten());
 }
 
 #[cfg(test)]

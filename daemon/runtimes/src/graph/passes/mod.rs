@@ -6,6 +6,7 @@ mod activation;
 mod attention;
 mod decomposed;
 mod embedding;
+mod integer;
 mod last_rows;
 mod matmul;
 mod merged;

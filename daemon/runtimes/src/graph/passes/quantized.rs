@@ -1,11 +1,13 @@
-//! `MatMulNBits` as the passes see it.
+//! Products with quantized matrices as the passes see them: `MatMulNBits` here, whole matrices of
+//! bytes in [`super::integer`].
 
 use super::super::Refusal;
 use super::super::edit::Graph;
 use super::super::index::{Index, is_microsoft, is_standard};
-use super::super::plan::{Blocks, Source};
+use super::super::plan::{Blocks, Form, Source};
 use super::super::proto::NodeProto;
 use super::super::tensor::TensorRef;
+use super::integer;
 use crate::onnx::dtype;
 
 const WEIGHTS: usize = 1;
@@ -49,14 +51,12 @@ impl Quantized {
 pub(super) fn products(graph: &Graph, index: &Index<'_>) -> (Vec<Quantized>, Option<Refusal>) {
     let (mut found, mut left) = (Vec::new(), None);
     for (number, node) in index.nodes().iter().enumerate() {
-        if !is_microsoft(node, "MatMulNBits") {
-            continue;
-        }
         match product(graph, index, number, node) {
-            Ok(product) => found.push(product),
-            Err(refusal) => {
+            Some(Ok(product)) => found.push(product),
+            Some(Err(refusal)) => {
                 left.get_or_insert(refusal);
             }
+            None => {}
         }
     }
     (found, left)
@@ -65,19 +65,13 @@ pub(super) fn products(graph: &Graph, index: &Index<'_>) -> (Vec<Quantized>, Opt
 /// The product whose output, with its bias, is this value.
 pub(super) fn product_of(graph: &Graph, index: &Index<'_>, value: &str) -> Option<Quantized> {
     let (number, node) = index.producer(value)?;
-    if is_microsoft(node, "MatMulNBits") {
-        let found = product(graph, index, number, node).ok()?;
-        return (found.output == value).then_some(found);
-    }
-    if !is_standard(node, "Add") {
-        return None;
-    }
-    let products = node.input.iter().filter_map(|input| index.producer(input));
-    let (number, node) = products
-        .into_iter()
-        .find(|(_, node)| is_microsoft(node, "MatMulNBits"))?;
-    let found = product(graph, index, number, node).ok()?;
-    (found.output == value).then_some(found)
+    let found = if is_standard(node, "Add") {
+        let mut inputs = node.input.iter().filter_map(|input| index.producer(input));
+        inputs.find_map(|(number, node)| product(graph, index, number, node))
+    } else {
+        product(graph, index, number, node)
+    };
+    found?.ok().filter(|found| found.output == value)
 }
 
 /// The products that make two values which are the halves of one: gate and up in one matrix.
@@ -104,7 +98,9 @@ pub(super) fn halves_of(
         Some(sizes) => index.integers(sizes)? == [rows.cast_signed(); 2],
         None => true,
     };
-    if !is_even || whole.source.rows % 2 != 0 || whole.bias.is_some() || places[0] == places[1] {
+    let is_in_rows = whole.source.form == Form::Blocks;
+    if !is_even || !is_in_rows || whole.source.rows % 2 != 0 || whole.bias.is_some() || places[0] == places[1]
+    {
         return None;
     }
     let half = |place: usize, output: &str| {
@@ -121,6 +117,7 @@ pub(super) fn halves_of(
                 scales: of(&whole.source.scales)?,
                 zero_points,
                 rows,
+                form: whole.source.form,
             },
             ..whole.clone()
         })
@@ -128,7 +125,30 @@ pub(super) fn halves_of(
     Some([half(places[0], first)?, half(places[1], second)?])
 }
 
-fn product(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) -> Result<Quantized, Refusal> {
+/// The product that this node is the last of, but for its bias; `None` if it is none.
+fn product(
+    graph: &Graph,
+    index: &Index<'_>,
+    number: usize,
+    node: &NodeProto,
+) -> Option<Result<Quantized, Refusal>> {
+    let found = if is_microsoft(node, "MatMulNBits") {
+        of_blocks(graph, index, number, node)
+    } else {
+        integer::product(graph, index, number)?
+    };
+    Some(found.map(|mut found| {
+        absorb_bias(index, &mut found);
+        found
+    }))
+}
+
+fn of_blocks(
+    graph: &Graph,
+    index: &Index<'_>,
+    number: usize,
+    node: &NodeProto,
+) -> Result<Quantized, Refusal> {
     let refused = |reason| Refusal::node(node, reason);
     let whole = |name| {
         let value = node.integer(name).and_then(|value| u64::try_from(value).ok());
@@ -154,12 +174,13 @@ fn product(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) ->
         scales: constant(SCALES)?,
         zero_points: zero_points.transpose()?,
         rows,
+        form: Form::Blocks,
     };
     check_source(&source, shape).map_err(refused)?;
     let (Some(input), Some(output)) = (node.given(0), node.made(0)) else {
         return Err(refused("it has no input or no output"));
     };
-    let mut found = Quantized {
+    Ok(Quantized {
         nodes: vec![number],
         input: input.to_owned(),
         output: output.to_owned(),
@@ -167,9 +188,7 @@ fn product(graph: &Graph, index: &Index<'_>, number: usize, node: &NodeProto) ->
         dtype: source.scales.dtype,
         source,
         shape,
-    };
-    absorb_bias(index, &mut found);
-    Ok(found)
+    })
 }
 
 fn check_shape(shape: Blocks, rows: u64) -> Result<(), &'static str> {
