@@ -39,6 +39,7 @@ impl Knowledge for Paperwork {
             activation_bytes: 0,
             activation_bytes_per_token: 0,
             loading_bytes: 0,
+            step_bytes: 0,
             overhead_bytes: 0,
             compute_capability_min: None,
         };

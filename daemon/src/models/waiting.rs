@@ -152,6 +152,7 @@ impl Actor {
             .ok_or_else(|| Fault::internal("an estimate without a variant"))?;
         Ok(Estimate {
             computed: variant.footprint(option.context_length),
+            step_bytes: variant.step_bytes,
             variant: option.variant,
             level: option.level,
             device: option.device,

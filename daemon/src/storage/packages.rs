@@ -70,6 +70,7 @@ struct Variant {
     activation_bytes: u64,
     activation_bytes_per_token: u64,
     loading_bytes: u64,
+    step_bytes: u64,
     overhead_bytes: u64,
     compute_capability_min: Option<(u32, u32)>,
 }
@@ -94,6 +95,7 @@ impl From<&VariantEstimate> for Variant {
             activation_bytes: variant.activation_bytes,
             activation_bytes_per_token: variant.activation_bytes_per_token,
             loading_bytes: variant.loading_bytes,
+            step_bytes: variant.step_bytes,
             overhead_bytes: variant.overhead_bytes,
             compute_capability_min: variant.compute_capability_min,
         }
@@ -121,6 +123,7 @@ impl Variant {
             activation_bytes: self.activation_bytes,
             activation_bytes_per_token: self.activation_bytes_per_token,
             loading_bytes: self.loading_bytes,
+            step_bytes: self.step_bytes,
             overhead_bytes: self.overhead_bytes,
             compute_capability_min: self.compute_capability_min,
         })

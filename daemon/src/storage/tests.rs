@@ -294,6 +294,7 @@ async fn an_estimate_counts_for_what_it_was_made_by() {
             activation_bytes: 4,
             activation_bytes_per_token: 5,
             loading_bytes: 6,
+            step_bytes: 11,
             overhead_bytes: 7,
             compute_capability_min: Some((8, 0)),
         }],

@@ -76,6 +76,7 @@ pub(crate) fn facts(bytes: u64, load: Duration) -> PackageFacts {
         activation_bytes_per_token: 0,
         overhead_bytes: 0,
         loading_bytes: 0,
+        step_bytes: 0,
         compute_capability_min: None,
     };
     PackageFacts {

@@ -45,6 +45,8 @@ pub struct VariantEstimate {
     pub activation_bytes_per_token: u64,
     /// What loading needs for a moment beyond weights and overhead, while the cache is empty.
     pub loading_bytes: u64,
+    /// Weights that every step reads, bytes.
+    pub step_bytes: u64,
     /// As in [`Footprint`].
     pub overhead_bytes: u64,
     /// The least compute capability a GPU needs for it.
@@ -88,6 +90,8 @@ pub struct Estimate {
     pub context_length: u32,
     /// As computed from the files.
     pub computed: Footprint,
+    /// Weights that every step reads, bytes: with the bandwidth of memory, what bounds its speed.
+    pub step_bytes: u64,
     /// What it really took when it was loaded like this last, bytes.
     pub learned_bytes: Option<u64>,
     /// What is set aside for it: the learned figure, or else the computed one, bytes.
@@ -114,6 +118,7 @@ mod tests {
             activation_bytes: 50,
             activation_bytes_per_token: 1,
             loading_bytes: 100,
+            step_bytes: 900,
             overhead_bytes: 10,
             compute_capability_min: None,
         }

@@ -49,6 +49,7 @@ pub(super) fn variant(level: Quantization, bytes: u64) -> VariantEstimate {
         activation_bytes_per_token: 0,
         overhead_bytes: 0,
         loading_bytes: 0,
+        step_bytes: 0,
         compute_capability_min: None,
     }
 }

@@ -115,6 +115,7 @@ pub(crate) fn estimate(directory: &Path) -> Result<Option<PackageEstimate>, Faul
         activation_bytes: variant.activation_bytes,
         activation_bytes_per_token: 0,
         loading_bytes: 0,
+        step_bytes: variant.weights_bytes,
         overhead_bytes: OVERHEAD,
         compute_capability_min: None,
     };

@@ -15,7 +15,7 @@ use crate::onnx::parts::{Kind, Parts};
 use crate::onnx::{self, Attention, Graph, TensorShape, dtype};
 
 /// Raised when the same files give other figures than before.
-pub const ESTIMATOR_VERSION: u32 = 1;
+pub const ESTIMATOR_VERSION: u32 = 2;
 
 /// A worker process with ONNX Runtime, before it knows a model: measured. A program that was not
 /// optimized is larger.
@@ -149,6 +149,7 @@ impl Reading<'_, '_> {
             activation_bytes: fixed,
             activation_bytes_per_token: growing,
             loading_bytes: weights.loading_bytes,
+            step_bytes: weights.step_bytes,
             overhead_bytes: PROCESS.saturating_add(self.tokenizer_bytes.saturating_mul(TOKENIZER_FACTOR)),
             compute_capability_min: (level == Quantization::BFloat16).then_some((8, 0)),
         }

@@ -37,6 +37,8 @@ pub(super) struct Weights {
     pub(super) is_half: bool,
     /// The largest that is unpacked for every run, bytes.
     pub(super) unpacked_bytes: u64,
+    /// What every step reads, bytes.
+    pub(super) step_bytes: u64,
 }
 
 /// How many weights there are: those that are multiplied with, and tables that are only read.
@@ -87,6 +89,7 @@ pub(super) fn weigh(parts: &Parts<'_>) -> Weights {
         }
         packings.extend(packing);
     }
+    weights.step_bytes = step(parts, &aliases);
     weights.level = prevailing(&weights.shapes, &levels);
     weights.is_half = matches!(
         weights.level,
@@ -100,6 +103,26 @@ pub(super) fn weigh(parts: &Parts<'_>) -> Weights {
         .max(read(parts))
         .saturating_sub(weights.bytes);
     weights
+}
+
+/// What is multiplied with, each weight once, as it is computed with before anything is packed.
+fn step<'m>(parts: &Parts<'m>, aliases: &HashMap<&'m str, (&'m str, bool)>) -> u64 {
+    let mut read: HashMap<&str, u64> = HashMap::new();
+    for (kind, node) in &parts.nodes {
+        let Some((_, packing)) = multiplication(parts, aliases, *kind, node) else {
+            continue;
+        };
+        if let Some(packing) = packing {
+            read.insert(packing.name, packing.raw);
+        }
+        if *kind == Kind::MatMulNBits {
+            let named = node.inputs[1..=3].iter();
+            for (name, tensor) in named.filter_map(|name| parts.initializers.get_key_value(name)) {
+                read.insert(name, tensor.bytes);
+            }
+        }
+    }
+    read.into_values().fold(0, u64::saturating_add)
 }
 
 /// The precision of most weights. The last layer, which is as wide as the vocabulary, often keeps
@@ -367,6 +390,27 @@ mod tests {
         assert_eq!(weighed.bytes, 8 * 16 * 4 + 100 * 16 * 4);
         assert_eq!(weighed.loading_bytes, 100 * 16 * 4);
         assert_eq!(weighed.level, Some(Quantization::None));
+    }
+
+    #[test]
+    fn a_step_reads_every_weight_once_and_no_table() {
+        let mut blocks = reads(Kind::MatMulNBits, &["y", "w", "s"], "z");
+        (blocks.1.numbers.rows, blocks.1.numbers.columns) = (32, 128);
+        let weighed = weigh(&parts(
+            vec![
+                ("table", weight(1, 1000, 8, true)),
+                ("a", weight(1, 8, 10, true)),
+                ("w", weight(2, 32, 64, true)),
+                ("s", weight(1, 32, 4, true)),
+            ],
+            vec![
+                reads(Kind::Gather, &["table", "ids"], "x"),
+                reads(Kind::MatMul, &["x", "a"], "y"),
+                reads(Kind::MatMul, &["y", "a"], "y2"),
+                blocks,
+            ],
+        ));
+        assert_eq!(weighed.step_bytes, 8 * 10 * 4 + 32 * 64 + 32 * 4 * 4);
     }
 
     #[test]

@@ -111,6 +111,7 @@ mod tests {
                 activation_bytes: 20 << 20,
                 overhead_bytes: 60 << 20,
             },
+            step_bytes: 500 << 20,
             learned_bytes: None,
             total_bytes: 728 << 20,
             fits: true,

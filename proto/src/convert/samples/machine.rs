@@ -135,13 +135,13 @@ pub(in crate::convert) fn estimate() -> impl Strategy<Value = Estimate> {
                 overhead_bytes,
             }
         });
-    let figures = any::<(u32, Option<u64>, u64, bool)>();
+    let figures = any::<(u32, Option<u64>, u64, u64, bool)>();
     let which = ([text(), text()], select(&Quantization::ALL), device());
     (which, computed, figures, vec(name(), 0..3)).prop_map(
         |(
             ([variant, refusal], level, device),
             computed,
-            (context_length, learned_bytes, total_bytes, fits),
+            (context_length, learned_bytes, total_bytes, step_bytes, fits),
             would_unload,
         )| Estimate {
             variant,
@@ -149,6 +149,7 @@ pub(in crate::convert) fn estimate() -> impl Strategy<Value = Estimate> {
             device,
             context_length,
             computed,
+            step_bytes,
             learned_bytes,
             total_bytes,
             fits,

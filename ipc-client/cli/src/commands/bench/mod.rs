@@ -76,7 +76,7 @@ impl Measured<'_> {
         self.progress.step("8 answers at once", 0.8);
         let eight = asker.answers(8).await?;
         let on_processor = instance.device == PROCESSOR;
-        let weights = self.weights_bytes(&instance).await?;
+        let step_bytes = self.step_bytes(&instance).await?;
         Ok(BenchView {
             model: self.name.to_string(),
             prompt_tokens: asker.prompts.long_tokens(),
@@ -89,7 +89,7 @@ impl Measured<'_> {
             load_ms,
             memory_bytes: self.instance().await?.memory_bytes,
             memory_bandwidth_bytes_per_second: bandwidth,
-            bandwidth_fraction: on_processor.then(|| weights as f64 * one / bandwidth),
+            bandwidth_fraction: on_processor.then(|| step_bytes as f64 * one / bandwidth),
         })
     }
 
@@ -130,14 +130,14 @@ impl Measured<'_> {
 
     /// What the runtime holds of weights, which is what a token reads but for an embedding that
     /// is not the head as well.
-    async fn weights_bytes(&self, instance: &Instance) -> Result<u64, Failure> {
+    async fn step_bytes(&self, instance: &Instance) -> Result<u64, Failure> {
         let request = EstimateRequest {
             name: self.name.clone(),
             context_length: Some(instance.context_length),
             level: instance.level,
         };
         let estimate = self.client.models().estimate(request).await?;
-        Ok(estimate.computed.weights_bytes)
+        Ok(estimate.step_bytes)
     }
 }
 
