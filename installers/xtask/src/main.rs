@@ -1,4 +1,4 @@
-//! `cargo xtask`: set-up, run, test, lint and continuous integration in one small program.
+//! `cargo xtask`: set-up, run, test, lint, packages and continuous integration in one small program.
 //!
 //! It starts the tools a developer would start by hand and says which; it holds no
 //! product code.
@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod lint;
+mod package;
 mod process;
 mod release;
 mod run;
@@ -25,7 +26,7 @@ use workspace::Workspace;
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    about = "Set up, run, test and check AI Runner",
+    about = "Set up, run, test, check and package AI Runner",
     version
 )]
 struct Arguments {
@@ -56,6 +57,8 @@ enum Task {
     },
     /// Compare client, daemon and worker with a bare ONNX Runtime loop, and print the figures
     Bench(bench::Options),
+    /// Build a release and make a package of it; the last line of output is its path
+    Package(package::Options),
     /// Everything continuous integration runs: lint, then test
     Ci,
 }
@@ -83,6 +86,7 @@ fn carry_out(task: Task) -> anyhow::Result<ExitCode> {
         Task::Lint { list: true, .. } => lint::list(),
         Task::Lint { checks, list: false } => lint::lint(&workspace, &checks)?,
         Task::Bench(options) => bench::bench(&workspace, &options)?,
+        Task::Package(options) => package::package(&workspace, &options)?,
         Task::Ci => ci::ci(&workspace)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -17,22 +17,54 @@ struct BuildMessage {
     features: Vec<String>,
 }
 
-/// Builds what is shipped, and makes sure that nothing made for tests is in it.
-pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
-    say::step("building the daemon and the command line (release)");
-    say::timed("build", || compile(workspace))
+/// A program that is shipped, and the crate it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shipped {
+    pub(crate) package: &'static str,
+    pub(crate) program: &'static str,
 }
 
-fn compile(workspace: &Workspace) -> anyhow::Result<()> {
-    let mut command = workspace.cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "airunner-daemon",
-        "-p",
-        "airunner-cli",
-    ]);
+const PROGRAMS: [Shipped; 3] = [
+    Shipped {
+        package: "airunner-cli",
+        program: "airunner",
+    },
+    Shipped {
+        package: "airunner-tray",
+        program: "airunner-tray",
+    },
+    Shipped {
+        package: "airunner-daemon",
+        program: "airunnerd",
+    },
+];
+
+/// The programs of this checkout.
+pub(crate) fn shipped(workspace: &Workspace) -> anyhow::Result<Vec<Shipped>> {
+    let members = workspace.metadata()?.packages;
+    let is_member = |shipped: &Shipped| members.iter().any(|member| member.name == shipped.package);
+    Ok(PROGRAMS.into_iter().filter(is_member).collect())
+}
+
+/// Builds what is shipped, and makes sure that nothing made for tests is in it.
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
+    say::step("building the programs (release)");
+    say::timed("build", || compile(workspace, &[]))
+}
+
+/// The same for another platform.
+pub(crate) fn build_for(workspace: &Workspace, triple: &str) -> anyhow::Result<()> {
+    say::step(&format!("building the programs for {triple} (release)"));
+    say::timed("build", || compile(workspace, &["--target", triple]))
+}
+
+fn compile(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = workspace.cargo(&["build", "--release"]);
+    for shipped in shipped(workspace)? {
+        command.args(["-p", shipped.package]);
+    }
     command
+        .args(arguments)
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
     let child = command.spawn().context("cannot start cargo")?;

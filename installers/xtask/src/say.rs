@@ -18,6 +18,11 @@ pub(crate) fn failure(text: &str) {
     line(&format!("xtask: {text}"));
 }
 
+/// What a script reads: a line on standard output.
+pub(crate) fn result(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
 /// Seconds with one digit: `12.3 s`.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())

@@ -18,6 +18,8 @@ pub(crate) struct Workspace {
     /// The cargo that started this program.
     cargo: OsString,
     pub(crate) ort_dylib_path: Option<PathBuf>,
+    /// `SOURCE_DATE_EPOCH`: when whatever is packaged was made.
+    pub(crate) source_date_epoch: Option<String>,
 }
 
 /// What this program needs of `cargo metadata`.
@@ -32,6 +34,7 @@ pub(crate) struct Metadata {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -51,6 +54,8 @@ impl Workspace {
             target: metadata.target_directory,
             cargo,
             ort_dylib_path: variable("ORT_DYLIB_PATH").map(PathBuf::from),
+            source_date_epoch: variable("SOURCE_DATE_EPOCH")
+                .map(|value| value.to_string_lossy().into_owned()),
         })
     }
 

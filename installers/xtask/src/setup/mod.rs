@@ -3,12 +3,15 @@
 mod benchmarks;
 mod clients;
 mod environment;
+mod machines;
 mod models;
 mod onnxruntime;
 mod system;
 
 pub(crate) use benchmarks::{kept, llama_cpp, package};
-pub(crate) use system::{python_with_pip, require_windows_compiler};
+pub(crate) use models::files_below;
+pub(crate) use onnxruntime::{Shipped, shipped as shipped_onnxruntime};
+pub(crate) use system::{python_with_pip, require_tools, require_windows_compiler};
 
 use crate::say;
 use crate::workspace::Workspace;
@@ -25,4 +28,9 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
 /// What only the tests of the HTTP API need: client libraries, and a browser.
 pub(crate) fn clients(workspace: &Workspace) -> anyhow::Result<()> {
     clients::stage(workspace)
+}
+
+/// What only the tests of packages and of booted machines need, where it can be had.
+pub(crate) fn machines() -> anyhow::Result<()> {
+    machines::stage()
 }

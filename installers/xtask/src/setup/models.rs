@@ -64,7 +64,7 @@ fn copy_if_different(source: &Path, destination: &Path) -> anyhow::Result<bool> 
 }
 
 /// Regular files below a directory, relative to it.
-fn files_below(directory: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
+pub(crate) fn files_below(directory: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     let mut pending = vec![PathBuf::new()];
     while let Some(relative) = pending.pop() {

@@ -1,7 +1,7 @@
 //! ONNX Runtime's shared library: taken where it is, or fetched once and checked.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
@@ -103,6 +103,74 @@ pub(super) fn stage(workspace: &Workspace) -> anyhow::Result<()> {
         library.display()
     ));
     write_stamp(&library, &record, wheel.sha256)
+}
+
+/// The library as packages hold it, with the words that have to go with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shipped {
+    /// Of its file, as the programs look for it.
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) sha256: String,
+    pub(crate) path: PathBuf,
+    pub(crate) licence: String,
+    pub(crate) notices: String,
+}
+
+/// The published library of a platform, whatever `ORT_DYLIB_PATH` names here.
+pub(crate) fn shipped(workspace: &Workspace, system: &str, processor: &str) -> anyhow::Result<Shipped> {
+    let wheel = wheel_for(system, processor)?;
+    let directory = workspace
+        .cache()
+        .join(format!("shipped-onnxruntime-{VERSION}-{}", wheel.platform));
+    let [licence, notices] = texts(system);
+    let name = library_name(system);
+    let python = super::system::python_with_pip()?;
+    for (file, member) in [(name, *wheel), licence, notices] {
+        let path = directory.join(file);
+        let member = Wheel {
+            platform: wheel.platform,
+            ..member
+        };
+        if !path.is_file() || wheel::sha256_of(&path)? != member.sha256 {
+            wheel::fetch(&python, &member, &workspace.cache(), &path)?;
+        }
+    }
+    let read = |file: &str| {
+        let path = directory.join(file);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(Shipped {
+        name,
+        version: VERSION,
+        sha256: wheel.sha256.to_owned(),
+        path: directory.join(name),
+        licence: read(licence.0)?.replace("\r\n", "\n"),
+        notices: read(notices.0)?.replace("\r\n", "\n"),
+    })
+}
+
+/// Licence and notices in the wheels of a system, whose lines end as there.
+fn texts(system: &str) -> [(&'static str, Wheel); 2] {
+    let (licence, notices) = if system == "windows" {
+        (
+            "c250d6278f0b47a6439fb7592b08b58a55eb9f535aa49a1db63211c3f982b674",
+            "c53a76501ef60db6f865f20599f220761201ac4057683acefdab37d861b86622",
+        )
+    } else {
+        (
+            "2f07c72751aed99790b8a4869cf2311df85a860b22ded05fa22803587a48922c",
+            "143764b952fdb1a7c69ce653bfba74a7744d6a8a573bfb73e235fba356c83de3",
+        )
+    };
+    let member = |member, sha256| build(("", ""), "", member, sha256).wheel;
+    [
+        ("LICENSE", member("onnxruntime/LICENSE", licence)),
+        (
+            "ThirdPartyNotices.txt",
+            member("onnxruntime/ThirdPartyNotices.txt", notices),
+        ),
+    ]
 }
 
 fn wheel_for(system: &str, processor: &str) -> anyhow::Result<&'static Wheel> {

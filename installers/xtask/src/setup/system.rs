@@ -98,8 +98,39 @@ pub(super) fn require_browser() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A program that a task starts, and the Debian package that brings it.
+pub(crate) type Tool = (&'static str, &'static str);
+
+/// Makes sure that all of these programs are there.
+pub(crate) fn require_tools(what: &str, tools: &[Tool]) -> anyhow::Result<()> {
+    let absent = missing(tools);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    install(what, &absent)?;
+    let still = missing(tools);
+    if !still.is_empty() {
+        bail!(
+            "programs of {} are not on the search path although they are installed",
+            still.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Packages of those programs that are not there.
+pub(super) fn missing(tools: &[Tool]) -> Vec<&'static str> {
+    let is_missing = |tool: &&Tool| process::find_program(&[tool.0]).is_none();
+    tools.iter().filter(is_missing).map(|tool| tool.1).collect()
+}
+
+/// Whether what is missing can be installed without asking anybody.
+pub(super) fn can_install() -> bool {
+    process::find_program(&["apt-get"]).is_some() && is_root()
+}
+
 /// Installs Debian packages as root; tells anybody else what to type.
-fn install(what: &str, packages: &[&str]) -> anyhow::Result<()> {
+pub(super) fn install(what: &str, packages: &[&str]) -> anyhow::Result<()> {
     let command = format!("apt-get install -y {}", packages.join(" "));
     if process::find_program(&["apt-get"]).is_none() {
         bail!("{what} is missing: install it with your system's package manager and try again");

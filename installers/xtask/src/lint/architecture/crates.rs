@@ -118,6 +118,7 @@ mod tests {
         };
         Package {
             name: name.to_owned(),
+            version: "0.1.0".to_owned(),
             dependencies: dependencies.iter().map(dependency).collect(),
         }
     }
