@@ -28,6 +28,7 @@ mod answer;
 mod catalog;
 mod channel;
 mod client;
+mod comeback;
 mod control;
 mod downloads;
 mod end;

@@ -2,50 +2,53 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
-use std::time::Duration;
 
-use airunner_core::Fault;
 use airunner_core::notification::{NotificationId, PresenterOrder, PresenterReport};
+use airunner_core::{ErrorKind, Fault};
 use airunner_platform::Endpoint;
 use airunner_platform::notify::Notifier;
 use airunner_proto::convert::notifications::hello;
 use airunner_proto::v1;
 use airunner_proto::v1::notifications_client::NotificationsClient;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::Client;
 use crate::channel::fault;
+use crate::comeback::Comeback;
 use crate::events::Events;
 
-const SHORTEST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Reports that may wait for a daemon that does not run.
 const KEPT: usize = 256;
 
 /// Shows the daemon's notifications with a notifier, and tells the daemon what becomes of them,
 /// until the future is dropped. `name` is who shows them, such as `airunner-tray 0.1.0`.
 ///
-/// A daemon that goes away is waited for, ever more slowly up to once in ten seconds; so is another
-/// presenter that is there already. What was pressed meanwhile is told when the daemon is back, and
+/// A daemon that goes away is waited for as [`Watch`](crate::Watch) does, and another presenter
+/// that is there already up to ten seconds at a time. What was pressed meanwhile is told when the daemon is back, and
 /// said again until the daemon has taken it, so that no press is lost and none counts twice.
 pub async fn present(endpoint: &Endpoint, name: &str, mut notifier: Notifier) -> Infallible {
     let mut news = News::default();
-    let mut wait = SHORTEST_WAIT;
+    let mut comeback = Comeback::new(endpoint.clone());
     loop {
-        match Line::open(endpoint, name).await {
+        let reason = match Line::open(endpoint, name).await {
             Ok(mut line) => {
                 news.start_over();
-                wait = SHORTEST_WAIT;
+                comeback.succeeded();
                 line.serve(&mut notifier, &mut news).await;
+                ErrorKind::DaemonNotRunning
             }
-            Err(fault) => tracing::debug!(reason = %fault.kind, "notifications cannot be shown: {fault}"),
-        }
-        let again = Instant::now() + wait;
-        wait = (wait * 2).min(LONGEST_WAIT);
-        while let Ok(report) = tokio::time::timeout_at(again, notifier.next()).await {
-            news.add(report);
+            Err(fault) => {
+                tracing::debug!(reason = %fault.kind, "notifications cannot be shown: {fault}");
+                fault.kind
+            }
+        };
+        comeback.failed(reason);
+        loop {
+            tokio::select! {
+                () = comeback.due() => break,
+                report = notifier.next() => news.add(report),
+            }
         }
     }
 }

@@ -1,17 +1,12 @@
 //! Following the daemon's state, over its restarts too.
 
-use std::time::Duration;
-
-use airunner_core::Fault;
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
+use airunner_core::{ErrorKind, Fault};
 use airunner_platform::Endpoint;
-use tokio::time::Instant;
 
 use crate::Client;
+use crate::comeback::Comeback;
 use crate::events::Events;
-
-const SHORTEST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a watcher learns.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,39 +21,31 @@ pub enum Update {
 }
 
 /// An endless watch: it connects, and connects again when the daemon goes away, ever more
-/// slowly up to once in ten seconds. An event that is missing costs a fresh snapshot and is never
-/// skipped silently.
+/// slowly: up to once in ten seconds, or where the system says when a daemon comes, then and next
+/// to never otherwise. An event that is missing costs a fresh snapshot and is never skipped
+/// silently.
 #[derive(Debug)]
 pub struct Watch {
-    endpoint: Endpoint,
-    link: Link,
-    wait: Duration,
+    comeback: Comeback,
+    /// `None` while the daemon is away.
+    link: Option<Link>,
     /// The outage is known to the reader.
     told: bool,
 }
 
 #[derive(Debug)]
-enum Link {
-    Down {
-        retry_at: Instant,
-    },
-    Up {
-        events: Events<WatchMessage>,
-        order: Order,
-    },
+struct Link {
+    events: Events<WatchMessage>,
+    order: Order,
 }
 
 impl Watch {
     /// Follows the daemon at an endpoint, whether or not it runs yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let link = Link::Down {
-            retry_at: Instant::now(),
-        };
         Self {
-            endpoint,
-            link,
-            wait: SHORTEST_WAIT,
+            comeback: Comeback::new(endpoint),
+            link: None,
             told: false,
         }
     }
@@ -67,22 +54,23 @@ impl Watch {
     pub async fn next(&mut self) -> Update {
         loop {
             let outcome = match &mut self.link {
-                Link::Down { retry_at } => {
-                    tokio::time::sleep_until(*retry_at).await;
+                None => {
+                    self.comeback.due().await;
                     self.subscribe().await.map(|()| None)
                 }
-                Link::Up { events, order } => next_in_order(events, order).await.map(Some),
+                Some(link) => next_in_order(link).await.map(Some),
             };
             match outcome {
                 Ok(None) => {}
                 Ok(Some(WatchPayload::Snapshot(snapshot))) => {
-                    (self.wait, self.told) = (SHORTEST_WAIT, false);
+                    self.comeback.succeeded();
+                    self.told = false;
                     return Update::Snapshot(Box::new(snapshot));
                 }
                 Ok(Some(WatchPayload::Event(event))) => return Update::Event(event),
-                Err(Trouble::Gap) => self.hang_up(),
+                Err(Trouble::Gap) => self.hang_up(ErrorKind::Internal),
                 Err(Trouble::Gone(fault)) => {
-                    self.hang_up();
+                    self.hang_up(fault.kind);
                     if !std::mem::replace(&mut self.told, true) {
                         return Update::Disconnected(fault);
                     }
@@ -92,20 +80,19 @@ impl Watch {
     }
 
     async fn subscribe(&mut self) -> Result<(), Trouble> {
-        let events = async { Client::connect(&self.endpoint).await?.control().subscribe().await };
+        let endpoint = self.comeback.endpoint();
+        let events = async { Client::connect(endpoint).await?.control().subscribe().await };
         let events = events.await.map_err(Trouble::Gone)?;
-        self.link = Link::Up {
+        self.link = Some(Link {
             events,
             order: Order::default(),
-        };
+        });
         Ok(())
     }
 
-    fn hang_up(&mut self) {
-        self.link = Link::Down {
-            retry_at: Instant::now() + self.wait,
-        };
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    fn hang_up(&mut self, reason: ErrorKind) {
+        self.link = None;
+        self.comeback.failed(reason);
     }
 }
 
@@ -116,10 +103,8 @@ enum Trouble {
     Gone(Fault),
 }
 
-async fn next_in_order(
-    events: &mut Events<WatchMessage>,
-    order: &mut Order,
-) -> Result<WatchPayload, Trouble> {
+async fn next_in_order(link: &mut Link) -> Result<WatchPayload, Trouble> {
+    let Link { events, order } = link;
     let ended = || Trouble::Gone(Fault::internal("the watch has no end"));
     let message = events.next().await.ok_or_else(ended)?.map_err(Trouble::Gone)?;
     if order.admits(&message) {
@@ -149,6 +134,8 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn message(sequence: u64, payload: WatchPayload) -> WatchMessage {
@@ -186,12 +173,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_told_once_and_retried_ever_more_slowly() {
+    async fn an_outage_is_told_once() {
         let nowhere = std::env::temp_dir().join("airunner-nobody-listens-here.sock");
         let mut watch = Watch::new(Endpoint::at(nowhere));
         assert!(matches!(watch.next().await, Update::Disconnected(_)));
         let second = tokio::time::timeout(Duration::from_secs(60), watch.next()).await;
         assert!(second.is_err(), "{second:?}");
-        assert_eq!(watch.wait, LONGEST_WAIT);
     }
 }

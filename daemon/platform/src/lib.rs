@@ -20,6 +20,7 @@ pub mod io_error;
 pub mod limits;
 pub mod memory;
 pub mod notify;
+pub mod open;
 pub mod parent;
 pub mod places;
 pub mod pressure;
@@ -32,7 +33,7 @@ pub mod suspend;
 mod text;
 
 pub use detached::Detached;
-pub use endpoint::{Connection, Endpoint, Listener, Peer, connect};
+pub use endpoint::{Arrivals, Connection, Endpoint, Listener, Peer, connect};
 pub use host::host_name;
 pub use installation::Installation;
 pub use instance::{InstanceLock, LockError};

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+mod arrivals;
 mod connection;
 mod listener;
 #[cfg(unix)]
@@ -15,6 +16,7 @@ mod windows;
 #[cfg(windows)]
 use windows as os;
 
+pub use arrivals::Arrivals;
 pub use connection::{Connection, Peer, connect};
 pub use listener::{BindError, Listener, Stale};
 pub use os::LONGEST_PATH;

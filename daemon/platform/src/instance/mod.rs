@@ -1,4 +1,4 @@
-//! One daemon per set of places.
+//! One daemon per set of places, and one tray.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -23,17 +23,49 @@ use windows as os;
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// A program of which each set of places has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Daemon,
+    Tray,
+}
+
+impl Program {
+    fn lock_file(self, places: &Places) -> PathBuf {
+        match self {
+            Self::Daemon => places.lock_file(),
+            Self::Tray => places.runtime.join("airunner-tray.lock"),
+        }
+    }
+
+    fn pid_file(self, places: &Places) -> PathBuf {
+        match self {
+            Self::Daemon => places.pid_file(),
+            Self::Tray => places.runtime.join("airunner-tray.pid"),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("{}", already_running(*.pid))]
-    AlreadyRunning { pid: Option<u32> },
+    #[error("{}", already_running(*.program, *.pid))]
+    AlreadyRunning { program: Program, pid: Option<u32> },
     #[error("cannot use the lock file {}", path.display())]
     File { path: PathBuf, source: io::Error },
 }
 
-fn already_running(pid: Option<u32>) -> String {
+fn already_running(program: Program, pid: Option<u32>) -> String {
     let who = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
-    format!("the daemon runs already{who}: use it, or stop it first with \"airunner stop\"")
+    match program {
+        Program::Daemon => {
+            format!("the daemon runs already{who}: use it, or stop it first with \"airunner stop\"")
+        }
+        Program::Tray => {
+            format!(
+                "the tray runs already{who}: look for its icon in the panel, or quit it from its menu first"
+            )
+        }
+    }
 }
 
 impl From<LockError> for Fault {
@@ -46,8 +78,8 @@ impl From<LockError> for Fault {
     }
 }
 
-/// The right to be the daemon. Whoever holds it may replace a stale socket and clean up after a
-/// predecessor that died. Dropping it removes the lock and pid files.
+/// The right to be the daemon, or the tray. The daemon's holder may replace a stale socket and
+/// clean up after a predecessor that died. Dropping it removes the lock and pid files.
 #[derive(Debug)]
 pub struct InstanceLock {
     _file: File,
@@ -56,10 +88,15 @@ pub struct InstanceLock {
 }
 
 impl InstanceLock {
-    /// The runtime directory must exist.
+    /// The daemon's. The runtime directory must exist.
     pub async fn acquire(places: &Places) -> Result<Self, LockError> {
-        let lock = places.lock_file();
-        let pid = places.pid_file();
+        Self::acquire_for(Program::Daemon, places).await
+    }
+
+    /// That of a program. The runtime directory must exist.
+    pub async fn acquire_for(program: Program, places: &Places) -> Result<Self, LockError> {
+        let lock = program.lock_file(places);
+        let pid = program.pid_file(places);
         for _ in 0..ATTEMPTS {
             if let Some(file) = try_lock(&lock).map_err(|source| file_error(&lock, source))? {
                 fs::write(&pid, format!("{}\n", std::process::id()))
@@ -73,7 +110,8 @@ impl InstanceLock {
             tokio::time::sleep(PAUSE).await;
         }
         Err(LockError::AlreadyRunning {
-            pid: recorded_pid(places),
+            program,
+            pid: read_pid(&pid),
         })
     }
 }
@@ -89,7 +127,11 @@ impl Drop for InstanceLock {
 /// The process that wrote the pid file; it need not live any more.
 #[must_use]
 pub fn recorded_pid(places: &Places) -> Option<u32> {
-    fs::read_to_string(places.pid_file()).ok()?.trim().parse().ok()
+    read_pid(&places.pid_file())
+}
+
+fn read_pid(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// `None` if somebody else holds it.
@@ -128,12 +170,27 @@ mod tests {
         let places = places(&directory);
         let first = InstanceLock::acquire(&places).await.unwrap();
         let second = InstanceLock::acquire(&places).await.unwrap_err();
-        let LockError::AlreadyRunning { pid } = second else {
+        let LockError::AlreadyRunning { pid, .. } = second else {
             panic!("{second}")
         };
         assert_eq!(pid, Some(std::process::id()));
         drop(first);
         InstanceLock::acquire(&places).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn daemon_and_tray_are_not_in_each_others_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let places = places(&directory);
+        let _daemon = InstanceLock::acquire(&places).await.unwrap();
+        let tray = InstanceLock::acquire_for(Program::Tray, &places).await.unwrap();
+        let second = InstanceLock::acquire_for(Program::Tray, &places)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(second.starts_with("the tray runs already as process"), "{second}");
+        drop(tray);
+        assert_eq!(recorded_pid(&places), Some(std::process::id()));
     }
 
     #[tokio::test]
