@@ -29,17 +29,20 @@ pub(crate) struct Options {
 }
 
 /// All of them, in the order they run.
-const BENCHMARKS: [&str; 7] = [
+const BENCHMARKS: [&str; 8] = [
     "residency",
     "downloads",
     "http",
     "foundation",
     "swapping",
     "memory",
+    TRAY,
     LLM,
 ];
 /// Those that load a model, and make none themselves.
 const WITH_A_MODEL: [&str; 3] = ["foundation", "swapping", "memory"];
+/// Needs a session bus of its own, which not every system has.
+const TRAY: &str = "tray";
 /// Compares with llama.cpp, which takes long to set up.
 const LLM: &str = "llm";
 /// What it measures if no package is named.
@@ -99,6 +102,7 @@ fn runs(
             let measured = |shape| language_model(workspace, &setup::package(workspace, shape)?, options);
             return SHAPES.into_iter().map(measured).collect();
         }
+        (TRAY, _) => arguments.extend(rounds()),
         ("http", _) => {
             arguments.extend(of_package(&package_or(SMALL)?));
             arguments.extend(rounds());

@@ -7,19 +7,21 @@ use crate::workspace::Workspace;
 use crate::{process, say, setup};
 
 /// Crates with code of their own for some operating system, and what stands on them.
-const WITH_SYSTEM_CODE: [&str; 4] = [
+const WITH_SYSTEM_CODE: [&str; 5] = [
     "airunner-platform",
     "airunner-ipc-client",
     "airunner-cli",
+    "airunner-tray",
     "xtask",
 ];
 /// Everything that is shipped. The scenarios look at processes the way Unix shows them.
-const SHIPPED: [&str; 6] = [
+const SHIPPED: [&str; 7] = [
     "airunner-platform",
     "airunner-runtimes",
     "airunner-daemon",
     "airunner-ipc-client",
     "airunner-cli",
+    "airunner-tray",
     "xtask",
 ];
 const WINDOWS: &str = "x86_64-pc-windows-gnu";

@@ -3,7 +3,7 @@
 use crate::workspace::Package;
 
 /// Each crate, and the crates of this workspace it may depend on directly.
-const DIRECTIONS: [(&str, &[&str]); 10] = [
+const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("airunner-core", &[]),
     ("airunner-kernels", &[]),
     ("airunner-platform", &["airunner-core"]),
@@ -15,6 +15,10 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
     ),
     (
         "airunner-cli",
+        &["airunner-ipc-client", "airunner-core", "airunner-platform"],
+    ),
+    (
+        "airunner-tray",
         &["airunner-ipc-client", "airunner-core", "airunner-platform"],
     ),
     (

@@ -1,0 +1,137 @@
+//! From what is known to what is seen: a pure function, compared whole in its tests.
+
+mod downloads;
+mod menu;
+mod models;
+mod notifications;
+mod status;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use airunner_core::memory::MemoryBreakdown;
+use jiff::tz::TimeZone;
+
+use crate::state::{Daemon, Running, State};
+
+pub(crate) use menu::{Action, Command, Entry, Target, View};
+
+/// Draws everything. Times of day are told in `zone`.
+pub(crate) fn view(state: &State, zone: &TimeZone) -> View {
+    let status = status::line(state);
+    let mut menu = vec![Entry::Text(status.clone())];
+    menu.extend(reason(state));
+    menu.extend(troubles(state));
+    menu.extend(question(state));
+    match &state.daemon {
+        Daemon::Running(running) => menu.extend(running_part(running, zone)),
+        Daemon::NotRunning | Daemon::Unusable(_) => {
+            menu.push(Entry::item("Start the daemon", Action::Ask(Command::Start)));
+        }
+        Daemon::Unknown | Daemon::Starting => menu.push(Entry::maybe("Start the daemon", None)),
+    }
+    menu.push(Entry::Separator);
+    menu.extend(always(state));
+    View {
+        icon: status::icon(state),
+        status,
+        menu,
+    }
+}
+
+fn running_part(running: &Running, zone: &TimeZone) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = notifications::entry(running).into_iter().collect();
+    entries.push(Entry::Separator);
+    entries.extend(models::entries(running, zone));
+    let downloads = downloads::entries(running);
+    if !downloads.is_empty() {
+        entries.push(Entry::Separator);
+        entries.extend(downloads);
+    }
+    entries.push(Entry::Separator);
+    entries.extend(running.memory.iter().map(memory_line));
+    entries.push(Entry::item("Free memory now", Action::Ask(Command::Free)));
+    entries
+}
+
+/// Such as `Memory (cpu): models have 1.2 GiB of 12.0 GiB`.
+fn memory_line(memory: &MemoryBreakdown) -> Entry {
+    Entry::Text(format!(
+        "Memory ({}): models have {} of {}",
+        memory.device,
+        text::size(memory.models_bytes),
+        text::size(memory.budget_bytes)
+    ))
+}
+
+/// Why a daemon that is there cannot be used.
+fn reason(state: &State) -> Vec<Entry> {
+    match &state.daemon {
+        Daemon::Unusable(fault) => text::lines(&fault.message).into_iter().map(Entry::Text).collect(),
+        Daemon::Unknown | Daemon::NotRunning | Daemon::Starting | Daemon::Running(_) => Vec::new(),
+    }
+}
+
+fn troubles(state: &State) -> Option<Entry> {
+    if state.troubles.is_empty() {
+        return None;
+    }
+    let newest_first = state.troubles.iter().rev();
+    let mut entries: Vec<Entry> = newest_first
+        .flat_map(|trouble| text::lines(&trouble.text))
+        .map(Entry::Text)
+        .collect();
+    entries.push(Entry::Separator);
+    entries.push(Entry::item("Logs", Action::Open(Target::Logs)));
+    entries.push(Entry::item("Dismiss", Action::Dismiss));
+    let label = format!("Needs attention ({})", state.troubles.len());
+    Some(Entry::submenu(label, entries))
+}
+
+/// Asked once: nothing starts by itself that nobody wanted.
+fn question(state: &State) -> Option<Entry> {
+    let answers = [
+        ("Yes, start it at login", Command::SetLogin(true)),
+        ("No", Command::DeclineLogin),
+    ];
+    let answers = answers.map(|(label, command)| Entry::item(label, Action::Ask(command)));
+    let label = "Start AI Runner when you log in?";
+    (state.ask_about_login && state.login.is_some()).then(|| Entry::submenu(label, answers.into()))
+}
+
+/// What is there whether or not a daemon runs.
+fn always(state: &State) -> Vec<Entry> {
+    let mut entries = vec![
+        Entry::item("Settings", Action::Open(Target::Settings)),
+        Entry::item("Logs", Action::Open(Target::Logs)),
+    ];
+    let running = match &state.daemon {
+        Daemon::Running(running) => Some(running),
+        Daemon::Unknown | Daemon::NotRunning | Daemon::Starting | Daemon::Unusable(_) => None,
+    };
+    if let Some(running) = running {
+        let page = documentation(running).map(|url| Action::Open(Target::Page(url)));
+        entries.push(Entry::maybe("Documentation", page));
+    }
+    entries.push(Entry::Separator);
+    let enabled = state.login.as_ref().is_some_and(|login| login.enabled);
+    entries.push(Entry::Check {
+        label: "Start at login".to_owned(),
+        checked: enabled,
+        action: state
+            .login
+            .as_ref()
+            .map(|_| Action::Ask(Command::SetLogin(!enabled))),
+    });
+    entries.push(Entry::item("Quit tray", Action::Quit));
+    if running.is_some() {
+        entries.push(Entry::item("Stop the daemon and quit", Action::StopAndQuit));
+    }
+    entries
+}
+
+/// Where the daemon serves the page that shows its HTTP API.
+pub(crate) fn documentation(running: &Running) -> Option<String> {
+    let base = running.http.as_ref()?.urls.first()?;
+    Some(format!("{}/docs", base.trim_end_matches('/')))
+}
