@@ -10,6 +10,7 @@ mod cli;
 mod clients;
 mod collector;
 mod daemon;
+pub mod desktop;
 mod home;
 pub mod http;
 mod hub;
