@@ -14,6 +14,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod memory;
 pub(crate) mod models;
+mod outdated;
 pub(crate) mod ps;
 pub(crate) mod restart;
 pub(crate) mod service;

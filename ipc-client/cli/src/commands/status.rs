@@ -6,6 +6,7 @@ use airunner_ipc_client::{Client, Endpoint};
 use airunner_platform::service::Status as Installed;
 use clap::Args;
 
+use super::outdated::outdated;
 use super::service;
 use crate::connection::places;
 use crate::failure::{Failure, code};
@@ -77,6 +78,10 @@ fn print(output: &Output, status: &DaemonStatus, service: Option<&Installed>) ->
         ("ONNX Runtime", library.to_owned()),
     ] {
         output.line(&format!("  {name:<13} {value}"))?;
+    }
+    if let Some(difference) = outdated(status) {
+        let loud = format!("  version       {difference}; run: airunner restart");
+        output.pieces(&[(Style::Yellow, &loud)])?;
     }
     if let Some(service) = service {
         let by = if service.pid == Some(status.pid) {

@@ -1,4 +1,4 @@
-//! What the operating system says of files and memory, for the doctor.
+//! What the operating system says of files, memory and processes.
 
 use std::io;
 use std::path::Path;
@@ -17,6 +17,11 @@ use windows as os;
 /// True if anybody but the owner may read, write or enter it. Changes nothing.
 pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     os::is_open_to_others(path)
+}
+
+/// Whether the program of a process was replaced by another file since it started, as by an upgrade.
+pub(crate) fn program_was_replaced(pid: u32) -> bool {
+    os::program_was_replaced(pid)
 }
 
 /// The machine's memory, bytes.

@@ -1,5 +1,6 @@
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -7,9 +8,36 @@ pub(super) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     Ok(fs::symlink_metadata(path)?.permissions().mode() & 0o077 != 0)
 }
 
+/// How Linux marks the path of a file that has lost its name.
+const GONE: &[u8] = b" (deleted)";
+
+/// Only Linux tells what became of the file.
+pub(super) fn program_was_replaced(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.as_os_str().as_bytes().ends_with(GONE))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_program_whose_file_is_replaced_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (program, other) = (directory.path().join("cat"), directory.path().join("other"));
+        fs::copy("/bin/cat", &program).unwrap();
+        let mut child = Command::new(&program).stdin(Stdio::piped()).spawn().unwrap();
+        assert!(!program_was_replaced(child.id()));
+        fs::copy("/bin/cat", &other).unwrap();
+        fs::rename(&other, &program).unwrap();
+        assert!(program_was_replaced(child.id()));
+        // Its input ends, and so does it.
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
 
     #[test]
     fn the_mode_decides() {

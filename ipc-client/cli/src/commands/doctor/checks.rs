@@ -4,6 +4,7 @@ use airunner_core::{ErrorKind, PROTOCOL_VERSION};
 use serde::Serialize;
 
 use super::facts::{Access, Facts};
+use crate::commands::outdated::different;
 use crate::units;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -103,16 +104,16 @@ fn daemon(facts: &Facts) -> Check {
 
 fn version(facts: &Facts) -> Check {
     let mine = facts.version;
-    match &facts.daemon {
-        Ok(status) if status.daemon_version == mine => {
-            Check::ok("version", format!("{mine}, protocol {PROTOCOL_VERSION}"))
-        }
-        Ok(status) => Check::warn(
+    let Ok(status) = &facts.daemon else {
+        return Check::ok("version", format!("{mine}; the daemon's is not known"));
+    };
+    match different(status, mine, facts.replaced) {
+        None => Check::ok("version", format!("{mine}, protocol {PROTOCOL_VERSION}")),
+        Some(difference) => Check::warn(
             "version",
-            format!("the daemon is {} and this command {mine}", status.daemon_version),
-            "install both from one release and run: airunner restart",
+            difference,
+            "run: airunner restart; if that changes nothing, install both from one release",
         ),
-        Err(_) => Check::ok("version", format!("{mine}; the daemon's is not known")),
     }
 }
 
@@ -237,6 +238,7 @@ mod tests {
                 http: HttpStatus::default(),
                 traces: None,
             }),
+            replaced: false,
             library: Some(Library {
                 path: PathBuf::from("/lib/x"),
                 exists: true,
@@ -278,7 +280,7 @@ mod tests {
     fn each_trouble_is_found_and_comes_with_advice() {
         type Change = fn(&mut Facts);
         let fault = |kind| Err(Fault::new(kind, "x"));
-        let cases: [(Change, &[(&str, Verdict)]); 10] = [
+        let cases: [(Change, &[(&str, Verdict)]); 11] = [
             (|facts| facts.library = None, &[("ONNX Runtime", Verdict::Fail)]),
             (
                 |facts| facts.library.as_mut().unwrap().version = Some((1, 30, 9)),
@@ -307,6 +309,7 @@ mod tests {
                 &[("memory", Verdict::Warn)],
             ),
             (|facts| facts.version = "9.9.9", &[("version", Verdict::Warn)]),
+            (|facts| facts.replaced = true, &[("version", Verdict::Warn)]),
         ];
         for (change, expected) in cases {
             assert_eq!(statuses(change), expected);

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     /// Of this command.
     pub(crate) version: &'static str,
     pub(crate) daemon: Result<DaemonStatus, Fault>,
+    /// The daemon's program is not the file any more that it was started from.
+    pub(crate) replaced: bool,
     pub(crate) library: Option<Library>,
     pub(crate) builtin_models: Vec<String>,
     pub(crate) socket: Place,
@@ -76,6 +78,9 @@ impl Facts {
                 path,
             }),
             builtin_models: builtin_models(&daemon, installation.as_ref()),
+            replaced: daemon
+                .as_ref()
+                .is_ok_and(|status| system::program_was_replaced(status.pid)),
             daemon,
             socket: place("socket", &places.socket()),
             directories: directories.map(|(check, path)| place(check, path)).into(),
