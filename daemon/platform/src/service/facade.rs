@@ -99,6 +99,16 @@ impl<C: Commands> Service<C> {
         self.manager
     }
 
+    /// Its `stop` and `restart` let the daemon finish what it does. Where this is false, ask the
+    /// daemon itself to end.
+    #[must_use]
+    pub const fn ends_in_good_order(&self) -> bool {
+        match self.manager {
+            Manager::Systemd | Manager::Launchd => true,
+            Manager::TaskScheduler => false,
+        }
+    }
+
     #[must_use]
     pub const fn surroundings(&self) -> &Surroundings {
         &self.surroundings

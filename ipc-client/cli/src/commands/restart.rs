@@ -19,6 +19,7 @@ impl Restart {
         let starter = Starter::from_environment()?;
         if let Some((service, status)) = service::installed(starter.places()).await?
             && status.running
+            && service.ends_in_good_order()
         {
             let _progress = Progress::spinner(&context.output, "restarting the service");
             if self.force {

@@ -29,7 +29,9 @@ impl Stop {
         let places = places()?;
         let endpoint = Endpoint::of_daemon(&places);
         let pid = match service::installed(&places).await? {
-            Some((service, status)) if status.listening || status.running => {
+            Some((service, status))
+                if service.ends_in_good_order() && (status.listening || status.running) =>
+            {
                 end_service(&service, status.pid, self.force, &context.output).await?;
                 status.pid
             }

@@ -211,7 +211,7 @@ impl<C: Commands> Systemd<'_, C> {
     fn refuse_elsewhere(&self, listens: &Option<String>) -> Result<(), ServiceError> {
         let mine = self.surroundings.places.socket();
         match listens {
-            Some(socket) if Path::new(socket) != mine => Err(ServiceError::Elsewhere {
+            Some(socket) if !show::is_at(socket, &mine) => Err(ServiceError::Elsewhere {
                 socket: socket.clone(),
             }),
             Some(_) | None => Ok(()),

@@ -1,6 +1,6 @@
 //! What `systemctl show` says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Asked of both units.
 pub(super) const PROPERTIES: &str = "--property=Id,LoadState,LoadError,UnitFileState,ActiveState,SubState,\
@@ -38,6 +38,36 @@ impl Unit {
     pub(super) fn is_enabled(&self) -> bool {
         matches!(&*self.file_state, "enabled" | "enabled-runtime")
     }
+}
+
+/// Whether an address, as it is shown, is this path. Some versions show quotes, backslashes and
+/// everything that is not ASCII with the escapes of C.
+pub(super) fn is_at(shown: &str, path: &Path) -> bool {
+    Path::new(shown) == path || unescape(shown).is_some_and(|bytes| path.as_os_str().as_encoded_bytes() == bytes)
+}
+
+/// `None` if there is an escape that is not known.
+fn unescape(shown: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(shown.len());
+    let mut rest = shown.as_bytes().iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next()? {
+            quoted @ (b'"' | b'\'' | b'\\') => bytes.push(quoted),
+            first @ b'0'..=b'7' => bytes.push(number(8, [Some(first), rest.next(), rest.next()])?),
+            b'x' => bytes.push(number(16, [rest.next(), rest.next()])?),
+            _ => return None,
+        }
+    }
+    Some(bytes)
+}
+
+fn number<const N: usize>(radix: u32, digits: [Option<u8>; N]) -> Option<u8> {
+    let digits: Option<Vec<u8>> = digits.into_iter().collect();
+    u8::from_str_radix(std::str::from_utf8(&digits?).ok()?, radix).ok()
 }
 
 /// The unit of that name in an answer about several.
@@ -80,6 +110,21 @@ mod tests {
         Listen=/run/user/1000/air runner/airunnerd.sock (Stream)\nResult=success\nId=airunner.socket\n\
         LoadState=loaded\nActiveState=active\nSubState=running\nNeedDaemonReload=yes\n\
         ActiveEnterTimestampMonotonic=0\n";
+
+    #[test]
+    fn an_address_is_known_however_it_is_shown() {
+        let path = Path::new("/home/a 'b' \"c\" 100% \\d ä/s");
+        for shown in [
+            "/home/a 'b' \"c\" 100% \\d ä/s",
+            r#"/home/a \'b\' \"c\" 100% \\d \303\244/s"#,
+            r#"/home/a 'b' "c" 100% \\d \xc3\xa4/s"#,
+        ] {
+            assert!(is_at(shown, path), "{shown}");
+        }
+        for shown in ["/home/a", r"/home/\9", r"/home/\777", "/home/a\\"] {
+            assert!(!is_at(shown, path), "{shown}");
+        }
+    }
 
     #[test]
     fn each_unit_is_found_in_the_answer() {
