@@ -43,7 +43,8 @@ impl Unit {
 /// Whether an address, as it is shown, is this path. Some versions show quotes, backslashes and
 /// everything that is not ASCII with the escapes of C.
 pub(super) fn is_at(shown: &str, path: &Path) -> bool {
-    Path::new(shown) == path || unescape(shown).is_some_and(|bytes| path.as_os_str().as_encoded_bytes() == bytes)
+    Path::new(shown) == path
+        || unescape(shown).is_some_and(|bytes| path.as_os_str().as_encoded_bytes() == bytes)
 }
 
 /// `None` if there is an escape that is not known.
