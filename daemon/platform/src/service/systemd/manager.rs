@@ -133,12 +133,10 @@ impl<C: Commands> Systemd<'_, C> {
         Ok(())
     }
 
+    /// In two steps: systemd does not listen anew while a daemon that was told to end still does.
     pub(in super::super) async fn restart(&self) -> Result<(), ServiceError> {
-        self.run(self.user(["reset-failed", SERVICE_UNIT, SOCKET_UNIT]))
-            .await?;
-        let restart = self.user(["restart", SOCKET_UNIT, SERVICE_UNIT]);
-        self.demand(restart.within(STOP_PATIENCE)).await?;
-        Ok(())
+        self.stop().await?;
+        self.start().await
     }
 
     pub(in super::super) async fn status(&self) -> Result<Status, ServiceError> {
