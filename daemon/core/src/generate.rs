@@ -35,6 +35,36 @@ pub struct GenerateRequest {
     pub tool_choice: ToolChoice,
     /// Whether one answer may call several tools.
     pub parallel_tool_calls: bool,
+    /// Whoever asks; the daemon says it, not the one who asks.
+    pub client: ClientId,
+}
+
+/// One of those who share a model: each gets its turn, however much another one asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    /// A program of this user that is known by its process only.
+    #[must_use]
+    pub fn program(pid: u32) -> Self {
+        Self(u64::from(pid))
+    }
+
+    /// Whoever has this key; without one the programs of this machine, which look alike.
+    #[must_use]
+    pub fn holder(key: Option<crate::access::KeyId>) -> Self {
+        key.map_or(Self::default(), |key| Self(key.0 | 1 << 63))
+    }
+
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// What an answer is held to, token by token.
@@ -80,6 +110,7 @@ impl GenerateRequest {
             format: OutputFormat::default(),
             tool_choice: ToolChoice::default(),
             parallel_tool_calls: true,
+            client: ClientId::default(),
         }
     }
 }

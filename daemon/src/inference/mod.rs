@@ -15,7 +15,7 @@ mod tests;
 
 use std::time::Duration;
 
-use airunner_core::generate::{GenerateEvent, GenerateRequest};
+use airunner_core::generate::{ClientId, GenerateEvent, GenerateRequest};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName, Priority};
 use tokio::sync::mpsc;
@@ -48,8 +48,9 @@ impl Inference {
         }
     }
 
-    /// Refuses at once what cannot work, and starts the rest.
-    pub fn generate(&self, request: GenerateRequest) -> Result<Answer, Fault> {
+    /// Refuses at once what cannot work, and starts the rest. Those who ask share the model.
+    pub fn generate(&self, client: ClientId, mut request: GenerateRequest) -> Result<Answer, Fault> {
+        request.client = client;
         request.validate()?;
         self.models.model(&request.model)?;
         // Here, where it is known which request asks.

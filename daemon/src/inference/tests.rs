@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airunner_core::generate::{
-    Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, Usage,
+    ClientId, Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, Usage,
 };
 use airunner_core::lifecycle::StateName;
 use airunner_core::memory::Budget;
@@ -154,7 +154,7 @@ impl World {
 
     /// A request whose worker is played by the test.
     async fn asks(&mut self) -> (super::Answer, Script) {
-        let answer = self.inference.generate(request()).unwrap();
+        let answer = self.inference.generate(ClientId::default(), request()).unwrap();
         (answer, self.requests.recv().await.unwrap())
     }
 
@@ -233,7 +233,11 @@ async fn what_cannot_work_is_refused_before_anything_is_loaded() {
         ..request()
     };
     assert_eq!(
-        world.inference.generate(cold).unwrap_err().kind,
+        world
+            .inference
+            .generate(ClientId::default(), cold)
+            .unwrap_err()
+            .kind,
         ErrorKind::InvalidArgument
     );
     let unknown = GenerateRequest {
@@ -241,7 +245,11 @@ async fn what_cannot_work_is_refused_before_anything_is_loaded() {
         ..request()
     };
     assert_eq!(
-        world.inference.generate(unknown).unwrap_err().kind,
+        world
+            .inference
+            .generate(ClientId::default(), unknown)
+            .unwrap_err()
+            .kind,
         ErrorKind::ModelNotFound
     );
     assert_eq!(world.state().await, StateName::Unloaded);

@@ -1,7 +1,8 @@
 //! `airunner.v1.Llm`.
 
-use airunner_core::generate::GenerateRequest;
+use airunner_core::generate::{ClientId, GenerateRequest};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
+use airunner_platform::Peer;
 use airunner_proto::v1;
 use airunner_proto::v1::llm_server::Llm;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,8 +23,10 @@ impl Llm for Service {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
+        let program = request.extensions().get::<Peer>().and_then(|peer| peer.pid);
+        let client = program.map_or_else(ClientId::default, ClientId::program);
         let request = GenerateRequest::try_from(request.into_inner()).map_err(status)?;
-        let answer = self.inference.generate(request).map_err(status)?;
+        let answer = self.inference.generate(client, request).map_err(status)?;
         events(ReceiverStream::new(answer))
     }
 

@@ -68,7 +68,7 @@ impl Worker for Service {
 
     async fn generate(
         &self,
-        request: Request<v1::GenerateRequest>,
+        request: Request<worker_v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let arrived = Instant::now();
         let request =

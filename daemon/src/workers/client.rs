@@ -70,7 +70,7 @@ impl Llm for Client {
     fn generate(&self, request: GenerateRequest) -> BoxFuture<'static, Result<Answer, Fault>> {
         let mut client = self.0.clone();
         async move {
-            let events = client.generate(v1::GenerateRequest::from(request)).await;
+            let events = client.generate(worker_v1::GenerateRequest::from(request)).await;
             let events = events.map_err(|status| fault_from_status(&status))?.into_inner();
             let events = events.map(|event| match event {
                 Ok(event) => GenerateEvent::try_from(event),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airunner_core::generate::{
-    GenerateRequest, Input, MAX_FORMAT_BYTES, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, OutputFormat, Sampling,
-    ToolChoice,
+    ClientId, GenerateRequest, Input, MAX_FORMAT_BYTES, MAX_LOGIT_BIAS, MAX_PROMPT_BYTES, OutputFormat,
+    Sampling, ToolChoice,
 };
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
@@ -75,6 +75,7 @@ impl TryFrom<v1::GenerateRequest> for GenerateRequest {
                 .transpose()?
                 .unwrap_or_default(),
             parallel_tool_calls: !wire.single_tool_call,
+            client: ClientId::default(),
         };
         request.validate()?;
         Ok(request)

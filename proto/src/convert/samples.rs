@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::generate::{
-    Done, FinishReason, GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling, TextDelta, Timings,
-    TokenLogprob, ToolCallDelta, ToolChoice, Usage,
+    ClientId, Done, FinishReason, GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling, TextDelta,
+    Timings, TokenLogprob, ToolCallDelta, ToolChoice, Usage,
 };
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::memory::Quantization;
@@ -500,6 +500,7 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
                 format,
                 tool_choice,
                 parallel_tool_calls,
+                client: ClientId::default(),
             }
         },
     )

@@ -1,11 +1,31 @@
 //! Between the daemon and its workers: what to load, and what came of it.
 
 use airunner_core::Fault;
+use airunner_core::generate::{ClientId, GenerateRequest};
 use airunner_core::memory::Quantization;
 use airunner_core::model::{Loaded, WorkerLoad, WorkerLoadEvent};
 
 use super::wire::{answered, non_empty, required};
 use crate::worker_v1;
+
+impl From<GenerateRequest> for worker_v1::GenerateRequest {
+    fn from(request: GenerateRequest) -> Self {
+        Self {
+            client: request.client.number(),
+            request: Some(request.into()),
+        }
+    }
+}
+
+impl TryFrom<worker_v1::GenerateRequest> for GenerateRequest {
+    type Error = Fault;
+
+    fn try_from(wire: worker_v1::GenerateRequest) -> Result<Self, Fault> {
+        let mut request = Self::try_from(required(wire.request, "request")?)?;
+        request.client = ClientId::from_number(wire.client);
+        Ok(request)
+    }
+}
 
 impl From<WorkerLoad> for worker_v1::LoadRequest {
     fn from(load: WorkerLoad) -> Self {

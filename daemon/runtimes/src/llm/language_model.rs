@@ -177,6 +177,7 @@ impl LlmRuntime for LanguageModel {
             constraint,
             limit: request.max_tokens.map_or(room, |most| room.min(most as usize)),
             prompt: prompt.tokens,
+            client: request.client,
             priority: request.priority,
             arrived,
         };

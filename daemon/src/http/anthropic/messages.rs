@@ -1,10 +1,12 @@
 //! `POST /v1/messages` and `POST /v1/messages/count_tokens`.
 
 use airunner_core::Fault;
+use airunner_core::access::Caller;
+use airunner_core::generate::ClientId;
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,13 +28,16 @@ use super::request::{CountRequest, MessagesRequest, Thinking};
 ))]
 pub(super) async fn messages(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<MessagesRequest>,
 ) -> Result<Response, Failure> {
     let model = model_name(&request.model)?;
     let shows_thinking = request.thinking.as_ref().is_some_and(Thinking::is_shown);
     let head = Head::new(request.model.clone(), shows_thinking, request.max_tokens)?;
     let streams = request.stream == Some(true);
-    let answer = api.inference.generate(request.generation(model)?)?;
+    let answer = api
+        .inference
+        .generate(ClientId::holder(caller.key), request.generation(model)?)?;
     if !streams {
         return Ok(Json(head.whole(whole(answer).await?)).into_response());
     }

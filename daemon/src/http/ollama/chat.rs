@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use airunner_core::Fault;
 use airunner_core::access::Caller;
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
-use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::generate::{ClientId, GenerateRequest, Input};
 use airunner_core::model::Capability;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -151,6 +151,7 @@ pub(super) async fn chat(
         .await?;
     let ask = Ask {
         request,
+        client: ClientId::holder(caller.key),
         stream,
         shows_thinking,
         clock,

@@ -2,7 +2,7 @@
 
 use airunner_core::access::Caller;
 use airunner_core::chat::{Conversation, Message};
-use airunner_core::generate::{GenerateRequest, Input};
+use airunner_core::generate::{ClientId, GenerateRequest, Input};
 use airunner_core::model::Capability;
 use airunner_core::{Fault, ModelName};
 use axum::extract::State;
@@ -122,6 +122,7 @@ pub(super) async fn generate(
             input: request.input.clone(),
         }),
         request,
+        client: ClientId::holder(caller.key),
     };
     let write = move |piece: Piece, tokens| CompletionAnswer::of(&called, piece, tokens);
     Ok(reply(&api, ask, write).await?)

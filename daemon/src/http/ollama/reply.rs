@@ -1,7 +1,7 @@
 //! One answer, as lines or as a whole.
 
 use airunner_core::chat::{Conversation, Message};
-use airunner_core::generate::{GenerateEvent, GenerateRequest, Input};
+use airunner_core::generate::{ClientId, GenerateEvent, GenerateRequest, Input};
 use airunner_core::model::Capability;
 use airunner_core::tokenize::{TokenizeInput, TokenizeRequest};
 use airunner_core::{Fault, ModelName};
@@ -18,6 +18,7 @@ use super::pieces::{Clock, Piece, Pieces};
 /// What is asked, and how the client wants to hear the answer.
 pub(super) struct Ask {
     pub(super) request: GenerateRequest,
+    pub(super) client: ClientId,
     pub(super) stream: bool,
     pub(super) shows_thinking: bool,
     pub(super) clock: Clock,
@@ -93,7 +94,7 @@ pub(super) async fn reply<T: Serialize + Send + 'static>(
     mut write: impl FnMut(Piece, Option<Vec<u32>>) -> T + Send + 'static,
 ) -> Result<Response, Fault> {
     let pieces = Pieces::new(ask.shows_thinking, ask.clock);
-    let answer = api.inference.generate(ask.request)?;
+    let answer = api.inference.generate(ask.client, ask.request)?;
     let memory = ask.remembers;
     if !ask.stream {
         let piece = pieces.whole(whole(answer).await?);

@@ -26,7 +26,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use airunner_core::generate::GenerateEvent;
+use airunner_core::generate::{ClientId, GenerateEvent};
 use airunner_core::{ErrorKind, Fault, Priority};
 use tokio::sync::mpsc;
 
@@ -39,6 +39,7 @@ use courier::Courier;
 use interrupt::Interrupt;
 use sequence::{Place, Request};
 use speculation::Trial;
+use turn::Turns;
 use worker::{Slot, Worker};
 
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub(crate) struct Work {
     pub(crate) constraint: Option<Box<Constraint>>,
     /// Tokens the answer may have.
     pub(crate) limit: usize,
+    pub(crate) client: ClientId,
     pub(crate) priority: Priority,
     pub(crate) arrived: Instant,
 }
@@ -135,7 +137,7 @@ impl Engine {
             threads: options.threads,
             patience: patience.time,
             clock: 0,
-            arrivals: 0,
+            turns: Turns::default(),
             is_held_up: false,
             trial: Trial::default(),
         };
@@ -180,6 +182,7 @@ impl Engine {
             output: work.output,
             constraint: work.constraint,
             limit: work.limit,
+            client: work.client,
             priority: work.priority,
             events,
             arrived: work.arrived,

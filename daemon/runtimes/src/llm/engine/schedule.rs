@@ -80,6 +80,7 @@ fn share(mut chunk: usize, waiting: &[(Turn, usize, usize)]) -> Vec<(usize, usiz
 mod tests {
     use airunner_core::Priority;
 
+    use super::super::turn::turn;
     use super::*;
 
     fn decode(slot: usize) -> View {
@@ -87,16 +88,16 @@ mod tests {
             slot,
             phase: Phase::Decode,
             rests: false,
-            turn: Turn::new(Priority::Api, slot as u64),
+            turn: turn(Priority::Api, slot as u64),
         }
     }
 
-    fn prompt(slot: usize, remaining: usize, turn: u64) -> View {
+    fn prompt(slot: usize, remaining: usize, number: u64) -> View {
         View {
             slot,
             phase: Phase::Prompt { remaining },
             rests: false,
-            turn: Turn::new(Priority::Api, turn),
+            turn: turn(Priority::Api, number),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use airunner_core::generate::{Done, FinishReason, GenerateEvent, Timings, Usage};
+use airunner_core::generate::{ClientId, Done, FinishReason, GenerateEvent, Timings, Usage};
 use airunner_core::model::Queued;
 use airunner_core::{Fault, Priority};
 use tokio::sync::mpsc::error::TrySendError;
@@ -50,6 +50,7 @@ pub(super) struct Request {
     pub(super) events: Events,
     pub(super) arrived: Instant,
     pub(super) place: Place,
+    pub(super) client: ClientId,
     pub(super) priority: Priority,
     /// As last told to the reader.
     pub(super) position: Option<u32>,

@@ -116,6 +116,7 @@ impl Bench {
             prompt: prompt.tokens,
             constraint: None,
             limit,
+            client: request.client,
             priority: request.priority,
             arrived: Instant::now(),
         };

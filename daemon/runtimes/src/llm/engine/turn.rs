@@ -1,29 +1,44 @@
 //! Who comes before whom: one order for admission, for prompts and for who gives way.
+//!
+//! Clients share a model by start-time fair queueing (P. Goyal, H. Vin, H. Cheng, SIGCOMM 1996),
+//! with requests as what is shared: the next request of a client starts where its last one ended,
+//! but not before the time that has come. So whoever asks for much waits behind its own requests,
+//! and who asks for the first time in a while is next.
+
+use std::collections::HashMap;
 
 use airunner_core::Priority;
+use airunner_core::generate::ClientId;
 
+/// What a request takes of its client's time.
+const REQUEST: u64 = 8;
+/// What passes at least when one is served: time goes on although only new clients come.
+const LEAST: u64 = 1;
 /// So many requests later, one of the next lower class has the better turn.
-const HEAD_START: u64 = 32;
+const HEAD_START: u64 = 32 * REQUEST;
+/// Clients that are remembered before those are forgotten whose time has passed.
+const CLIENTS: usize = 256;
 
 /// The place of a request in the order of all, given once. A higher class is ahead of a lower
-/// one by a number of arrivals, so no class waits for ever.
+/// one by a number of requests, so no class waits for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Turn {
     due: u64,
     arrival: u64,
+    start: u64,
 }
 
 impl Turn {
-    /// `arrival` counts requests.
-    pub(super) fn new(priority: Priority, arrival: u64) -> Self {
+    fn new(priority: Priority, start: u64, arrival: u64) -> Self {
         let behind = match priority {
             Priority::Interactive => 0,
             Priority::Api => 1,
             Priority::Background => 2,
         };
         Self {
-            due: arrival + behind * HEAD_START,
+            due: start + behind * HEAD_START,
             arrival,
+            start,
         }
     }
 
@@ -33,18 +48,148 @@ impl Turn {
     }
 }
 
+/// Gives turns out.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    arrivals: u64,
+    now: u64,
+    /// Where the next request of a client starts.
+    next: HashMap<ClientId, u64>,
+}
+
+impl Turns {
+    pub(super) fn give(&mut self, client: ClientId, priority: Priority) -> Turn {
+        let next = self.next.get(&client).copied().unwrap_or(0);
+        let turn = Turn::new(priority, next.max(self.now), self.arrivals);
+        self.arrivals += 1;
+        if self.next.len() >= CLIENTS {
+            let now = self.now;
+            self.next.retain(|_, next| *next > now);
+        }
+        self.next.insert(client, turn.start + REQUEST);
+        turn
+    }
+
+    /// The request with this turn is at work.
+    pub(super) fn serve(&mut self, turn: Turn) {
+        self.now = (self.now + LEAST).max(turn.start);
+    }
+}
+
+#[cfg(test)]
+pub(super) fn turn(priority: Priority, number: u64) -> Turn {
+    Turn::new(priority, number * REQUEST, number)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn client(number: u32) -> ClientId {
+        ClientId::program(number)
+    }
 
     #[test]
     fn higher_classes_come_first_and_none_waits_for_ever() {
-        let background = Turn::new(Priority::Background, 10);
-        let api = Turn::new(Priority::Api, 20);
-        let interactive = Turn::new(Priority::Interactive, 30);
+        let background = turn(Priority::Background, 10);
+        let api = turn(Priority::Api, 20);
+        let interactive = turn(Priority::Interactive, 30);
         assert!(interactive < api && api < background);
-        assert!(Turn::new(Priority::Api, 19) < api, "in a class, who came first");
-        let late = Turn::new(Priority::Interactive, 10 + 2 * HEAD_START);
+        assert!(turn(Priority::Api, 19) < api, "in a class, who came first");
+        let late = turn(Priority::Interactive, 10 + 2 * 32);
         assert!(background < late, "waited long enough");
+    }
+
+    #[test]
+    fn alone_a_client_s_requests_stay_in_order() {
+        let mut turns = Turns::default();
+        let given: Vec<Turn> = (0..100).map(|_| turns.give(client(1), Priority::Api)).collect();
+        assert!(given.is_sorted());
+    }
+
+    #[test]
+    fn who_asks_for_much_does_not_hold_up_others() {
+        let mut turns = Turns::default();
+        let mut waiting: Vec<(u32, Turn)> = (0..500)
+            .map(|_| (1, turns.give(client(1), Priority::Api)))
+            .collect();
+        for (_, turn) in waiting.drain(..8) {
+            turns.serve(turn);
+        }
+        for _ in 0..3 {
+            waiting.push((2, turns.give(client(2), Priority::Api)));
+        }
+        waiting.sort_by_key(|(_, turn)| *turn);
+        let places: Vec<usize> = (0..)
+            .zip(&waiting)
+            .filter(|(_, (who, _))| *who == 2)
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(places, [0, 2, 4]);
+    }
+
+    #[test]
+    fn an_idle_time_is_no_credit() {
+        let mut turns = Turns::default();
+        for _ in 0..100 {
+            let turn = turns.give(client(1), Priority::Api);
+            turns.serve(turn);
+        }
+        let mut both: Vec<(u32, Turn)> = (0..10)
+            .flat_map(|_| [1, 2])
+            .map(|who| (who, turns.give(client(who), Priority::Api)))
+            .collect();
+        both.sort_by_key(|(_, turn)| *turn);
+        let early = both[..10].iter().filter(|(who, _)| *who == 2).count();
+        assert!((4..=6).contains(&early), "{early} of the first ten");
+    }
+
+    #[test]
+    fn new_clients_do_not_keep_a_lower_class_waiting_for_ever() {
+        let mut turns = Turns::default();
+        let low = turns.give(client(0), Priority::Background);
+        let overtaken = (1..)
+            .map(|number| {
+                let turn = turns.give(client(number), Priority::Interactive);
+                turns.serve(turn);
+                turn
+            })
+            .position(|turn| turn > low);
+        assert!(overtaken.is_some_and(|count| count <= 2 * 256));
+    }
+
+    proptest! {
+        /// Nobody who is at work gives way to a later request of the same class.
+        #[test]
+        fn turns_of_a_class_are_never_before_those_at_work(
+            asks in proptest::collection::vec((0..4_u32, any::<bool>()), 1..200)
+        ) {
+            let mut turns = Turns::default();
+            let mut waiting: Vec<Turn> = Vec::new();
+            let mut at_work: Vec<Turn> = Vec::new();
+            for (who, serves) in asks {
+                let turn = turns.give(client(who), Priority::Api);
+                prop_assert!(at_work.iter().all(|other| *other < turn));
+                waiting.push(turn);
+                waiting.sort();
+                if serves {
+                    let first = waiting.remove(0);
+                    turns.serve(first);
+                    at_work.push(first);
+                }
+            }
+        }
+
+        #[test]
+        fn the_memory_of_clients_is_bounded(count in 0..2000_u32) {
+            let mut turns = Turns::default();
+            for number in 0..count {
+                let turn = turns.give(client(number), Priority::Api);
+                turns.serve(turn);
+            }
+            prop_assert!(turns.next.len() <= CLIENTS + 1);
+        }
     }
 }

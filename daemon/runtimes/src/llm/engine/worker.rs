@@ -16,7 +16,7 @@ use super::sampling_pool::{Draw, sample};
 use super::schedule::{Plan, View, plan};
 use super::sequence::{Sequence, Waiting};
 use super::speculation::Trial;
-use super::turn::Turn;
+use super::turn::Turns;
 use crate::llm::ComputeError;
 use crate::llm::kv::Cache;
 use crate::llm::session::Model;
@@ -40,7 +40,7 @@ pub(super) struct Worker {
     pub(super) patience: Duration,
     /// Counts retirements.
     pub(super) clock: u64,
-    pub(super) arrivals: u64,
+    pub(super) turns: Turns,
     /// Whoever comes next could not be admitted.
     pub(super) is_held_up: bool,
     pub(super) trial: Trial,
@@ -109,8 +109,7 @@ impl Worker {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Compute(request) => {
-                let turn = Turn::new(request.priority, self.arrivals);
-                self.arrivals += 1;
+                let turn = self.turns.give(request.client, request.priority);
                 self.queue(Waiting::New(request, turn));
             }
             Command::Trim(done) => {
@@ -244,6 +243,7 @@ impl Worker {
                 return self.part(events, last);
             }
         };
+        self.turns.serve(waiting.turn());
         let mut sequence = waiting.admit(held);
         if !sequence.has_begun() {
             let (events, turn) = (sequence.events.clone(), sequence.turn.number());

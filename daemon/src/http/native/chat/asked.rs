@@ -2,7 +2,7 @@
 
 use airunner_core::access::Caller;
 use airunner_core::conversation::ConversationId;
-use airunner_core::generate::{Done, GenerateEvent, GenerateRequest};
+use airunner_core::generate::{ClientId, Done, GenerateEvent, GenerateRequest};
 use airunner_core::{Fault, ModelName};
 use futures_util::{Stream, StreamExt as _, stream};
 
@@ -30,28 +30,29 @@ pub(in crate::http::native) async fn chat(
     let Some(id) = request.conversation_id.take() else {
         let model = model(api, request.model()).await?;
         let request = request.generate(model, said)?;
-        return ask(api, request, None);
+        return ask(api, caller, request, None);
     };
     let turn = api.conversations.begin(caller, ConversationId(id), said).await?;
     let own = Some(turn.model()).filter(|model| !model.is_empty());
     let model = model(api, request.model().or(own)).await?;
     let request = request.generate(model, turn.messages())?;
-    ask(api, request, Some(turn))
+    ask(api, caller, request, Some(turn))
 }
 
 /// Hands a text to its model.
 pub(in crate::http::native) async fn completion(
     api: &Api,
+    caller: &Caller,
     request: CompletionRequest,
 ) -> Result<Asked, Fault> {
     let model = model(api, request.model()).await?;
     let request = request.generate(model)?;
-    ask(api, request, None)
+    ask(api, caller, request, None)
 }
 
-fn ask(api: &Api, request: GenerateRequest, turn: Option<Turn>) -> Result<Asked, Fault> {
+fn ask(api: &Api, caller: &Caller, request: GenerateRequest, turn: Option<Turn>) -> Result<Asked, Fault> {
     let model = request.model.clone();
-    let answer = api.inference.generate(request)?;
+    let answer = api.inference.generate(ClientId::holder(caller.key), request)?;
     Ok(Asked { model, answer, turn })
 }
 

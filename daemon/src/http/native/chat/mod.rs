@@ -73,10 +73,11 @@ pub(super) async fn answered(asked: Asked, streams: bool) -> Result<Response, Fa
 ))]
 async fn completion(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<CompletionRequest>,
 ) -> Result<Response, Failure> {
     let streams = request.stream;
-    let asked = asked::completion(&api, request).await?;
+    let asked = asked::completion(&api, &caller, request).await?;
     if streams {
         streamed(asked).await
     } else {

@@ -11,9 +11,11 @@ pub(super) mod tools;
 mod tests;
 
 use airunner_core::Fault;
-use axum::Json;
+use airunner_core::access::Caller;
+use airunner_core::generate::ClientId;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::StreamExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,10 +43,11 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 ))]
 async fn chat(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<ChatCompletionRequest>,
 ) -> Result<Response, Failure> {
     let plan = request.plan()?;
-    let answers = start(&api, &plan)?;
+    let answers = start(&api, &caller, &plan)?;
     let head = ChatHead::new(plan.generate.model.as_str(), plan.stream)?;
     let shape = Shape {
         legacy: plan.legacy,
@@ -60,13 +63,13 @@ async fn chat(
 }
 
 /// One request per choice, side by side. With a seed each has its own.
-fn start(api: &Api, plan: &Plan) -> Result<Vec<Answer>, Fault> {
+fn start(api: &Api, caller: &Caller, plan: &Plan) -> Result<Vec<Answer>, Fault> {
     (0..u64::from(plan.choices))
         .map(|choice| {
             let mut generate = plan.generate.clone();
             let seed = &mut generate.sampling.seed;
             *seed = seed.map(|seed| seed.wrapping_add(choice));
-            api.inference.generate(generate)
+            api.inference.generate(ClientId::holder(caller.key), generate)
         })
         .collect()
 }

@@ -8,11 +8,12 @@ mod response;
 mod tests;
 
 use airunner_core::Fault;
-use airunner_core::generate::{Done, Input};
+use airunner_core::access::Caller;
+use airunner_core::generate::{ClientId, Done, Input};
 use airunner_core::tokenize::DetokenizeRequest;
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::StreamExt as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,12 +43,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 ))]
 async fn complete(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Payload(request): Payload<CompletionRequest>,
 ) -> Result<Response, Failure> {
     let plan = request.plan()?;
     let model = plan.requests.first().map(|request| request.model.as_str());
     let head = CompletionHead::new(model.unwrap_or_default())?;
-    let answers = start(&api, &plan)?;
+    let answers = start(&api, &caller, &plan)?;
     let prompts = prompts(&api, &plan).await?;
     if !plan.stream {
         return Ok(Json(completion(head, &plan, &prompts, all(answers).await?)).into_response());
@@ -59,7 +61,7 @@ async fn complete(
 }
 
 /// The answers to the first prompt, then those to the second. With a seed each has its own.
-fn start(api: &Api, plan: &Plan) -> Result<Vec<Answer>, Fault> {
+fn start(api: &Api, caller: &Caller, plan: &Plan) -> Result<Vec<Answer>, Fault> {
     let attempts = 0..u64::from(plan.attempts);
     plan.requests
         .iter()
@@ -68,7 +70,7 @@ fn start(api: &Api, plan: &Plan) -> Result<Vec<Answer>, Fault> {
             let mut request = request.clone();
             let seed = &mut request.sampling.seed;
             *seed = seed.map(|seed| seed.wrapping_add(attempt));
-            api.inference.generate(request)
+            api.inference.generate(ClientId::holder(caller.key), request)
         })
         .collect()
 }

@@ -12,7 +12,7 @@ mod tests;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use airunner_core::access::{Caller, KeyId};
-use airunner_core::generate::GenerateEvent;
+use airunner_core::generate::{ClientId, GenerateEvent};
 use airunner_core::{ErrorKind, Fault};
 use axum::extract::State;
 use axum::response::sse::Event;
@@ -72,6 +72,7 @@ async fn respond(
         go_on(&mut turns, previous, &api.responses, &caller).await?;
     }
     turns.add(&input)?;
+    let client = ClientId::holder(caller.key);
     let generate = request.generate(turns.messages())?;
     let job = Job {
         scribe: Scribe::new(request.object(unique("resp_")?, now())),
@@ -83,10 +84,10 @@ async fn respond(
         generate.validate()?;
         api.models.model(&generate.model)?;
         let lost = api.keys.lost(caller.key);
-        let started = job.start(move || api.inference.generate(generate), lost);
+        let started = job.start(move || api.inference.generate(client, generate), lost);
         return Ok(Json(started.await?).into_response());
     }
-    let answer = api.inference.generate(generate)?;
+    let answer = api.inference.generate(client, generate)?;
     if request.stream == Some(true) {
         let answer = begin(answer).await?;
         return Ok(events(job.steps(answer.boxed()), silent_ping()));

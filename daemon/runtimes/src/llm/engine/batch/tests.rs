@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn turn(arrival: u64) -> Turn {
-    Turn::new(Priority::Api, arrival)
+    super::super::turn::turn(Priority::Api, arrival)
 }
 
 fn decode(slot: usize) -> View {
@@ -81,7 +81,7 @@ fn every_case() {
 #[test]
 fn the_last_in_turn_gives_way_and_the_first_never_does() {
     let background = View {
-        turn: Turn::new(Priority::Background, 0),
+        turn: super::super::turn::turn(Priority::Background, 0),
         ..decode(2)
     };
     assert_eq!(gives_way(&[decode(0), background, decode(1)]), Some(2));
@@ -94,7 +94,7 @@ fn the_last_in_turn_gives_way_and_the_first_never_does() {
 fn a_slot_is_given_up_for_a_better_turn_only() {
     let at_work = [decode(4), decode(5), decode(3)];
     assert_eq!(makes_way(&at_work, turn(9)), None);
-    let person = Turn::new(Priority::Interactive, 9);
+    let person = super::super::turn::turn(Priority::Interactive, 9);
     assert_eq!(makes_way(&at_work, person), Some(5), "the last in turn");
 }
 
@@ -267,7 +267,7 @@ proptest! {
                 pause = 0;
                 to_come.pop();
                 simulation.waiting.push(Job {
-                    turn: Turn::new(Priority::ALL[class], arrival as u64),
+                    turn: super::super::turn::turn(Priority::ALL[class], arrival as u64),
                     tokens: prompt,
                     computed: 0,
                     held: 0,

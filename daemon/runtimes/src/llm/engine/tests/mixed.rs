@@ -4,6 +4,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use airunner_core::generate::ClientId;
+
 use super::*;
 use crate::llm::kv::paged::fake::{FakePages, Record};
 use crate::llm::kv::paged::{BLOCK_TOKENS, Paged};
@@ -51,6 +53,7 @@ struct Ask {
     limit: usize,
     temperature: f32,
     priority: Priority,
+    client: u32,
 }
 
 fn ask(prompt: &str, limit: usize) -> Ask {
@@ -59,6 +62,7 @@ fn ask(prompt: &str, limit: usize) -> Ask {
         limit,
         temperature: 0.0,
         priority: Priority::Api,
+        client: 1,
     }
 }
 
@@ -119,6 +123,7 @@ impl Bench {
             prompt: prompt.tokens,
             constraint: None,
             limit: ask.limit,
+            client: ClientId::program(ask.client),
             priority: request.priority,
             arrived: Instant::now(),
         };
@@ -271,6 +276,28 @@ fn a_person_does_not_wait_for_what_nobody_watches() {
     let answer = read(mixing.bench.ask(&person));
     assert_eq!(text_of(&answer), expected(&[person])[0]);
     assert_eq!(text_of(&read(unread)), expected(&[background])[0]);
+}
+
+#[test]
+fn who_asks_much_does_not_hold_up_who_asks_once() {
+    let mixing = mixing(1);
+    // It has the only place, and nobody reads it.
+    let unread = mixing.bench.ask(&ask(&long("first", 10), 60));
+    let more: Vec<_> = (0..4).map(|_| mixing.bench.ask(&ask("a", 5))).collect();
+    let other = Ask {
+        client: 2,
+        ..ask("the", 5)
+    };
+    let mut once = mixing.bench.ask(&other);
+    let Some(Ok(GenerateEvent::Queued(queued))) = once.blocking_recv() else {
+        panic!("it has to wait")
+    };
+    assert_eq!(queued.position, 0, "next, before four that came earlier");
+    drop(read(unread));
+    assert_eq!(text_of(&read(once)), expected(&[other])[0]);
+    for answer in more {
+        assert_eq!(text_of(&read(answer)), expected(&[ask("a", 5)])[0]);
+    }
 }
 
 #[test]
