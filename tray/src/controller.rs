@@ -48,6 +48,10 @@ pub(crate) enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
     Present,
+    #[cfg_attr(
+        any(target_os = "macos", windows),
+        expect(dead_code, reason = "these systems always have one")
+    )]
     Absent,
 }
 
@@ -185,6 +189,7 @@ impl<S: Shell> Controller<S> {
                 self.open_page();
             }
             Ok(Answer::Login { state, decided }) => {
+                self.begin_at_login(&state);
                 self.state.ask_about_login = !decided;
                 self.state.login = Some(state);
             }
@@ -195,6 +200,16 @@ impl<S: Shell> Controller<S> {
             Err(fault) => self.failed(&command, &fault),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Without a service manager the tray that starts at login brings the daemon.
+    fn begin_at_login(&mut self, login: &LoginState) {
+        let first = self.state.login.is_none();
+        let down = !matches!(self.state.daemon, Daemon::Running(_));
+        if first && self.in_background && login.enabled && !login.daemon && down {
+            self.state.starting();
+            self.shell.perform(Command::Start);
+        }
     }
 
     fn failed(&mut self, command: &Command, fault: &Fault) {

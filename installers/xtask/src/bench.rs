@@ -62,6 +62,9 @@ pub(crate) fn bench(workspace: &Workspace, options: &Options) -> anyhow::Result<
         bail!("nothing to measure: what was named needs --package");
     }
     setup::all(workspace)?;
+    if benchmarks.contains(&TRAY) {
+        setup::desktop()?;
+    }
     release::build(workspace)?;
     for benchmark in benchmarks {
         for arguments in runs(workspace, benchmark, package.as_deref(), options)? {

@@ -8,6 +8,7 @@ pub(crate) fn test(workspace: &Workspace, arguments: &[String]) -> anyhow::Resul
     setup::all(workspace)?;
     if !selects_packages(arguments) || selects(arguments, "airunner-tests") {
         setup::clients(workspace)?;
+        setup::desktop()?;
         setup::machines()?;
     }
     say::timed("build", || build(workspace))?;

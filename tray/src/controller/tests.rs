@@ -230,6 +230,32 @@ fn whether_to_start_at_login_is_shown_as_the_system_says_and_asked_until_answere
 }
 
 #[test]
+fn at_login_the_tray_brings_the_daemon_if_nobody_else_does() {
+    for (in_background, enabled, daemon, starts) in [
+        (true, true, false, true),
+        (true, true, true, false),
+        (true, false, false, false),
+        (false, true, false, false),
+    ] {
+        let mut scene = Scene::new(in_background);
+        let _ = scene.input(gone());
+        for _ in 0..2 {
+            let state = LoginState {
+                enabled,
+                daemon,
+                tray: true,
+                problem: None,
+            };
+            let answer = Answer::Login { state, decided: true };
+            let _ = scene.input(Input::Outcome(Command::AskLogin, Ok(answer)));
+        }
+        let taken = scene.taken();
+        let started = taken.iter().filter(|line| *line == "perform Start").count();
+        assert_eq!(started, usize::from(starts), "{taken:?}");
+    }
+}
+
+#[test]
 fn without_a_desktop_there_is_nothing_to_stay_for() {
     let mut scene = Scene::connected();
     let lost = Input::Lost(Fault::new(ErrorKind::Unavailable, "no bus"));

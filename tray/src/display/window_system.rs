@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tray_icon::menu::{
     CheckMenuItem, IsMenuItem, Menu, MenuEvent, MenuId, MenuItem, PredefinedMenuItem, Submenu,
 };
-use tray_icon::{Icon, TrayIcon, TrayIconBuilder};
+use tray_icon::{Icon, TrayIcon, TrayIconBuilder, TrayIconEvent};
 use winit::application::ApplicationHandler;
 use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, EventLoopBuilder, EventLoopProxy};
@@ -24,6 +24,8 @@ pub(crate) enum Wake {
     Begin(mpsc::Sender<Input>),
     Show(View),
     Chosen(MenuId),
+    /// Somebody has pressed a button of the mouse on the icon.
+    Touched,
     End,
 }
 
@@ -41,13 +43,15 @@ pub(crate) fn run<T: Send + 'static>(
     work: impl FnOnce(Stage) -> T + Send + 'static,
 ) -> Result<T, Fault> {
     let events = builder.build().map_err(|error| unavailable(&error))?;
-    let (stage, chosen, end) = (
-        Stage(events.create_proxy()),
-        events.create_proxy(),
-        events.create_proxy(),
-    );
+    let stage = Stage(events.create_proxy());
+    let [chosen, touched, end] = std::array::from_fn(|_| events.create_proxy());
     MenuEvent::set_event_handler(Some(move |event: MenuEvent| {
         drop(chosen.send_event(Wake::Chosen(event.id)));
+    }));
+    TrayIconEvent::set_event_handler(Some(move |event| {
+        if matches!(event, TrayIconEvent::Click { .. }) {
+            drop(touched.send_event(Wake::Touched));
+        }
     }));
     let worker = std::thread::spawn(move || {
         let result = work(stage);
@@ -106,6 +110,7 @@ impl ApplicationHandler<Wake> for Application {
                     self.send(Input::Clicked(action));
                 }
             }
+            Wake::Touched => self.send(Input::MenuOpened),
             Wake::End => {
                 self.icon = None;
                 events.exit();

@@ -10,6 +10,8 @@ use super::{ServiceError, text, written};
 const DESKTOP_FILE: &str = "airunner-tray.desktop";
 const RUN_KEY: &str = "HKCU\\Software\\Microsoft\\Windows\\CurrentVersion\\Run";
 const RUN_NAME: &str = "AI Runner";
+/// Tells the tray that nobody waits for it.
+pub(super) const IN_BACKGROUND: &str = "--background";
 
 /// How desktops are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,7 @@ impl<'a, C: Commands> Autostart<'a, C> {
             Kind::DesktopEntry => written::write(&self.file(), desktop_entry(tray)?.as_bytes()).map(drop),
             Kind::Agent => written::write(&self.file(), tray_property_list(tray)?.as_bytes()).map(drop),
             Kind::RunKey => {
-                let command = format!("\"{}\"", text::of_path(tray)?);
+                let command = format!("\"{}\" {IN_BACKGROUND}", text::of_path(tray)?);
                 let add = [
                     "add", RUN_KEY, "/v", RUN_NAME, "/t", "REG_SZ", "/d", &command, "/f",
                 ];
@@ -134,7 +136,7 @@ pub fn desktop_entry(executable: &Path) -> Result<String, ServiceError> {
          Type=Application\n\
          Name=AI Runner\n\
          Comment=AI models on this machine\n\
-         Exec={}\n\
+         Exec={} {IN_BACKGROUND}\n\
          TryExec={}\n\
          Icon=airunner\n\
          Terminal=false\n\
@@ -236,7 +238,9 @@ mod tests {
         fn what_is_written_is_read_back(tail in "[^\\p{Cc}=]{0,40}", hostile in "[ \"'`$\\\\%äß&;<>|*?#()]{0,12}") {
             let path = format!("/{hostile}{tail}/airunner-tray");
             let entry = desktop_entry(Path::new(&path)).unwrap();
-            proptest::prop_assert_eq!(words(&unescape(value(&entry, "Exec"))), vec![path.clone()]);
+            let command = unescape(value(&entry, "Exec"));
+            let program = command.strip_suffix(IN_BACKGROUND).unwrap().trim_end();
+            proptest::prop_assert_eq!(words(program), vec![path.clone()]);
             proptest::prop_assert_eq!(unescape(value(&entry, "TryExec")), path);
         }
     }
@@ -244,7 +248,7 @@ mod tests {
     #[test]
     fn a_plain_path_looks_plain() {
         let entry = desktop_entry(Path::new("/usr/bin/airunner-tray")).unwrap();
-        assert_eq!(value(&entry, "Exec"), "\"/usr/bin/airunner-tray\"");
+        assert_eq!(value(&entry, "Exec"), "\"/usr/bin/airunner-tray\" --background");
         assert!(desktop_entry(Path::new("/a\nExec=b")).is_err());
         assert!(desktop_entry(Path::new("/a=b/tray")).is_err());
     }
@@ -285,7 +289,7 @@ mod tests {
             .unwrap();
         autostart.clear().await.unwrap();
         let calls = commands.calls();
-        let data = "/t REG_SZ /d \"C:\\AI Runner\\airunner-tray.exe\" /f";
+        let data = "/t REG_SZ /d \"C:\\AI Runner\\airunner-tray.exe\" --background /f";
         assert!(
             calls[0].starts_with("reg add ") && calls[0].ends_with(data),
             "{calls:?}"

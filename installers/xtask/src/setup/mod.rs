@@ -2,6 +2,7 @@
 
 mod benchmarks;
 mod clients;
+mod desktop;
 mod environment;
 mod machines;
 mod models;
@@ -28,6 +29,11 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
 /// What only the tests of the HTTP API need: client libraries, and a browser.
 pub(crate) fn clients(workspace: &Workspace) -> anyhow::Result<()> {
     clients::stage(workspace)
+}
+
+/// What only the tests of the tray need, where it can be had.
+pub(crate) fn desktop() -> anyhow::Result<()> {
+    desktop::stage()
 }
 
 /// What only the tests of packages and of booted machines need, where it can be had.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::autostart::IN_BACKGROUND;
 use super::super::xml::escape;
 use super::super::{Definition, ServiceError, text};
 
@@ -18,7 +19,7 @@ const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
 pub fn property_list(definition: &Definition) -> Result<String, ServiceError> {
     let mut list = HEAD.to_owned();
     string(&mut list, "Label", LABEL);
-    program(&mut list, &definition.executable)?;
+    program(&mut list, &definition.executable, &[])?;
     environment(&mut list, &definition.environment)?;
     list.push_str("\t<key>RunAtLoad</key>\n\t<true/>\n");
     list.push_str(
@@ -45,7 +46,7 @@ pub fn property_list(definition: &Definition) -> Result<String, ServiceError> {
 pub(in super::super) fn tray_property_list(executable: &Path) -> Result<String, ServiceError> {
     let mut list = HEAD.to_owned();
     string(&mut list, "Label", TRAY_LABEL);
-    program(&mut list, executable)?;
+    program(&mut list, executable, &[IN_BACKGROUND])?;
     list.push_str("\t<key>RunAtLoad</key>\n\t<true/>\n");
     string(&mut list, "LimitLoadToSessionType", "Aqua");
     string(&mut list, "ProcessType", "Interactive");
@@ -53,11 +54,12 @@ pub(in super::super) fn tray_property_list(executable: &Path) -> Result<String, 
     Ok(list)
 }
 
-fn program(list: &mut String, executable: &Path) -> Result<(), ServiceError> {
-    let path = escape(text::of_path(executable)?);
-    list.push_str(&format!(
-        "\t<key>ProgramArguments</key>\n\t<array>\n\t\t<string>{path}</string>\n\t</array>\n"
-    ));
+fn program(list: &mut String, executable: &Path, arguments: &[&str]) -> Result<(), ServiceError> {
+    list.push_str("\t<key>ProgramArguments</key>\n\t<array>\n");
+    for word in std::iter::once(&text::of_path(executable)?).chain(arguments) {
+        list.push_str(&format!("\t\t<string>{}</string>\n", escape(word)));
+    }
+    list.push_str("\t</array>\n");
     Ok(())
 }
 
@@ -133,10 +135,8 @@ mod tests {
             })
         );
         let tray = parsed(&tray_property_list(Path::new(path)).unwrap());
-        assert_eq!(
-            (&tray["ProgramArguments"][0], &tray["RunAtLoad"]),
-            (&path.into(), &true.into())
-        );
+        assert_eq!(tray["ProgramArguments"], serde_json::json!([path, IN_BACKGROUND]));
+        assert_eq!(tray["RunAtLoad"], true);
         assert!(tray_property_list(Path::new("/a\nb")).is_err());
     }
 }
