@@ -10,6 +10,7 @@ use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Limits;
 use airunner_core::memory::DeviceClass;
 use airunner_core::model::LoadRequest;
+use airunner_core::pause::Pause;
 use airunner_core::residency::{DeviceFacts, Policy};
 use airunner_core::{Fault, KeepAlive, Priority};
 use airunner_platform::{Endpoint, Installation, InstanceLock, Places, Signals, supervision};
@@ -32,6 +33,7 @@ use crate::jobs::{self, Jobs};
 use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
+use crate::pause::Pausing;
 use crate::prepack::{self, PrepackOptions, Prepacker};
 use crate::quantize::{QuantizeOptions, Quantizer};
 use crate::responses::Responses;
@@ -133,8 +135,10 @@ impl Daemon {
             settings,
             installation: &installation,
             library: library.as_deref(),
+            paused: Pausing::kept(&storage).await?,
         }
         .models(publisher, hub, storage.clone(), usage.clone(), hardware.clone())?;
+        let (pausing, pause_actor) = Pausing::new(models.clone(), storage.clone());
         let options = download_options(places, settings, environment)?;
         let (downloads, downloads_actor) = Downloads::open(
             options,
@@ -168,6 +172,7 @@ impl Daemon {
             jobs: jobs.clone(),
             keys: keys.clone(),
             models: models.clone(),
+            pausing: pausing.clone(),
             quantizer: quantizer.clone(),
             responses: responses.clone(),
             tracer: tracer.clone(),
@@ -197,6 +202,7 @@ impl Daemon {
             downloads: downloads.clone(),
             hardware,
             models: models.clone(),
+            pausing,
             quantizer,
             inference,
             keys: keys.clone(),
@@ -209,6 +215,7 @@ impl Daemon {
         let usage_actor = tokio::spawn(usage_actor.run());
         tokio::spawn(responses_actor.run());
         let keys_actor = tokio::spawn(keys_actor.run());
+        tokio::spawn(pause_actor.run());
         tokio::spawn(downloads_actor.run());
         tokio::spawn(jobs_actor.run());
         keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
@@ -396,6 +403,9 @@ fn trace(settings: &Settings) -> Result<Tracer, Fault> {
 /// Models that are to be there from the start: those named stay, the most used ones as long as
 /// any. Neither makes another one go.
 async fn preload(models: Models, usage: Usage, settings: ModelsSettings) {
+    if models.paused().is_some() {
+        return tracing::info!("paused before the last end: nothing is loaded at the start");
+    }
     let background = |name| LoadRequest {
         priority: Priority::Background,
         ..LoadRequest::new(name)
@@ -428,6 +438,7 @@ struct Assembly<'a> {
     settings: &'a Settings,
     installation: &'a Installation,
     library: Option<&'a Path>,
+    paused: Option<Pause>,
 }
 
 impl Assembly<'_> {
@@ -465,6 +476,7 @@ impl Assembly<'_> {
             devices: self.devices(),
             gpu_budget: settings.memory.gpu_budget,
             favourites: settings.models.priority.clone(),
+            paused: self.paused,
             launcher: Arc::new(ProcessLauncher::new(options)),
             knowledge: Arc::new(records),
             publisher,

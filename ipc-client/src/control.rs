@@ -2,6 +2,7 @@
 
 use airunner_core::Fault;
 use airunner_core::event::WatchMessage;
+use airunner_core::pause::{PauseRequest, Paused};
 use airunner_core::status::DaemonStatus;
 use airunner_proto::v1;
 use airunner_proto::v1::control_client::ControlClient;
@@ -41,6 +42,29 @@ impl Control {
         let request = v1::ShutdownRequest { force };
         promptly(async { client.shutdown(request).await.map_err(|status| fault(&status)) }).await?;
         Ok(())
+    }
+
+    /// Unloads every model and refuses whatever would load or run one, until [`resume`](Self::resume)
+    /// or until the time is over. Returns when the memory of what was idle is back.
+    pub async fn pause(&self, request: PauseRequest) -> Result<Paused, Fault> {
+        let mut client = self.client.clone();
+        let answer = client
+            .pause(v1::PauseRequest::from(request))
+            .await
+            .map_err(|status| fault(&status))?;
+        answer.into_inner().try_into()
+    }
+
+    /// Ends a pause. True if there was one.
+    pub async fn resume(&self) -> Result<bool, Fault> {
+        let mut client = self.client.clone();
+        let call = async {
+            client
+                .resume(v1::ResumeRequest {})
+                .await
+                .map_err(|status| fault(&status))
+        };
+        Ok(promptly(call).await?.into_inner().was_paused)
     }
 
     /// One subscription, without reconnecting: a snapshot, then every change in order.

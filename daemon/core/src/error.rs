@@ -62,6 +62,8 @@ pub enum ErrorKind {
     StorageUnusable,
     /// The daemon is not running or cannot be reached.
     DaemonNotRunning,
+    /// Somebody has paused the program: nothing is loaded or run until it is resumed.
+    Paused,
     /// The daemon is shutting down.
     ShuttingDown,
     /// Client and daemon speak different protocol versions.
@@ -93,7 +95,7 @@ pub enum GrpcCode {
 
 impl ErrorKind {
     /// Every kind, for tables and look-ups.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidArgument,
         Self::ModelNotFound,
         Self::NotFound,
@@ -121,6 +123,7 @@ impl ErrorKind {
         Self::VerificationFailed,
         Self::StorageUnusable,
         Self::DaemonNotRunning,
+        Self::Paused,
         Self::ShuttingDown,
         Self::ProtocolMismatch,
         Self::InvalidConfig,
@@ -157,6 +160,7 @@ impl ErrorKind {
             Self::VerificationFailed => ("verification_failed", GrpcCode::DataLoss, 502),
             Self::StorageUnusable => ("storage_unusable", GrpcCode::FailedPrecondition, 500),
             Self::DaemonNotRunning => ("daemon_not_running", GrpcCode::Unavailable, 503),
+            Self::Paused => ("paused", GrpcCode::Unavailable, 503),
             Self::ShuttingDown => ("shutting_down", GrpcCode::Unavailable, 503),
             Self::ProtocolMismatch => ("protocol_mismatch", GrpcCode::FailedPrecondition, 400),
             Self::InvalidConfig => ("invalid_config", GrpcCode::FailedPrecondition, 500),

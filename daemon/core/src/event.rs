@@ -8,6 +8,7 @@ use crate::memory::MemoryBreakdown;
 use crate::model::Model;
 use crate::name::ModelName;
 use crate::notification::Notification;
+use crate::pause::Pause;
 
 /// One message of the watch stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub downloads: Vec<Download>,
     /// Notifications that want an answer.
     pub notifications: Vec<Notification>,
+    /// Why nothing is loaded or run, if that is so.
+    pub paused: Option<Pause>,
 }
 
 /// One change.
@@ -51,6 +54,8 @@ pub enum Event {
     MemoryChanged(Vec<MemoryBreakdown>),
     DownloadChanged(Box<Download>),
     NotificationChanged(Box<Notification>),
+    /// A pause began or was changed; `None`: it is over.
+    PauseChanged(Option<Pause>),
     ShuttingDown {
         /// How long running requests may still take.
         grace: Duration,

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod model;
 pub mod name;
 pub mod notification;
+pub mod pause;
 pub mod pickle;
 pub mod priority;
 pub mod quantize;

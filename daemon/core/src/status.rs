@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::Model;
+use crate::pause::Pause;
 
 /// The daemon's answer to a client's first call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct DaemonStatus {
     pub http: HttpStatus,
     /// Where traces of requests are sent; `None`: nowhere.
     pub traces: Option<String>,
+    /// Why nothing is loaded or run, if that is so.
+    pub paused: Option<Pause>,
 }
 
 /// The HTTP API.

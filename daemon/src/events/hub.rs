@@ -13,6 +13,7 @@ use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::memory::MemoryBreakdown;
 use airunner_core::model::Model;
 use airunner_core::notification::{Notification, NotificationId};
+use airunner_core::pause::Pause;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -31,6 +32,7 @@ struct Picture {
     downloads: BTreeMap<DownloadId, Download>,
     /// Those that want an answer.
     notifications: BTreeMap<NotificationId, Notification>,
+    paused: Option<Pause>,
     shutting_down: bool,
 }
 
@@ -126,6 +128,7 @@ impl Picture {
             Event::NotificationChanged(notification) => {
                 self.notifications.remove(&notification.id);
             }
+            Event::PauseChanged(paused) => self.paused = *paused,
             Event::ShuttingDown { .. } => self.shutting_down = true,
         }
     }
@@ -161,6 +164,12 @@ impl Hub {
     #[must_use]
     pub fn memory(&self) -> Vec<MemoryBreakdown> {
         self.picture.borrow().memory.clone()
+    }
+
+    /// The pause that is in force.
+    #[must_use]
+    pub fn paused(&self) -> Option<Pause> {
+        self.picture.borrow().paused
     }
 
     #[must_use]
@@ -225,6 +234,7 @@ impl Watch {
                 memory: picture.memory,
                 downloads: picture.downloads.into_values().collect(),
                 notifications: picture.notifications.into_values().collect(),
+                paused: picture.paused,
             }),
         }
     }

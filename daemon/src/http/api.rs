@@ -14,6 +14,7 @@ use crate::inference::Inference;
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::pause::Pausing;
 use crate::quantize::Quantizer;
 use crate::responses::Responses;
 use crate::shutdown::Ending;
@@ -32,6 +33,7 @@ pub struct Api {
     pub jobs: Jobs,
     pub keys: Keys,
     pub models: Models,
+    pub pausing: Pausing,
     pub quantizer: Quantizer,
     pub responses: Responses,
     pub tracer: Tracer,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use airunner_core::PROTOCOL_VERSION;
+use airunner_core::pause::PauseRequest;
 use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
 use airunner_platform::{Peer, process};
 use airunner_proto::v1;
@@ -10,9 +11,10 @@ use airunner_proto::v1::control_server::Control;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::stream::{Events, events};
+use super::stream::{Events, events, status};
 use crate::events::Watch;
 use crate::models::Models;
+use crate::pause::Pausing;
 use crate::shutdown::Ending;
 
 /// What does not change while the daemon runs.
@@ -31,6 +33,7 @@ pub struct About {
 pub(super) struct Service {
     pub(super) about: Arc<About>,
     pub(super) models: Models,
+    pub(super) pausing: Pausing,
     pub(super) ending: Ending,
 }
 
@@ -48,6 +51,7 @@ impl Service {
             onnxruntime_library: self.about.onnxruntime_library.clone(),
             http: self.about.http.clone(),
             traces: self.about.traces.clone(),
+            paused: self.models.paused(),
         }
     }
 }
@@ -83,6 +87,20 @@ impl Control for Service {
             Some((Ok(message), watch))
         });
         events(messages)
+    }
+
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        let request = PauseRequest::try_from(request.into_inner()).map_err(status)?;
+        let paused = self.pausing.pause(request).await.map_err(status)?;
+        Ok(Response::new(paused.into()))
+    }
+
+    async fn resume(
+        &self,
+        _request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let was_paused = self.pausing.resume().await.map_err(status)?;
+        Ok(Response::new(v1::ResumeResponse { was_paused }))
     }
 
     async fn shutdown(

@@ -22,6 +22,7 @@ use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::pause::Pausing;
 use crate::quantize::Quantizer;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
@@ -44,6 +45,7 @@ pub struct Services {
     pub downloads: Downloads,
     pub hardware: Hardware,
     pub models: Models,
+    pub pausing: Pausing,
     pub quantizer: Quantizer,
     pub inference: Inference,
     pub keys: Keys,
@@ -65,6 +67,7 @@ impl Server {
             downloads,
             hardware,
             models,
+            pausing,
             quantizer,
             inference,
             keys,
@@ -74,6 +77,7 @@ impl Server {
         let control = control::Service {
             about: Arc::new(about),
             models: models.clone(),
+            pausing,
             ending: ending.clone(),
         };
         let control = ControlServer::new(control)

@@ -154,6 +154,7 @@ impl Acquisition {
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
                 | Event::NotificationChanged(_)
+                | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },
             ) => None,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use airunner_core::event::Event as Announcement;
 use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName, UnloadReason};
 use airunner_core::memory::{Budget, MemoryBreakdown};
+use airunner_core::pause::Pause;
 use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency, Wishes};
 use airunner_core::{ErrorKind, Fault, ModelName, Moment, Priority};
 use futures_util::StreamExt as _;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub gpu_budget: Budget,
     /// Models that stay longest when memory is needed.
     pub favourites: Vec<ModelName>,
+    /// A pause that was in force when the daemon ended.
+    pub paused: Option<Pause>,
     pub launcher: Arc<dyn Launcher>,
     pub knowledge: Arc<dyn Knowledge>,
     pub publisher: Publisher,
@@ -91,6 +94,7 @@ pub struct Actor {
     pub(super) read_at: Option<Moment>,
     /// What everybody was told last of the memory.
     pub(super) told_memory: Vec<MemoryBreakdown>,
+    pub(super) paused: Option<Pause>,
     ended: Vec<oneshot::Sender<()>>,
     closed: bool,
     _end_watches: DropGuard,
@@ -135,6 +139,7 @@ impl Actor {
             decide_at: None,
             read_at: None,
             told_memory: Vec::new(),
+            paused: None,
             ended: Vec::new(),
             closed: false,
         };
@@ -143,6 +148,9 @@ impl Actor {
         }
         actor.told_memory = actor.residency.breakdown();
         actor.publisher.refresh_memory(actor.told_memory.clone());
+        if let Some(pause) = parts.paused {
+            actor.set_pause(Some(pause));
+        }
         (actor, sender, known_pids)
     }
 
@@ -220,6 +228,8 @@ impl Actor {
                 reply,
             } => drop(reply.send(self.resize_reserved(id, device, bytes))),
             Message::Ceilings { reply } => drop(reply.send(self.ceilings())),
+            Message::Pause { pause, force, reply } => drop(reply.send(self.pause(pause, force))),
+            Message::Resume { reply } => drop(reply.send(self.resume())),
             Message::Shutdown { grace, reply } => self.shutdown(grace, reply),
             Message::Settle { reply } => {
                 let _ = reply.send(());
@@ -259,7 +269,7 @@ impl Actor {
         let now = self.now();
         let refusal = match self.entries.get(&name) {
             None => Some(not_found(&name)),
-            Some(entry) => entry.machine.refusal(now),
+            Some(entry) => entry.machine.refusal(now).or_else(|| self.pause_refusal()),
         };
         self.requests += 1;
         let request = RequestId(self.requests);
@@ -436,7 +446,7 @@ impl Actor {
         }
     }
 
-    fn step_all(&mut self, event: &Event) {
+    pub(super) fn step_all(&mut self, event: &Event) {
         let names: Vec<ModelName> = self.entries.keys().cloned().collect();
         for name in names {
             self.step(&name, event.clone());

@@ -11,6 +11,7 @@ use airunner_core::memory::{
     MemoryReading, Permission, PermissionRequest,
 };
 use airunner_core::model::{ImportRequest, LoadRequest, Model, ModelDetails};
+use airunner_core::pause::Pause;
 use airunner_core::residency::{ReservationId, Wishes};
 use airunner_core::{Fault, KeepAlive, ModelName, Priority};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -19,7 +20,8 @@ use super::acquire::{Acquisition, ended};
 use super::actor::{Actor, Parts, not_found};
 use super::caller::Want;
 use super::import::{ImportEvents, import};
-use super::message::Message;
+use super::message::{Going, Message};
+use super::pause::Quieting;
 use super::store::{Card, Installed, Store};
 use crate::config;
 use crate::events::{Hub, Watch};
@@ -58,6 +60,12 @@ impl Models {
 
     pub fn model(&self, name: &ModelName) -> Result<Model, Fault> {
         self.hub.model(name).ok_or_else(|| not_found(name))
+    }
+
+    /// The pause that is in force.
+    #[must_use]
+    pub fn paused(&self) -> Option<Pause> {
+        self.hub.paused()
     }
 
     #[must_use]
@@ -211,14 +219,19 @@ impl Models {
     pub async fn free(&self, request: FreeRequest) -> Result<Freed, Fault> {
         let (reply, answer) = oneshot::channel();
         let pinned = request.pinned;
-        let mut freed = Freed::default();
-        for going in self.ask(Message::Free { pinned, reply }, answer).await? {
-            if going.gone.await.is_ok_and(|gone| gone.is_ok()) {
-                freed.freed_bytes += going.bytes;
-                freed.unloaded.push(going.name);
-            }
-        }
-        Ok(freed)
+        Ok(freed(self.ask(Message::Free { pinned, reply }, answer).await?).await)
+    }
+
+    /// Nobody gets a model until it is resumed, and what does not finish first goes.
+    pub(crate) async fn pause(&self, pause: Pause, force: bool) -> Result<Quieting, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Pause { pause, force, reply }, answer).await
+    }
+
+    /// True if there was a pause.
+    pub(crate) async fn resume(&self) -> Result<bool, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Resume { reply }, answer).await
     }
 
     /// Sets memory aside until the reservation is dropped. Idle models go if need be.
@@ -407,6 +420,18 @@ fn wanted(request: LoadRequest, may_evict: bool, why: &'static str) -> Want {
         may_evict,
         why,
     }
+}
+
+/// Waits for what is being unloaded.
+pub(super) async fn freed(all: Vec<Going>) -> Freed {
+    let mut freed = Freed::default();
+    for going in all {
+        if going.gone.await.is_ok_and(|gone| gone.is_ok()) {
+            freed.freed_bytes += going.bytes;
+            freed.unloaded.push(going.name);
+        }
+    }
+    freed
 }
 
 /// Runs file work where it may block.

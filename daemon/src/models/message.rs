@@ -8,12 +8,14 @@ use airunner_core::memory::{
     BudgetChange, Estimate, EstimateRequest, MemoryBreakdown, MemoryReading, Permission, PermissionRequest,
 };
 use airunner_core::model::Queued;
+use airunner_core::pause::Pause;
 use airunner_core::residency::ReservationId;
 use airunner_core::{Fault, ModelName};
 use tokio::sync::{oneshot, watch};
 
 use super::acquire::Grant;
 use super::caller::Want;
+use super::pause::Quieting;
 use super::store::Installed;
 
 /// Resolves when the other end is gone, at whatever stage.
@@ -87,6 +89,14 @@ pub(super) enum Message {
     },
     /// The largest memory one model could have on each device that runs models.
     Ceilings { reply: Reply<Vec<(Device, u64)>> },
+    /// No load and no request until it is over; answers with what goes, and with what goes later.
+    Pause {
+        pause: Pause,
+        force: bool,
+        reply: Reply<Quieting>,
+    },
+    /// Answers true if there was a pause.
+    Resume { reply: Reply<bool> },
     /// No load from now on; answers when no worker is left.
     Shutdown { grace: Duration, reply: Reply<()> },
     /// Answers when everything that happened before has been dealt with.

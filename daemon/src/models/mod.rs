@@ -15,6 +15,7 @@ mod import;
 mod knowledge;
 mod memory;
 mod message;
+mod pause;
 mod records;
 mod reports;
 mod steps;
@@ -24,6 +25,8 @@ mod waiting;
 
 #[cfg(test)]
 pub(crate) mod paper;
+#[cfg(test)]
+mod quiet;
 #[cfg(test)]
 mod swaps;
 #[cfg(test)]
@@ -35,6 +38,7 @@ pub use derive::DeriveRequest;
 pub use handle::{Access, Models, Reservation};
 pub use import::ImportEvents;
 pub use knowledge::{Knowledge, Lived};
+pub use pause::Quieting;
 pub use records::Records;
 pub use store::{Announced, BlobDigest, Card, Changes, Installed, Origin, Part, Store, StoreError};
 pub use upload::Upload;

@@ -104,6 +104,7 @@ pub(crate) fn parts(
         }],
         gpu_budget: Budget::default(),
         favourites: Vec::new(),
+        paused: None,
         launcher,
         knowledge: Arc::new(knowledge),
         publisher,

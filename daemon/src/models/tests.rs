@@ -158,6 +158,7 @@ impl World {
                     | Event::MemoryChanged(_)
                     | Event::DownloadChanged(_)
                     | Event::NotificationChanged(_)
+                    | Event::PauseChanged(_)
                     | Event::ShuttingDown { .. },
                 ) => false,
             };

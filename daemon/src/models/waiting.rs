@@ -86,7 +86,7 @@ impl Actor {
             }
             Some(_) | None => {
                 let permission = self.residency.can_perform(request.kind, request.model.as_ref());
-                drop(reply.send(permission));
+                drop(reply.send(self.permitted(permission)));
             }
         }
     }
@@ -134,7 +134,8 @@ impl Actor {
                 drop(reply.send(known.and_then(|_| self.estimated(&request))));
             }
             Question::CanPerform(request, name, reply) => {
-                drop(reply.send(self.residency.can_perform(request.kind, Some(&name))));
+                let permission = self.residency.can_perform(request.kind, Some(&name));
+                drop(reply.send(self.permitted(permission)));
             }
         }
     }

@@ -52,6 +52,7 @@ impl Candidates {
             | Event::MemoryChanged(_)
             | Event::DownloadChanged(_)
             | Event::NotificationChanged(_)
+            | Event::PauseChanged(_)
             | Event::ShuttingDown { .. } => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use airunner_core::hardware::Device;
 use airunner_core::model::Source;
@@ -59,9 +60,13 @@ impl Quantizer {
         }
     }
 
-    /// Whether a request can be begun at all: the model is there, the new name is free.
+    /// Whether a request can be begun at all: the model is there, the new name is free, and nobody
+    /// has paused the program.
     pub fn check(&self, request: &QuantizeRequest) -> Result<ModelName, Fault> {
         request.validate()?;
+        if let Some(pause) = self.models.paused() {
+            return Err(pause.refusal(SystemTime::now()));
+        }
         self.models.model(&request.model)?;
         let target = request.target()?;
         self.models.store().check_name(&target, &self.listed())?;

@@ -16,6 +16,7 @@ mod notifications;
 mod numbers;
 mod open;
 mod packages;
+mod pause;
 mod responses;
 mod thread;
 mod usage;

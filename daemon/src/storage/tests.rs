@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use airunner_core::conversation::NewConversation;
 use airunner_core::hardware::Device;
 use airunner_core::memory::{PackageEstimate, Quantization, VariantEstimate};
+use airunner_core::pause::Pause;
 use airunner_core::usage::{Measurement, MeasurementKey, UsageEvent};
 use airunner_core::{ErrorKind, ModelName};
 use rusqlite::Connection;
@@ -17,6 +18,8 @@ use super::*;
 const VERSION_1: &[u8] = include_bytes!("testdata/version-1.db");
 /// As a program that knew the second version left it.
 const VERSION_2: &[u8] = include_bytes!("testdata/version-2.db");
+/// As a program that knew the third version left it.
+const VERSION_3: &[u8] = include_bytes!("testdata/version-3.db");
 /// Does something bad to the bytes of a file.
 type Damage = fn(&mut Vec<u8>);
 
@@ -167,10 +170,42 @@ async fn databases_of_every_earlier_version_are_brought_to_this_one() {
     storage.close().await;
     assert_eq!(version(&path), newest());
 
+    let path = directory.path().join("newest.db");
+    std::fs::write(&path, VERSION_3).unwrap();
+    let storage = Storage::open(&path).unwrap();
+    let keys = storage.keys().await.unwrap();
+    assert_eq!(
+        keys.iter().map(|key| &*key.key.name).collect::<Vec<_>>(),
+        ["phone"]
+    );
+    assert_eq!(storage.pause().await.unwrap(), None);
+    storage.close().await;
+    assert_eq!(version(&path), newest());
+
     let empty = directory.path().join("empty.db");
     std::fs::write(&empty, "").unwrap();
     Storage::open(&empty).unwrap().close().await;
     assert_eq!(version(&empty), newest());
+}
+
+#[tokio::test]
+async fn a_pause_is_kept_until_it_is_replaced_or_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Storage::open(&directory.path().join(FILE_NAME)).unwrap();
+    for pause in [
+        Some(Pause {
+            since: day(1),
+            until: None,
+        }),
+        Some(Pause {
+            since: day(2),
+            until: Some(day(3)),
+        }),
+        None,
+    ] {
+        storage.keep_pause(pause).await.unwrap();
+        assert_eq!(storage.pause().await.unwrap(), pause);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models, ps,
-    restart, service, start, stats, status, stop, unload,
+    bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models,
+    pause, ps, restart, resume, service, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -48,6 +48,10 @@ pub(crate) enum Command {
     Memory(memory::Memory),
     /// Give memory back: unload every model that is idle.
     Free(free::Free),
+    /// Unload everything, and load and run nothing until it is resumed.
+    Pause(pause::Pause),
+    /// End a pause.
+    Resume(resume::Resume),
     /// Show the processor, the memory and the GPUs of this machine.
     Hardware(hardware::Hardware),
     /// List downloads; pause, resume or cancel one.
@@ -87,6 +91,8 @@ impl Command {
             | Self::Ps(_)
             | Self::Memory(_)
             | Self::Free(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
             | Self::Hardware(_)
             | Self::Downloads(_)
             | Self::Keys(_)
@@ -156,6 +162,9 @@ mod tests {
             "memory budget gpu 80%",
             "free",
             "free --pinned",
+            "pause",
+            "pause --for 1h --force --json",
+            "resume",
             "stats",
             "stats --since 7d",
             "models catalog",
@@ -219,6 +228,8 @@ mod tests {
             "memory budget cpu 200%",
             "memory budget cuda:0 1GiB",
             "memory budget cpu",
+            "pause --for soon",
+            "pause --for 0",
             "stats --since yesterday",
             "models pull",
             "models estimate",

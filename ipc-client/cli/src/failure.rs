@@ -79,6 +79,7 @@ pub(crate) fn hint(fault: &Fault) -> Option<&'static str> {
         ErrorKind::WorkerCrashed | ErrorKind::Internal | ErrorKind::ModelFaulty | ErrorKind::CircuitOpen => {
             ("airunner logs", "see more with: airunner logs")
         }
+        ErrorKind::Paused => ("airunner resume", "go on with: airunner resume"),
         ErrorKind::OutOfMemory => ("airunner memory", "see who has it with: airunner memory"),
         ErrorKind::InvalidArgument
         | ErrorKind::NotFound

@@ -71,6 +71,14 @@ impl Control for Script {
         Ok(Response::new(Box::pin(messages.chain(tokio_stream::pending()))))
     }
 
+    async fn pause(&self, _: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn resume(&self, _: Request<v1::ResumeRequest>) -> Result<Response<v1::ResumeResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn shutdown(
         &self,
         _: Request<v1::ShutdownRequest>,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use airunner_core::Fault;
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::Cause;
+use airunner_core::pause::{Pause, PauseRequest, Paused};
 use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
+use airunner_core::{Fault, ModelName};
 
-use super::common::{millis, models, named, state};
+use super::common::{epoch_millis, millis, models, moment, named, state};
 use super::downloads::downloads;
 use super::memory::breakdowns;
 use super::notifications::notifications;
@@ -48,6 +49,7 @@ impl From<DaemonStatus> for v1::StatusResponse {
             onnxruntime_library: status.onnxruntime_library.unwrap_or_default(),
             http: Some(status.http.into()),
             traces: status.traces.unwrap_or_default(),
+            paused: status.paused.map(Into::into),
         }
     }
 }
@@ -68,6 +70,7 @@ impl TryFrom<v1::StatusResponse> for DaemonStatus {
             onnxruntime_library: non_empty(wire.onnxruntime_library),
             http: wire.http.unwrap_or_default().into(),
             traces: non_empty(wire.traces),
+            paused: wire.paused.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -125,6 +128,9 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
             Payload::NotificationChanged(notification) => {
                 WatchPayload::Event(Event::NotificationChanged(Box::new(notification.try_into()?)))
             }
+            Payload::PauseChanged(changed) => WatchPayload::Event(Event::PauseChanged(
+                changed.paused.map(TryInto::try_into).transpose()?,
+            )),
             Payload::ShuttingDown(ending) => WatchPayload::Event(Event::ShuttingDown {
                 grace: Duration::from_millis(ending.grace_ms),
             }),
@@ -143,6 +149,7 @@ impl From<Snapshot> for v1::Snapshot {
             memory: snapshot.memory.into_iter().map(Into::into).collect(),
             downloads: snapshot.downloads.into_iter().map(Into::into).collect(),
             notifications: snapshot.notifications.into_iter().map(Into::into).collect(),
+            paused: snapshot.paused.map(Into::into),
         }
     }
 }
@@ -156,6 +163,7 @@ impl TryFrom<v1::Snapshot> for Snapshot {
             memory: breakdowns(wire.memory)?,
             downloads: downloads(wire.downloads)?,
             notifications: notifications(wire.notifications)?,
+            paused: wire.paused.map(TryInto::try_into).transpose()?,
         })
     }
 }
@@ -180,6 +188,9 @@ impl From<Event> for v1::watch_response::Payload {
             Event::MemoryChanged(memory) => Self::MemoryChanged(memory.into()),
             Event::DownloadChanged(download) => Self::DownloadChanged((*download).into()),
             Event::NotificationChanged(notification) => Self::NotificationChanged((*notification).into()),
+            Event::PauseChanged(paused) => Self::PauseChanged(v1::PauseChanged {
+                paused: paused.map(Into::into),
+            }),
             Event::ShuttingDown { grace } => Self::ShuttingDown(v1::ShuttingDown {
                 grace_ms: millis(grace),
             }),
@@ -196,6 +207,77 @@ impl TryFrom<v1::ModelChanged> for Event {
             from: state(wire.from, "model_changed.from")?,
             cause: known(Cause::parse(&wire.reason), "model_changed.reason", &wire.reason)?,
             message: wire.message,
+        })
+    }
+}
+
+impl From<Pause> for v1::Pause {
+    fn from(pause: Pause) -> Self {
+        Self {
+            since_ms: epoch_millis(pause.since),
+            until_ms: pause.until.map(epoch_millis),
+        }
+    }
+}
+
+impl TryFrom<v1::Pause> for Pause {
+    type Error = Fault;
+
+    fn try_from(wire: v1::Pause) -> Result<Self, Fault> {
+        let until = wire.until_ms.map(|ms| moment(ms, "pause.until_ms"));
+        Ok(Self {
+            since: moment(wire.since_ms, "pause.since_ms")?,
+            until: until.transpose()?,
+        })
+    }
+}
+
+impl From<PauseRequest> for v1::PauseRequest {
+    fn from(request: PauseRequest) -> Self {
+        Self {
+            for_ms: request.length.map(millis),
+            force: request.force,
+        }
+    }
+}
+
+impl TryFrom<v1::PauseRequest> for PauseRequest {
+    type Error = Fault;
+
+    fn try_from(wire: v1::PauseRequest) -> Result<Self, Fault> {
+        let request = Self {
+            length: wire.for_ms.map(Duration::from_millis),
+            force: wire.force,
+        };
+        request.check()?;
+        Ok(request)
+    }
+}
+
+impl From<Paused> for v1::PauseResponse {
+    fn from(paused: Paused) -> Self {
+        let texts = |names: Vec<ModelName>| names.iter().map(ToString::to_string).collect();
+        Self {
+            paused: Some(paused.pause.into()),
+            unloaded: texts(paused.unloaded),
+            freed_bytes: paused.freed_bytes,
+            finishing: texts(paused.finishing),
+        }
+    }
+}
+
+impl TryFrom<v1::PauseResponse> for Paused {
+    type Error = Fault;
+
+    fn try_from(wire: v1::PauseResponse) -> Result<Self, Fault> {
+        let names = |texts: Vec<String>, field| -> Result<Vec<ModelName>, Fault> {
+            texts.iter().map(|text| named(text, field)).collect()
+        };
+        Ok(Self {
+            pause: answered(wire.paused, "paused")?.try_into()?,
+            unloaded: names(wire.unloaded, "unloaded")?,
+            freed_bytes: wire.freed_bytes,
+            finishing: names(wire.finishing, "finishing")?,
         })
     }
 }

@@ -15,6 +15,7 @@ use airunner_core::model::{
     ModelDetails, UnloadRequest, WorkerLoad, WorkerLoadEvent,
 };
 use airunner_core::notification::{ActionResult, Notification, PresenterOrder, PresenterReport, TestReport};
+use airunner_core::pause::{PauseRequest, Paused};
 use airunner_core::status::{DaemonStatus, Hello};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_core::usage::{Usage, UsageRequest};
@@ -81,6 +82,8 @@ round_trips! {
         (samples::name(), samples::name()).prop_map(|(source, destination)| CopyRequest { source, destination });
     copied: Model => v1::CopyModelResponse, samples::model();
     status: DaemonStatus => v1::StatusResponse, samples::status();
+    pause_request: PauseRequest => v1::PauseRequest, samples::pause_request();
+    paused: Paused => v1::PauseResponse, samples::paused();
     watch: WatchMessage => v1::WatchResponse, samples::watch_message();
     generate_request: GenerateRequest => v1::GenerateRequest, samples::generate_request();
     generate_event: GenerateEvent => v1::GenerateResponse, samples::generate_event();

@@ -1,6 +1,7 @@
 //! Every domain value, for property tests.
 
 mod access;
+mod daemon;
 mod hub;
 mod machine;
 mod notifications;
@@ -8,19 +9,17 @@ mod notifications;
 use std::time::{Duration, SystemTime};
 
 use airunner_core::chat::{Conversation, Message, Tool, ToolCall};
-use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::generate::{
     ClientId, Done, FinishReason, GenerateEvent, GenerateRequest, Input, OutputFormat, Sampling, TextDelta,
     Timings, TokenLogprob, ToolCallDelta, ToolChoice, Usage,
 };
-use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
+use airunner_core::lifecycle::{StateName, UnloadReason};
 use airunner_core::memory::Quantization;
 use airunner_core::model::{
     Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest,
     LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source,
     WorkerLoad,
 };
-use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -29,6 +28,7 @@ use proptest::sample::select;
 use serde_json::{Map, Value};
 
 pub(super) use access::*;
+pub(super) use daemon::*;
 pub(super) use hub::*;
 pub(super) use machine::*;
 pub(super) use notifications::*;
@@ -284,87 +284,6 @@ pub(super) fn details() -> impl Strategy<Value = ModelDetails> {
             }
         },
     )
-}
-
-fn http_status() -> impl Strategy<Value = HttpStatus> {
-    (vec(text(), 0..3), any::<bool>(), some_text()).prop_map(|(urls, open, problem)| HttpStatus {
-        urls,
-        open,
-        problem,
-    })
-}
-
-pub(super) fn status() -> impl Strategy<Value = DaemonStatus> {
-    (
-        any::<(u32, u32, u64, bool)>(),
-        text(),
-        text(),
-        duration(),
-        vec(model(), 0..3),
-        (some_text(), some_text()),
-        http_status(),
-    )
-        .prop_map(
-            |(
-                (pid, protocol_version, memory_bytes, shutting_down),
-                daemon_version,
-                socket,
-                uptime,
-                models,
-                (onnxruntime_library, traces),
-                http,
-            )| DaemonStatus {
-                pid,
-                daemon_version,
-                protocol_version,
-                socket,
-                uptime,
-                memory_bytes,
-                models,
-                shutting_down,
-                onnxruntime_library,
-                http,
-                traces,
-            },
-        )
-}
-
-pub(super) fn watch_message() -> impl Strategy<Value = WatchMessage> {
-    let cause = prop_oneof![select(&Cause::PLAIN), unload_reason().prop_map(Cause::Unload),];
-    let changed =
-        (model(), select(&StateName::ALL), cause, text()).prop_map(|(model, from, cause, message)| {
-            Event::ModelChanged {
-                model: Box::new(model),
-                from,
-                cause,
-                message,
-            }
-        });
-    let event = prop_oneof![
-        changed,
-        name().prop_map(Event::ModelRemoved),
-        vec(breakdown(), 0..3).prop_map(Event::MemoryChanged),
-        download().prop_map(|download| Event::DownloadChanged(Box::new(download))),
-        notification().prop_map(|notification| Event::NotificationChanged(Box::new(notification))),
-        duration().prop_map(|grace| Event::ShuttingDown { grace }),
-    ];
-    let snapshot = (
-        vec(model(), 0..3),
-        vec(breakdown(), 0..3),
-        vec(download(), 0..3),
-        vec(notification(), 0..3),
-    )
-        .prop_map(|(models, memory, downloads, notifications)| Snapshot {
-            models,
-            memory,
-            downloads,
-            notifications,
-        });
-    let payload = prop_oneof![
-        snapshot.prop_map(WatchPayload::Snapshot),
-        event.prop_map(WatchPayload::Event),
-    ];
-    (any::<u64>(), payload).prop_map(|(sequence, payload)| WatchMessage { sequence, payload })
 }
 
 fn message() -> impl Strategy<Value = Message> {

@@ -93,7 +93,9 @@ impl Machine {
             Event::WorkerExited { attempt, fault } => Ok(self.worker_exited(attempt, fault, now)),
             Event::Stopped { attempt } => self.stopped(attempt),
             Event::Tick => Ok(self.tick(now)),
-            Event::Unload { force } => Ok(self.unload(force)),
+            Event::Unload { force } => Ok(self.unload(force, UnloadReason::Requested, &unloaded_meanwhile())),
+            Event::Pause { force, fault } => Ok(self.unload(force, UnloadReason::Paused, &fault)),
+            Event::Resume => Ok(self.resume()),
             Event::Evict { reason } => Ok(self.evict(reason)),
             Event::Shutdown => Ok(self.shutdown()),
         }
@@ -339,22 +341,23 @@ impl Machine {
         }
     }
 
-    fn unload(&mut self, force: bool) -> Vec<Effect> {
+    /// Who waits, and with `force` who is being answered, is told `fault`.
+    fn unload(&mut self, force: bool, reason: UnloadReason, fault: &Fault) -> Vec<Effect> {
         match &mut self.state {
             State::Unloaded { .. } | State::Unloading { .. } => Vec::new(),
             State::Loading { attempt, waiting, .. } => {
                 let (attempt, waiting) = (*attempt, std::mem::take(waiting));
-                let mut effects = self.leave(attempt, UnloadReason::Requested, Stop::Kill);
-                effects.extend(refuse_all(&waiting, &unloaded_meanwhile()));
+                let mut effects = self.leave(attempt, reason, Stop::Kill);
+                effects.extend(refuse_all(&waiting, fault));
                 effects
             }
             State::Loaded { attempt, .. } => {
                 let attempt = *attempt;
-                self.leave(attempt, UnloadReason::Requested, Stop::Graceful)
+                self.leave(attempt, reason, Stop::Graceful)
             }
             State::Busy { leaving, .. } if !force => {
                 if leaving.is_none() {
-                    *leaving = Some(UnloadReason::Requested);
+                    *leaving = Some(reason);
                 }
                 Vec::new()
             }
@@ -364,11 +367,11 @@ impl Machine {
                 leaving,
             } => {
                 let (attempt, active) = (*attempt, std::mem::take(active));
-                let reason = leaving.take().unwrap_or(UnloadReason::Requested);
+                let reason = leaving.take().unwrap_or(reason);
                 let fault = if reason == UnloadReason::Shutdown {
                     shutting_down()
                 } else {
-                    unloaded_meanwhile()
+                    fault.clone()
                 };
                 let mut effects = self.leave(attempt, reason, Stop::Kill);
                 let cancels = active.into_iter().map(|request| Effect::Cancel {
@@ -379,6 +382,15 @@ impl Machine {
                 effects
             }
         }
+    }
+
+    fn resume(&mut self) -> Vec<Effect> {
+        if let State::Busy { leaving, .. } = &mut self.state
+            && *leaving == Some(UnloadReason::Paused)
+        {
+            *leaving = None;
+        }
+        Vec::new()
     }
 
     fn evict(&mut self, reason: UnloadReason) -> Vec<Effect> {

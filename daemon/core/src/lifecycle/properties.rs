@@ -19,6 +19,8 @@ enum Act {
     Tick,
     Unload(bool),
     Evict,
+    Pause(bool),
+    Resume,
     Shutdown,
     Wait(u64),
 }
@@ -32,6 +34,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Tick),
         1 => any::<bool>().prop_map(Act::Unload),
         1 => Just(Act::Evict),
+        1 => any::<bool>().prop_map(Act::Pause),
+        1 => Just(Act::Resume),
         1 => (0..50_u8).prop_map(|n| if n == 0 { Act::Shutdown } else { Act::Tick }),
         3 => (0..30_u64).prop_map(Act::Wait),
     ]
@@ -151,6 +155,8 @@ proptest! {
                 Act::Tick => Event::Tick,
                 Act::Unload(force) => Event::Unload { force },
                 Act::Evict => Event::Evict { reason: UnloadReason::MemoryPressure },
+                Act::Pause(force) => Event::Pause { force, fault: Fault::new(ErrorKind::Paused, "paused") },
+                Act::Resume => Event::Resume,
                 Act::Shutdown => Event::Shutdown,
                 Act::Wait(seconds) => { now = now.plus(Duration::from_secs(seconds)); Event::Tick }
             };

@@ -176,6 +176,8 @@ pub enum UnloadReason {
     Freed,
     /// It is loaded anew, with other options or from its faster copy.
     Reloaded,
+    /// Somebody has paused the program.
+    Paused,
 }
 
 /// What comes before the name of the model that took the memory.
@@ -183,7 +185,7 @@ const EVICTED_FOR: &str = "evicted_for:";
 
 impl UnloadReason {
     /// Those without data.
-    pub const PLAIN: [Self; 10] = [
+    pub const PLAIN: [Self; 11] = [
         Self::IdleTimeout,
         Self::Requested,
         Self::WorkerCrashed,
@@ -194,6 +196,7 @@ impl UnloadReason {
         Self::MemoryPressure,
         Self::Freed,
         Self::Reloaded,
+        Self::Paused,
     ];
 
     /// The reason without its data, for counting.
@@ -211,6 +214,7 @@ impl UnloadReason {
             Self::MemoryPressure => "memory_pressure",
             Self::Freed => "freed",
             Self::Reloaded => "reloaded",
+            Self::Paused => "paused",
         }
     }
 
@@ -236,7 +240,8 @@ impl fmt::Display for UnloadReason {
             | Self::EvictedForReservation
             | Self::MemoryPressure
             | Self::Freed
-            | Self::Reloaded => f.write_str(self.name()),
+            | Self::Reloaded
+            | Self::Paused => f.write_str(self.name()),
         }
     }
 }

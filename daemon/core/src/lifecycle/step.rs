@@ -51,6 +51,10 @@ pub enum Event {
     Unload { force: bool },
     /// The memory is needed elsewhere: an idle model goes, one in use stays.
     Evict { reason: UnloadReason },
+    /// Somebody pauses the program: as an unload, and whoever waits or is cancelled is told why.
+    Pause { force: bool, fault: Fault },
+    /// The pause is over: what only finished what it had been asked may stay.
+    Resume,
     /// The daemon ends; nothing is loaded from now on.
     Shutdown,
 }

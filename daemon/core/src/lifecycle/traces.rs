@@ -292,6 +292,64 @@ fn a_forced_unload_cancels_what_runs() {
         ]);
 }
 
+fn pause(force: bool) -> Event {
+    Event::Pause {
+        force,
+        fault: Fault::new(ErrorKind::Paused, "paused"),
+    }
+}
+
+#[test]
+fn a_pause_refuses_who_waits_and_lets_finish_who_is_answered() {
+    Trace::new()
+        .wants(1)
+        .then(pause(false))
+        .stopped(1)
+        .wants(2)
+        .loaded(2)
+        .then(pause(false))
+        .ends(2)
+        .stopped(2)
+        .reads(&[
+            "UNLOADED -> LOADING (request)",
+            "start worker 1",
+            "LOADING -> UNLOADING (paused)",
+            "kill worker 1",
+            "refuse 1: paused",
+            "UNLOADING -> UNLOADED (paused)",
+            "UNLOADED -> LOADING (request)",
+            "start worker 2",
+            "LOADING -> BUSY (loaded)",
+            "grant 2 on 2",
+            "BUSY -> UNLOADING (paused)",
+            "stop worker 2",
+            "UNLOADING -> UNLOADED (paused)",
+        ]);
+}
+
+#[test]
+fn a_forced_pause_cancels_and_one_that_is_over_before_the_answer_unloads_nothing() {
+    let busy = || Trace::new().wants(1).loaded(1);
+    let forced = busy().then(pause(true)).stopped(1);
+    forced.reads(&[
+        "UNLOADED -> LOADING (request)",
+        "start worker 1",
+        "LOADING -> BUSY (loaded)",
+        "grant 1 on 1",
+        "cancel 1: paused",
+        "BUSY -> UNLOADING (paused)",
+        "kill worker 1",
+        "UNLOADING -> UNLOADED (paused)",
+    ]);
+    let resumed = busy().then(pause(false)).then(Event::Resume);
+    assert!(resumed.machine.state().admits());
+    let unloading = busy()
+        .then(Event::Unload { force: false })
+        .then(pause(false))
+        .then(Event::Resume);
+    assert!(!unloading.machine.state().admits(), "somebody else wants it gone");
+}
+
 #[test]
 fn three_crashes_within_a_minute_open_the_breaker() {
     Trace::new()

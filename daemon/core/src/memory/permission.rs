@@ -12,16 +12,19 @@ pub enum PermissionReason {
     Processing,
     InsufficientMemory,
     NotInstalled,
+    /// Somebody has paused the program.
+    Paused,
 }
 
 impl PermissionReason {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ok,
         Self::Loading,
         Self::Unloading,
         Self::Processing,
         Self::InsufficientMemory,
         Self::NotInstalled,
+        Self::Paused,
     ];
 
     #[must_use]
@@ -33,6 +36,7 @@ impl PermissionReason {
             Self::Processing => "processing",
             Self::InsufficientMemory => "insufficient_memory",
             Self::NotInstalled => "not_installed",
+            Self::Paused => "paused",
         }
     }
 

@@ -46,6 +46,8 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/memory", MODELS),
     ("PUT", "/api/v1/memory/budget", ADMIN),
     ("POST", "/api/v1/memory/free", MODELS),
+    ("POST", "/api/v1/pause", ADMIN),
+    ("POST", "/api/v1/resume", ADMIN),
     ("GET", "/api/v1/downloads", MODELS),
     ("POST", "/api/v1/downloads/{id}/cancel", MODELS),
     ("POST", "/api/v1/downloads/{id}/pause", MODELS),

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::views::{ErrorBody, HardwareBody, MemoryBody, ModelBody, ModelUsageBody};
+use super::views::{ErrorBody, HardwareBody, MemoryBody, ModelBody, ModelUsageBody, PauseBody};
 use crate::http::api::Api;
 use crate::http::failure::Failure;
 use crate::http::payload::{Params, Payload};
@@ -170,6 +170,8 @@ struct StatusBody {
     /// Resident memory of the daemon alone; models have processes of their own.
     memory_bytes: u64,
     shutting_down: bool,
+    /// Set while the daemon is paused.
+    paused: Option<PauseBody>,
     models: Vec<ModelBody>,
     memory: Vec<MemoryBody>,
 }
@@ -183,6 +185,7 @@ async fn status(State(api): State<Api>) -> Json<StatusBody> {
         uptime: api.started.elapsed().as_secs_f64(),
         memory_bytes: process::own_resident_memory(),
         shutting_down: api.ending.is_asked() || api.models.is_shutting_down(),
+        paused: api.models.paused().map(PauseBody::from),
         models: api.models.list().into_iter().map(ModelBody::from).collect(),
         memory: api.models.memory().into_iter().map(MemoryBody::from).collect(),
     })

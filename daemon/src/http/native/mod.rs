@@ -9,6 +9,7 @@ mod jobs;
 mod llm;
 mod machine;
 mod models;
+mod pause;
 mod socket;
 mod views;
 
@@ -31,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .merge(models::router())
         .merge(downloads::router())
         .merge(machine::router())
+        .merge(pause::router())
         .merge(events::router())
         .merge(jobs::router());
     describe(own.get_openapi_mut());

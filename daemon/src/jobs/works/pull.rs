@@ -129,6 +129,7 @@ async fn next(watch: &mut Watch, id: DownloadId) -> Result<Download, Fault> {
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
                 | Event::NotificationChanged(_)
+                | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },
             ) => {}
         }

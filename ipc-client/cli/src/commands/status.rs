@@ -13,7 +13,7 @@ use crate::failure::{Failure, code};
 use crate::output::{Output, Style};
 use crate::run::Context;
 use crate::units;
-use crate::views::{ServiceView, StatusView, login, processes_table};
+use crate::views::{ServiceView, StatusView, login, pause_line, processes_table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
@@ -90,6 +90,10 @@ fn print(output: &Output, status: &DaemonStatus, service: Option<&Installed>) ->
             "does not run this daemon; \"airunner restart\" changes that; "
         };
         output.line(&format!("  service       {by}{}", login(service)))?;
+    }
+    if let Some(pause) = &status.paused {
+        let line = pause_line(pause, SystemTime::now());
+        output.pieces(&[(Style::Yellow, &line)])?;
     }
     if let Some(collector) = &status.traces {
         let loud = format!("  traces        of every request are sent to {collector}");

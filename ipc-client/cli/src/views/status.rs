@@ -4,6 +4,7 @@ use airunner_core::status::DaemonStatus;
 use serde::Serialize;
 
 use super::ServiceView;
+use super::pause::PauseView;
 use super::processes::{ProcessRow, process_rows};
 
 /// `airunner status`.
@@ -21,6 +22,8 @@ pub(crate) struct StatusView {
     traces: Option<String>,
     /// Nothing where nobody starts services.
     service: Option<ServiceView>,
+    /// Set while it is paused.
+    paused: Option<PauseView>,
     models: Vec<ProcessRow>,
 }
 
@@ -49,6 +52,7 @@ impl StatusView {
             }),
             traces: status.traces.clone(),
             service,
+            paused: status.paused.as_ref().map(PauseView::from),
             models: process_rows(&status.models),
         }
     }
@@ -65,6 +69,7 @@ impl StatusView {
             http: None,
             traces: None,
             service,
+            paused: None,
             models: Vec::new(),
         }
     }
@@ -95,12 +100,13 @@ mod tests {
             onnxruntime_library: None,
             http: HttpStatus::default(),
             traces: None,
+            paused: None,
         };
         let up = StatusView::running(&status, None);
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let expected =
-            "running pid version protocol socket uptime_seconds memory_bytes http traces service models";
+            "running pid version protocol socket uptime_seconds memory_bytes http traces service paused models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

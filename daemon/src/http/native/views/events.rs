@@ -4,7 +4,7 @@ use airunner_core::event::{Event, WatchMessage, WatchPayload};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{DownloadBody, MemoryBody, ModelBody, milliseconds};
+use super::{DownloadBody, MemoryBody, ModelBody, PauseBody, milliseconds};
 
 /// Something that happened, with its number.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -24,6 +24,8 @@ pub(in crate::http::native) enum EventBody {
         models: Vec<ModelBody>,
         memory: Vec<MemoryBody>,
         downloads: Vec<DownloadBody>,
+        /// Set while the daemon is paused.
+        paused: Option<PauseBody>,
     },
     ModelChanged {
         model: Box<ModelBody>,
@@ -48,6 +50,10 @@ pub(in crate::http::native) enum EventBody {
         kind: &'static str,
         state: &'static str,
     },
+    /// A pause began, was changed, or with null is over.
+    PauseChanged {
+        paused: Option<PauseBody>,
+    },
     ShuttingDown {
         grace_ms: f64,
     },
@@ -63,6 +69,7 @@ impl EventBody {
             Self::MemoryChanged { .. } => "memory_changed",
             Self::DownloadChanged { .. } => "download_changed",
             Self::NotificationChanged { .. } => "notification_changed",
+            Self::PauseChanged { .. } => "pause_changed",
             Self::ShuttingDown { .. } => "shutting_down",
         }
     }
@@ -76,6 +83,7 @@ impl From<WatchMessage> for SequencedBody {
                 models: snapshot.models.into_iter().map(ModelBody::from).collect(),
                 memory: memory(snapshot.memory),
                 downloads: snapshot.downloads.into_iter().map(DownloadBody::from).collect(),
+                paused: snapshot.paused.map(PauseBody::from),
             },
             WatchPayload::Event(Event::ModelChanged {
                 model,
@@ -101,6 +109,9 @@ impl From<WatchMessage> for SequencedBody {
                 id: notification.id.0,
                 kind: notification.kind.as_str(),
                 state: notification.state.as_str(),
+            },
+            WatchPayload::Event(Event::PauseChanged(paused)) => EventBody::PauseChanged {
+                paused: paused.map(PauseBody::from),
             },
             WatchPayload::Event(Event::ShuttingDown { grace }) => EventBody::ShuttingDown {
                 grace_ms: milliseconds(grace),

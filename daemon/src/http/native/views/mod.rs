@@ -6,6 +6,7 @@ mod events;
 mod job;
 mod machine;
 mod model;
+mod pause;
 mod usage;
 
 pub(super) use catalog::CatalogBody;
@@ -14,6 +15,7 @@ pub(super) use events::SequencedBody;
 pub(super) use job::JobBody;
 pub(super) use machine::{EstimateBody, HardwareBody, MemoryBody};
 pub(super) use model::{DetailsBody, ModelBody};
+pub(super) use pause::PauseBody;
 pub(super) use usage::ModelUsageBody;
 
 use std::collections::BTreeMap;

@@ -237,6 +237,7 @@ mod tests {
                 onnxruntime_library: None,
                 http: HttpStatus::default(),
                 traces: None,
+                paused: None,
             }),
             replaced: false,
             library: Some(Library {
