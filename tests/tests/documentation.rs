@@ -1,8 +1,12 @@
 //! Tables of the documentation that repeat what the code says.
 
 use airunner_core::ErrorKind;
-use airunner_daemon::config::KEYS;
+use airunner_daemon::config::keys;
 use airunner_tests::repository;
+
+/// Around what is made of the table of settings.
+const BEGIN: &str = "<!-- made of daemon/src/config/keys; a test holds it to that -->";
+const END: &str = "<!-- until here -->";
 
 fn page(name: &str) -> String {
     let path = repository().join("docs").join(name);
@@ -25,27 +29,40 @@ fn rows(page: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_setting_is_described_as_it_is() {
     let page = page("configuration.md");
-    let mut section = "";
-    let mut described = Vec::new();
-    for line in page.lines() {
-        if let Some(name) = line.strip_prefix("### [") {
-            section = name.trim_end_matches(']');
-        }
-        for row in rows(line).into_iter().filter(|row| row.len() == 4) {
-            let [name, default, _, help] = &row[..] else {
-                unreachable!("four cells")
-            };
-            described.push(format!("[{section}] {name} {default} {help}"));
-        }
+    let (before, rest) = page
+        .split_once(BEGIN)
+        .expect("the page says where the tables begin");
+    let (_, after) = rest.split_once(END).expect("the page says where the tables end");
+    let wanted = format!("{before}{BEGIN}\n\n{}\n{END}{after}", tables());
+    if page != wanted {
+        let copy = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("configuration.md");
+        std::fs::write(&copy, wanted).expect("the target directory is writable");
+        panic!(
+            "docs/configuration.md is behind daemon/src/config/keys: copy {} over it",
+            copy.display()
+        );
     }
-    let actual: Vec<String> = KEYS
-        .iter()
-        .map(|key| format!("[{}] `{}` `{}` {}", key.section, key.name, key.default, key.help))
-        .collect();
-    assert_eq!(
-        described, actual,
-        "docs/configuration.md is behind daemon/src/config/keys.rs"
-    );
+}
+
+/// A table for each section.
+fn tables() -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for key in keys() {
+        if key.section != section {
+            section = key.section;
+            let gap = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!(
+                "{gap}### [{section}]\n\n| key | default | allowed | a change counts | what it does |\n|---|---|---|---|---|\n"
+            ));
+        }
+        let (name, default, allowed, applies, help) =
+            (key.name, key.default, key.allowed, key.applies, key.help);
+        text.push_str(&format!(
+            "| `{name}` | `{default}` | {allowed} | {applies} | {help} |\n"
+        ));
+    }
+    text
 }
 
 #[test]

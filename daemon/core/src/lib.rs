@@ -26,6 +26,7 @@ pub mod pickle;
 pub mod priority;
 pub mod quantize;
 pub mod residency;
+pub mod settings;
 pub mod status;
 pub mod time;
 pub mod tokenize;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::hub::{self, HubVariables};
-use super::keys::KEYS;
+use super::keys::keys;
 
 const PREFIX: &str = "AIRUNNER_";
 /// Where ONNX Runtime's own tools look for its library.
@@ -68,7 +68,7 @@ impl Environment {
         let known = |name: &str| {
             !name.starts_with(PREFIX)
                 || name == airunner_platform::HOME_VARIABLE
-                || KEYS.iter().any(|key| key.variable() == name)
+                || keys().any(|key| key.variable() == name)
         };
         self.variables
             .keys()

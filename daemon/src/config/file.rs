@@ -1,13 +1,14 @@
 //! Reading `config.toml`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, Value};
 
 use super::error::{ConfigError, Origin};
-use super::keys::{KEYS, Key};
+use super::keys::{Key, find, keys};
 use super::settings::Settings;
 use super::value::Raw;
 
@@ -23,8 +24,11 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// Keeps every setting of the file; anything else in it is an error.
-pub(super) fn apply(settings: &mut Settings, path: &Path, text: String) -> Result<(), ConfigError> {
+/// Every setting of the file, each of them sound; anything else in it is an error.
+pub(super) fn values(
+    path: &Path,
+    text: String,
+) -> Result<BTreeMap<(&'static str, &'static str), Value>, ConfigError> {
     let lines = Lines {
         path,
         text: text.clone(),
@@ -33,11 +37,12 @@ pub(super) fn apply(settings: &mut Settings, path: &Path, text: String) -> Resul
         origin: lines.origin(error.span()),
         message: error.message().to_owned(),
     })?;
+    let mut values = BTreeMap::new();
     for (section, item) in document.iter() {
         let header = document.key(section).and_then(toml_edit::Key::span);
         let Some(table) = item
             .as_table_like()
-            .filter(|_| KEYS.iter().any(|key| key.section == section))
+            .filter(|_| keys().any(|key| key.section == section))
         else {
             return Err(ConfigError::UnknownSection {
                 origin: lines.origin(header),
@@ -47,20 +52,21 @@ pub(super) fn apply(settings: &mut Settings, path: &Path, text: String) -> Resul
         };
         for (name, item) in table.iter() {
             let span = table.key(name).and_then(toml_edit::Key::span);
-            set(settings, section, name, item, &lines.origin(span))?;
+            let (key, value) = sound(section, name, item, &lines.origin(span))?;
+            values.insert((key.section, key.name), value.clone());
         }
     }
-    Ok(())
+    Ok(values)
 }
 
-fn set(
-    settings: &mut Settings,
+/// The setting and its value, if that is allowed.
+fn sound<'a>(
     section: &str,
     name: &str,
-    item: &Item,
+    item: &'a Item,
     origin: &Origin,
-) -> Result<(), ConfigError> {
-    let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
+) -> Result<(&'static Key, &'a Value), ConfigError> {
+    let Some(key) = find(section, name) else {
         return Err(ConfigError::UnknownKey {
             origin: origin.clone(),
             section: section.to_owned(),
@@ -70,7 +76,7 @@ fn set(
     };
     let bad = |value: String, allowed: String| ConfigError::BadValue {
         origin: origin.clone(),
-        key: format!("{section}.{name}"),
+        key: key.full_name(),
         value,
         allowed,
     };
@@ -80,18 +86,20 @@ fn set(
             format!("a value such as {}", key.default),
         ));
     };
-    (key.set)(settings, Raw::File(value)).map_err(|allowed| bad(value.to_string().trim().to_owned(), allowed))
+    match (key.set)(&mut Settings::default(), Raw::File(value)) {
+        Ok(()) => Ok((key, value)),
+        Err(allowed) => Err(bad(value.to_string().trim().to_owned(), allowed)),
+    }
 }
 
 fn sections() -> String {
-    let mut sections: Vec<&str> = KEYS.iter().map(|key| key.section).collect();
+    let mut sections: Vec<&str> = keys().map(|key| key.section).collect();
     sections.dedup();
     sections.join(", ")
 }
 
 fn names(section: &str) -> String {
-    let names: Vec<&str> = KEYS
-        .iter()
+    let names: Vec<&str> = keys()
         .filter(|key: &&Key| key.section == section)
         .map(|key| key.name)
         .collect();

@@ -22,6 +22,8 @@ pub struct Settings {
     pub worker: WorkerSettings,
     pub log: LogSettings,
     pub telemetry: TelemetrySettings,
+    pub desktop: DesktopSettings,
+    pub power: PowerSettings,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,22 @@ pub struct ModelsSettings {
     pub prepacked_cache: Option<u64>,
     /// Whose kernels compute.
     pub kernels: Kernels,
+}
+
+/// How the program behaves on somebody's desk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesktopSettings {
+    /// The daemon goes on when the tray is quit; the tray asks for it.
+    pub run_in_background: bool,
+}
+
+/// Sleep and battery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerSettings {
+    /// No sleep while there is something to do.
+    pub inhibit_sleep: bool,
+    /// What is idle goes when the machine runs on battery.
+    pub unload_on_battery: bool,
 }
 
 /// What is told to others. Nothing, unless it is set.
@@ -294,6 +312,23 @@ impl Default for WorkerSettings {
             open_files: 1024,
             load_timeout: Duration::from_secs(300),
             stop_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for DesktopSettings {
+    fn default() -> Self {
+        Self {
+            run_in_background: true,
+        }
+    }
+}
+
+impl Default for PowerSettings {
+    fn default() -> Self {
+        Self {
+            inhibit_sleep: true,
+            unload_on_battery: false,
         }
     }
 }

@@ -286,7 +286,7 @@ fn a_bad_variable_is_named() {
 /// Every key: its default is what the program does, it can be overridden, and it is explained.
 #[test]
 fn every_key_has_a_true_default_and_an_override() {
-    for key in KEYS {
+    for key in keys() {
         let file = format!("[{}]\n{} = {}\n", key.section, key.name, key.default);
         assert_eq!(
             read(&file, &[]).unwrap(),
@@ -305,6 +305,7 @@ fn every_key_has_a_true_default_and_an_override() {
             "7",
             "777",
             "true",
+            "false",
             "1GiB",
             "debug",
             "https://hub.example",

@@ -1,0 +1,162 @@
+//! Settings as clients see them.
+
+use std::fmt;
+
+/// When a changed setting begins to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Applies {
+    /// While the daemon runs.
+    AtOnce,
+    /// For every model that is loaded from then on.
+    NextLoad,
+    /// When the daemon is started the next time.
+    Restart,
+}
+
+impl Applies {
+    pub const ALL: [Self; 3] = [Self::AtOnce, Self::NextLoad, Self::Restart];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::NextLoad => "next_load",
+            Self::Restart => "restart",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|applies| applies.as_str() == text)
+    }
+}
+
+/// In words.
+impl fmt::Display for Applies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::AtOnce => "at once",
+            Self::NextLoad => "at the next load",
+            Self::Restart => "after a restart",
+        })
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettingSource {
+    Default,
+    /// `config.toml`.
+    File,
+    /// A variable, which overrides the file.
+    Environment,
+    /// The operating system knows it, not the file.
+    System,
+}
+
+impl SettingSource {
+    pub const ALL: [Self; 4] = [Self::Default, Self::File, Self::Environment, Self::System];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::System => "system",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+/// What is missing until the running daemon goes by a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pending {
+    /// Nothing: it does.
+    #[default]
+    Nothing,
+    /// The file was changed by hand and has to be read again.
+    Reload,
+    /// The daemon has to be restarted.
+    Restart,
+}
+
+impl Pending {
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Reload, Self::Restart];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Reload => "reload",
+            Self::Restart => "restart",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|pending| pending.as_str() == text)
+    }
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub section: String,
+    pub key: String,
+    /// As it is written in the file, so texts have quotes: `"5m"`, `true`, `["tiny"]`.
+    pub value: String,
+    /// As it is written in the file.
+    pub default: String,
+    pub source: SettingSource,
+    /// What may be written, for a person.
+    pub allowed: String,
+    /// One line for a person.
+    pub help: String,
+    pub applies: Applies,
+    pub pending: Pending,
+}
+
+impl Setting {
+    /// As people call it, such as `models.keep_alive`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+}
+
+/// A new value for a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingValue {
+    /// Such as `models.keep_alive`.
+    pub name: String,
+    /// As a person writes it: texts with or without quotes, lists with brackets or as
+    /// `one,two`.
+    pub value: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back() {
+        for applies in Applies::ALL {
+            assert_eq!(Applies::parse(applies.as_str()), Some(applies));
+        }
+        for source in SettingSource::ALL {
+            assert_eq!(SettingSource::parse(source.as_str()), Some(source));
+        }
+        for pending in Pending::ALL {
+            assert_eq!(Pending::parse(pending.as_str()), Some(pending));
+        }
+        assert_eq!(
+            (Applies::parse(""), SettingSource::parse("x"), Pending::parse("")),
+            (None, None, None)
+        );
+    }
+}
