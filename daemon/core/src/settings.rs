@@ -108,9 +108,9 @@ impl Pending {
 pub struct Setting {
     pub section: String,
     pub key: String,
-    /// As it is written in the file, so texts have quotes: `"5m"`, `true`, `["tiny"]`.
+    /// As JSON, which is how it may stand in the file: `"5m"`, `true`, `["tiny"]`.
     pub value: String,
-    /// As it is written in the file.
+    /// As JSON.
     pub default: String,
     pub source: SettingSource,
     /// What may be written, for a person.
@@ -129,14 +129,14 @@ impl Setting {
     }
 }
 
-/// A new value for a setting.
+/// Another value for a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingValue {
+pub struct SettingChange {
     /// Such as `models.keep_alive`.
     pub name: String,
     /// As a person writes it: texts with or without quotes, lists with brackets or as
-    /// `one,two`.
-    pub value: String,
+    /// `one,two`. `None`: taken out of the file, so that the default counts.
+    pub value: Option<String>,
 }
 
 #[cfg(test)]

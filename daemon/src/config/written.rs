@@ -31,22 +31,21 @@ fn list(text: &str) -> Array {
         .collect()
 }
 
-/// On one line, as it stands in the file.
+/// As JSON, which is how it may stand in the file.
 pub(super) fn text(value: &Value) -> String {
-    let mut value = value.clone();
-    value.decor_mut().clear();
-    if let Value::Array(list) = &mut value {
-        // What somebody wrote on several lines.
-        list.set_trailing("");
-        list.set_trailing_comma(false);
-        for (index, entry) in list.iter_mut().enumerate() {
-            entry.decor_mut().clear();
-            if index > 0 {
-                entry.decor_mut().set_prefix(" ");
-            }
-        }
+    json(value).to_string()
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::String(text) => text.value().as_str().into(),
+        Value::Integer(number) => (*number.value()).into(),
+        Value::Float(number) => (*number.value()).into(),
+        Value::Boolean(switch) => (*switch.value()).into(),
+        Value::Array(list) => list.iter().map(json).collect(),
+        // No setting has such a value.
+        Value::Datetime(_) | Value::InlineTable(_) => value.to_string().trim().into(),
     }
-    value.to_string()
 }
 
 /// As it would stand in the file what a variable says.
@@ -69,13 +68,13 @@ mod tests {
                 "models",
                 "preload",
                 "tiny, owner/name",
-                "[\"tiny\", \"owner/name\"]",
+                "[\"tiny\",\"owner/name\"]",
             ),
             (
                 "models",
                 "preload",
                 "[\"tiny\",\n  'owner/name',]",
-                "[\"tiny\", 'owner/name']",
+                "[\"tiny\",\"owner/name\"]",
             ),
             ("models", "preload", "'tiny'", "[\"tiny\"]"),
             ("models", "preload", "", "[]"),

@@ -5,6 +5,7 @@ mod desktop;
 mod http;
 mod runtime;
 
+use std::fmt;
 use std::time::Duration;
 
 use airunner_core::settings::Applies;
@@ -26,6 +27,12 @@ pub struct Key {
     pub help: &'static str,
     /// Reads and keeps a value; the error is what would be allowed.
     pub(super) set: fn(&mut Settings, Raw<'_>) -> Result<(), String>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.full_name()).finish()
+    }
 }
 
 impl Key {
