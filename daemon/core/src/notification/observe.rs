@@ -79,7 +79,10 @@ impl Observer {
             }
             WatchPayload::Event(Event::DownloadChanged(download)) => self.download(download, clock),
             WatchPayload::Event(
-                Event::MemoryChanged(_) | Event::NotificationChanged(_) | Event::ShuttingDown { .. },
+                Event::MemoryChanged(_)
+                | Event::NotificationChanged(_)
+                | Event::PauseChanged(_)
+                | Event::ShuttingDown { .. },
             ) => Vec::new(),
         }
     }
@@ -197,7 +200,8 @@ fn left(model: &Model, why: Option<(&Cause, &String)>) -> Vec<Observed> {
             | UnloadReason::EvictedFor(_)
             | UnloadReason::EvictedForReservation
             | UnloadReason::Freed
-            | UnloadReason::Reloaded,
+            | UnloadReason::Reloaded
+            | UnloadReason::Paused,
         )
         | None => {}
     }
