@@ -70,6 +70,14 @@ impl Control for Script {
         Err(Status::unimplemented("not scripted"))
     }
 
+    async fn pause(&self, _: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn resume(&self, _: Request<v1::ResumeRequest>) -> Result<Response<v1::ResumeResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn shutdown(
         &self,
         _: Request<v1::ShutdownRequest>,
