@@ -203,6 +203,8 @@ impl State {
             Event::NotificationChanged(told) => {
                 running.notifications.remove(&told.id);
             }
+            // Not shown.
+            Event::PauseChanged(_) => {}
             Event::ShuttingDown { .. } => running.stopping = true,
         }
     }
@@ -275,7 +277,8 @@ fn trouble_of(model: &Model, cause: &Cause, message: &str) -> Option<String> {
         | UnloadReason::EvictedFor(_)
         | UnloadReason::EvictedForReservation
         | UnloadReason::Freed
-        | UnloadReason::Reloaded => return None,
+        | UnloadReason::Reloaded
+        | UnloadReason::Paused => return None,
     };
     let name = &model.name;
     Some(if message.is_empty() {
