@@ -51,6 +51,7 @@ fn documents(workspace: &Workspace, materials: &Materials) -> anyhow::Result<Vec
             "meta/gui/airunner-tray.desktop",
             include_str!("../../../linux/airunner-tray.desktop")
                 .replace("Exec=airunner-tray", "Exec=airunner.tray")
+                .replace("TryExec=airunner-tray\n", "")
                 .replace("Icon=airunner", "Icon=${SNAP}/meta/gui/airunner.svg"),
         ));
         for (name, source) in &materials.icons {
