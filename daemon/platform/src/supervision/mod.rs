@@ -105,7 +105,7 @@ fn held(endpoint: &Endpoint) -> Fault {
     Fault::new(
         ErrorKind::AlreadyExists,
         format!(
-            "the service manager listens on {endpoint} for AI Runner: start it with \"airunner start\", or first end \
+            "the service manager listens on {endpoint} and starts AI Runner there: use \"airunner start\", or first end \
              that with \"airunner stop\""
         ),
     )

@@ -18,11 +18,11 @@ impl Restart {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let starter = Starter::from_environment()?;
         if let Some((service, status)) = service::installed(starter.places()).await?
-            && status.running
+            && (status.running || status.listening)
             && service.ends_in_good_order()
         {
             let _progress = Progress::spinner(&context.output, "restarting the service");
-            if self.force {
+            if self.force && status.running {
                 stop::hurry(&service).await;
             }
             service.restart().await.map_err(Fault::from)?;
