@@ -1,6 +1,8 @@
 //! The composition root: build, run, shut down. The only file that knows everyone.
 
 mod options;
+mod telling;
+mod works;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,10 +31,11 @@ use crate::heart::Heart;
 use crate::http::{self, Api};
 use crate::inference::Inference;
 use crate::ipc::{About, Server, Services};
-use crate::jobs::{self, Jobs};
+use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::logging;
 use crate::models::{Actor, Models, Parts, Records, Store};
+use crate::notifications::Notifications;
 use crate::pause::Pausing;
 use crate::prepack::{self, PrepackOptions, Prepacker};
 use crate::quantize::{QuantizeOptions, Quantizer};
@@ -43,6 +46,8 @@ use crate::traces::{self, Tracer};
 use crate::usage::Usage;
 use crate::workers::{ProcessLauncher, WorkerOptions};
 use options::{download_options, identity, onnxruntime_library, worker_options};
+use telling::Telling;
+use works::works;
 
 /// How long workers may take to be gone once nobody waits for requests any more, beyond what
 /// they are given to end by themselves.
@@ -90,6 +95,8 @@ struct Daemon {
     actor: JoinHandle<()>,
     downloads: Downloads,
     jobs: Jobs,
+    notifications: Notifications,
+    notifications_actor: JoinHandle<()>,
     hardware_actor: JoinHandle<()>,
     usage: Usage,
     usage_actor: JoinHandle<()>,
@@ -129,6 +136,11 @@ impl Daemon {
         );
         let (publisher, hub) = events::hub();
         let downloads_publisher = publisher.clone();
+        let telling = Telling {
+            storage: storage.clone(),
+            publisher: publisher.clone(),
+            hub: hub.clone(),
+        };
         let (hardware, hardware_actor) = Hardware::new();
         let (models, actor) = Assembly {
             places,
@@ -152,6 +164,8 @@ impl Daemon {
         let quantizer = Quantizer::new(models.clone(), quantize_options(&worker_options));
         let works = works(&downloads, &models, &quantizer);
         let (jobs, jobs_actor) = Jobs::new(works, storage.clone());
+        let (notifications, notifications_actor) =
+            telling.begin(&settings.notifications, &models, &downloads, &jobs);
         let ending = Ending::default();
         let listener = supervision::listen(places)?;
         let socket = listener.endpoint().to_string();
@@ -173,6 +187,7 @@ impl Daemon {
             keys: keys.clone(),
             models: models.clone(),
             pausing: pausing.clone(),
+            notifications: notifications.clone(),
             quantizer: quantizer.clone(),
             responses: responses.clone(),
             tracer: tracer.clone(),
@@ -206,6 +221,7 @@ impl Daemon {
             quantizer,
             inference,
             keys: keys.clone(),
+            notifications: notifications.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
         };
@@ -240,6 +256,8 @@ impl Daemon {
             actor,
             downloads,
             jobs,
+            notifications,
+            notifications_actor,
             hardware_actor,
             usage,
             usage_actor,
@@ -343,6 +361,8 @@ impl Daemon {
     /// What was counted is written down, and the database is closed.
     async fn end_storage(&mut self) {
         let end = async {
+            self.notifications.end().await;
+            drop((&mut self.notifications_actor).await);
             self.usage.end().await;
             drop((&mut self.usage_actor).await);
             self.keys.end().await;
@@ -572,23 +592,4 @@ fn clear_sockets(places: &Places) {
     for entry in entries.flatten() {
         Endpoint::at(entry.path()).remove();
     }
-}
-
-/// The kinds of jobs there are.
-fn works(downloads: &Downloads, models: &Models, quantizer: &Quantizer) -> jobs::Options {
-    jobs::Options::new(vec![
-        Arc::new(jobs::Pull {
-            downloads: downloads.clone(),
-            models: models.clone(),
-        }),
-        Arc::new(jobs::Verify {
-            downloads: downloads.clone(),
-        }),
-        Arc::new(jobs::Import {
-            models: models.clone(),
-        }),
-        Arc::new(jobs::Quantize {
-            quantizer: quantizer.clone(),
-        }),
-    ])
 }

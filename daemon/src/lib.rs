@@ -20,6 +20,7 @@ pub mod keys;
 pub mod logging;
 pub mod metrics;
 pub mod models;
+pub mod notifications;
 pub mod pause;
 pub mod prepack;
 pub mod quantize;

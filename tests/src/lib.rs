@@ -18,8 +18,10 @@ mod machine;
 mod packages;
 mod processes;
 mod socket;
+mod toasts;
 mod wait;
 mod wire;
+mod xfce;
 
 pub use binaries::{binary, onnxruntime_library, repository};
 pub use cli::{Cli, CliOutput};
@@ -33,5 +35,7 @@ pub use machine::Machines;
 pub use packages::{FakeModel, builtin_directory, parity_packages, testdata};
 pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use socket::Socket;
+pub use toasts::{BY_THE_USER, FakeDesktop, PrivateBus, TIMED_OUT, Toast};
 pub use wait::{eventually, eventually_ok};
 pub use wire::channel;
+pub use xfce::XfceDesktop;

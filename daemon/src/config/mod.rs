@@ -26,8 +26,8 @@ pub use keys::{Key, find, keys};
 pub use read::{Written, named};
 pub use settings::{
     Auth, DEFAULT_HUB, DaemonSettings, DesktopSettings, DownloadsSettings, HttpSettings, LogLevel,
-    LogSettings, MemorySettings, ModelsSettings, PowerSettings, Rate, RuntimeSettings, Settings,
-    TelemetrySettings, Tls, WorkerSettings,
+    LogSettings, MemorySettings, ModelsSettings, NotificationsSettings, PowerSettings, Rate, RuntimeSettings,
+    Settings, TelemetrySettings, Tls, WorkerSettings,
 };
 
 impl Settings {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use airunner_core::memory::Budget;
+use airunner_core::notification::{NotificationKind, QuietHours};
 use airunner_core::{KeepAlive, ModelName};
 use airunner_runtimes::Kernels;
 use ipnet::IpNet;
@@ -21,6 +22,7 @@ pub struct Settings {
     pub runtime: RuntimeSettings,
     pub worker: WorkerSettings,
     pub log: LogSettings,
+    pub notifications: NotificationsSettings,
     pub telemetry: TelemetrySettings,
     pub desktop: DesktopSettings,
     pub power: PowerSettings,
@@ -225,6 +227,18 @@ pub struct LogSettings {
     pub max_files: usize,
 }
 
+/// What the user of this machine is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotificationsSettings {
+    pub enabled: bool,
+    /// Not told.
+    pub disabled_kinds: Vec<NotificationKind>,
+    /// Told later.
+    pub quiet_hours: Option<QuietHours>,
+    /// A wait that is worth telling when it is over.
+    pub long_wait: Duration,
+}
+
 /// How much is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
@@ -329,6 +343,17 @@ impl Default for PowerSettings {
         Self {
             inhibit_sleep: true,
             unload_on_battery: false,
+        }
+    }
+}
+
+impl Default for NotificationsSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            disabled_kinds: Vec::new(),
+            quiet_hours: None,
+            long_wait: Duration::from_secs(20),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use airunner_core::memory::{Budget, parse_bytes};
+use airunner_core::notification::{NotificationKind, QuietHours};
 use airunner_core::{KeepAlive, ModelName};
 use airunner_runtimes::Kernels;
 
@@ -190,6 +191,32 @@ pub(super) fn collector(raw: Raw<'_>) -> Result<Option<String>, String> {
 fn is_here(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// A range of times of day; an empty text is none.
+pub(super) fn quiet_hours(raw: Raw<'_>) -> Result<Option<QuietHours>, String> {
+    let allowed = || "times of day such as \"22:00-07:00\", or \"\" for none".to_owned();
+    let text = raw.text().ok_or_else(allowed)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| allowed())
+}
+
+/// Kinds of notifications that can be switched off.
+pub(super) fn notification_kinds(raw: Raw<'_>) -> Result<Vec<NotificationKind>, String> {
+    let all = || {
+        NotificationKind::ALL
+            .into_iter()
+            .filter(|kind| kind.can_be_switched_off())
+    };
+    let allowed = || {
+        let names: Vec<String> = all().map(|kind| format!("\"{kind}\"")).collect();
+        format!("a list of kinds of notifications out of {}", names.join(", "))
+    };
+    let kind = |text| all().find(|kind| kind.as_str() == text);
+    let texts = texts(raw).ok_or_else(allowed)?.into_iter();
+    texts.map(kind).collect::<Option<_>>().ok_or_else(allowed)
 }
 
 pub(super) fn kernels(raw: Raw<'_>) -> Result<Kernels, String> {

@@ -14,6 +14,7 @@ use crate::inference::Inference;
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::notifications::Notifications;
 use crate::pause::Pausing;
 use crate::quantize::Quantizer;
 use crate::responses::Responses;
@@ -34,6 +35,7 @@ pub struct Api {
     pub keys: Keys,
     pub models: Models,
     pub pausing: Pausing,
+    pub notifications: Notifications,
     pub quantizer: Quantizer,
     pub responses: Responses,
     pub tracer: Tracer,

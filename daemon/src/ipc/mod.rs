@@ -10,6 +10,7 @@ mod hardware;
 mod keys;
 mod llm;
 mod models;
+mod notifications;
 mod server;
 mod stream;
 

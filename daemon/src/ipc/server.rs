@@ -12,16 +12,18 @@ use airunner_proto::v1::hardware_server::HardwareServer;
 use airunner_proto::v1::keys_server::KeysServer;
 use airunner_proto::v1::llm_server::LlmServer;
 use airunner_proto::v1::models_server::ModelsServer;
+use airunner_proto::v1::notifications_server::NotificationsServer;
 use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
-use super::{catalog, connection, control, downloads, hardware, keys, llm, models};
+use super::{catalog, connection, control, downloads, hardware, keys, llm, models, notifications};
 use crate::catalog::Catalog;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::keys::Keys;
 use crate::models::Models;
+use crate::notifications::Notifications;
 use crate::pause::Pausing;
 use crate::quantize::Quantizer;
 use crate::shutdown::Ending;
@@ -49,6 +51,7 @@ pub struct Services {
     pub quantizer: Quantizer,
     pub inference: Inference,
     pub keys: Keys,
+    pub notifications: Notifications,
     pub usage: Usage,
     pub ending: Ending,
 }
@@ -71,6 +74,7 @@ impl Server {
             quantizer,
             inference,
             keys,
+            notifications,
             usage,
             ending,
         } = services;
@@ -114,6 +118,9 @@ impl Server {
         let keys = KeysServer::new(keys::Service { keys })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let notifications = NotificationsServer::new(notifications::Service { notifications })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ControlServer<control::Service>>().await;
         health.set_serving::<ModelsServer<models::Service>>().await;
@@ -122,6 +129,9 @@ impl Server {
         health.set_serving::<CatalogServer<catalog::Service>>().await;
         health.set_serving::<DownloadsServer<downloads::Service>>().await;
         health.set_serving::<KeysServer<keys::Service>>().await;
+        health
+            .set_serving::<NotificationsServer<notifications::Service>>()
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -142,6 +152,7 @@ impl Server {
             .add_service(catalog)
             .add_service(downloads)
             .add_service(keys)
+            .add_service(notifications)
             .add_service(health_service)
             .add_service(reflection);
         Ok(Self { router, ending })

@@ -9,7 +9,7 @@ use airunner_core::access::KeyId;
 use airunner_core::job::{Job, JobId, JobState};
 use airunner_core::{ErrorKind, Fault};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,10 @@ pub(super) enum Message {
         id: JobId,
         reply: oneshot::Sender<Result<watch::Receiver<Job>, Fault>>,
     },
+    Retry {
+        id: JobId,
+        reply: oneshot::Sender<Result<Job, Fault>>,
+    },
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -95,12 +99,19 @@ pub struct Actor {
     reporter: mpsc::Sender<Report>,
     /// By when they were submitted.
     live: BTreeMap<(SystemTime, JobId), Live>,
+    /// Tells of those that are over.
+    over: broadcast::Sender<Job>,
     /// Stops what runs without ending it.
     ending: CancellationToken,
 }
 
 impl Actor {
-    pub(super) fn new(options: Options, storage: Storage, messages: mpsc::Receiver<Message>) -> Self {
+    pub(super) fn new(
+        options: Options,
+        storage: Storage,
+        messages: mpsc::Receiver<Message>,
+        over: broadcast::Sender<Job>,
+    ) -> Self {
         let (reporter, reports) = mpsc::channel(options.limit.max(1));
         Self {
             works: options
@@ -115,6 +126,7 @@ impl Actor {
             reports,
             reporter,
             live: BTreeMap::new(),
+            over,
             ending: CancellationToken::new(),
         }
     }
@@ -202,6 +214,7 @@ impl Actor {
                 drop(reply.send(jobs.map(|job| (job.id.clone(), job)).collect()));
             }
             Message::Cancel { id, reply } => drop(reply.send(self.cancel(id).await)),
+            Message::Retry { id, reply } => drop(reply.send(self.retry(id).await)),
             Message::Shutdown(reply) => {
                 let _ = reply.send(());
             }
@@ -226,6 +239,34 @@ impl Actor {
         let now = SystemTime::now();
         let job = self.storage.add_job(owner, kind.to_owned(), request, now).await?;
         tracing::info!(job = %job.id, kind, "a job was submitted");
+        self.keep(job.clone(), work);
+        Ok(job)
+    }
+
+    async fn retry(&mut self, id: JobId) -> Result<Job, Fault> {
+        let job = self.follow(id).await?.borrow().clone();
+        match job.state {
+            JobState::Failed | JobState::Cancelled => {}
+            JobState::Pending | JobState::Running | JobState::Completed => return Ok(job),
+        }
+        let Some(work) = self.works.get(job.kind.as_str()).cloned() else {
+            return Err(Fault::internal(format!(
+                "there is no work of the kind {}",
+                job.kind
+            )));
+        };
+        self.make_sure_of_room(job.owner)?;
+        let job = Job {
+            state: JobState::Pending,
+            result: None,
+            progress: 0.0,
+            fault: None,
+            updated_at: SystemTime::now(),
+            expires_at: None,
+            ..job
+        };
+        self.storage.put_job(job.clone()).await?;
+        tracing::info!(job = %job.id, kind = job.kind, "a job is begun once more");
         self.keep(job.clone(), work);
         Ok(job)
     }
@@ -350,6 +391,8 @@ impl Actor {
         let job = self.over(before, state, outcome);
         tracing::info!(job = %job.id, kind = job.kind, state = state.as_str(), "a job is over");
         self.write(job.clone()).await;
+        // It fails if nobody wants to know, which is fine.
+        drop(self.over.send(job.clone()));
         live.job.send_replace(job);
     }
 

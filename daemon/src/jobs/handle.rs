@@ -7,18 +7,21 @@ use airunner_core::conversation::{Listing, Page};
 use airunner_core::job::{Job, JobId};
 use airunner_core::{ErrorKind, Fault};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::actor::{Actor, Message, Options};
 use crate::storage::{Storage, Viewer};
 
 /// Messages that may wait for the actor.
 const CAPACITY: usize = 64;
+/// Jobs that are over and that whoever is told of them may be behind.
+const OVER: usize = 256;
 
 /// The way to the jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
     sender: mpsc::Sender<Message>,
+    over: broadcast::Sender<Job>,
     storage: Storage,
 }
 
@@ -27,8 +30,14 @@ impl Jobs {
     #[must_use]
     pub fn new(options: Options, storage: Storage) -> (Self, Actor) {
         let (sender, messages) = mpsc::channel(CAPACITY);
-        let actor = Actor::new(options, storage.clone(), messages);
-        (Self { sender, storage }, actor)
+        let (over, _) = broadcast::channel(OVER);
+        let actor = Actor::new(options, storage.clone(), messages, over.clone());
+        let handle = Self {
+            sender,
+            over,
+            storage,
+        };
+        (handle, actor)
     }
 
     /// Begins a job, or lets it wait for its turn.
@@ -73,6 +82,17 @@ impl Jobs {
         } else {
             Err(not_found(&id))
         }
+    }
+
+    /// Every job, when it is over, from now on.
+    #[must_use]
+    pub fn endings(&self) -> broadcast::Receiver<Job> {
+        self.over.subscribe()
+    }
+
+    /// Begins a job once more that failed or was cancelled; nothing happens to any other.
+    pub async fn retry(&self, id: JobId) -> Result<Job, Fault> {
+        self.ask(|reply| Message::Retry { id, reply }).await?
     }
 
     /// Stops a job and returns when it has stopped; forgets one that is over.

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models,
-    pause, ps, restart, resume, service, start, stats, status, stop, unload,
+    notify, pause, ps, restart, resume, service, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Downloads(downloads::Downloads),
     /// Print the token of the HTTP API; make, list and revoke keys for it.
     Keys(keys::Keys),
+    /// Show, answer and test what you are told on the screen.
+    Notify(notify::Notify),
     /// Show what models were used and what it cost; nothing of it leaves this machine.
     Stats(stats::Stats),
     /// Talk to a model.
@@ -96,6 +98,7 @@ impl Command {
             | Self::Hardware(_)
             | Self::Downloads(_)
             | Self::Keys(_)
+            | Self::Notify(_)
             | Self::Stats(_)
             | Self::Bench(_)
             | Self::Doctor(_)
@@ -185,6 +188,10 @@ mod tests {
             "keys list --json",
             "keys revoke phone --json",
             "keys audit -n 5 --json",
+            "notify test --json",
+            "notify list --all",
+            "notify act 3 load",
+            "notify dismiss 3",
             "ps",
             "chat tiny",
             "chat tiny hello",
@@ -241,6 +248,9 @@ mod tests {
             "keys create phone --expires soon",
             "keys revoke",
             "keys audit -n 0",
+            "notify",
+            "notify act 3",
+            "notify dismiss x",
             "chat tiny hi --top-k -1",
             "chat tiny hi --seed x",
             "chat tiny hi --raw --system S",

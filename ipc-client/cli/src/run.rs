@@ -102,6 +102,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Hardware(hardware) => hardware.run(context).await,
         Command::Downloads(downloads) => downloads.run(context).await,
         Command::Keys(keys) => keys.run(context).await,
+        Command::Notify(notify) => notify.run(context).await,
         Command::Stats(stats) => stats.run(context).await,
         Command::Chat(chat) => chat.run(context).await,
         Command::Bench(bench) => bench.run(context).await,

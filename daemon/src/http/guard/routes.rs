@@ -56,6 +56,10 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/api/v1/jobs/{id}", Key),
     ("DELETE", "/api/v1/jobs/{id}", Key),
     ("GET", "/api/v1/jobs/{id}/events", Key),
+    // They tell of everybody's work.
+    ("GET", "/api/v1/notifications", ADMIN),
+    ("DELETE", "/api/v1/notifications/{id}", ADMIN),
+    ("POST", "/api/v1/notifications/{id}/actions/{action}", ADMIN),
     ("GET", "/api/v1/llm/models", Key),
     ("POST", "/api/v1/llm/load", MODELS),
     ("POST", "/api/v1/llm/unload", MODELS),

@@ -9,6 +9,7 @@ mod jobs;
 mod llm;
 mod machine;
 mod models;
+mod notifications;
 mod pause;
 mod socket;
 mod views;
@@ -34,7 +35,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .merge(machine::router())
         .merge(pause::router())
         .merge(events::router())
-        .merge(jobs::router());
+        .merge(jobs::router())
+        .merge(notifications::router());
     describe(own.get_openapi_mut());
     OpenApiRouter::new().merge(health::router()).nest(PREFIX, own)
 }

@@ -9,6 +9,7 @@ mod hardware;
 mod keys;
 mod memory;
 mod models;
+mod notifications;
 mod pause;
 mod processes;
 mod quantize;
@@ -28,6 +29,9 @@ pub(crate) use hardware::{HardwareView, gpus_table, hardware_lines};
 pub(crate) use keys::{CreatedKeyView, KeyRow, TokenView, audit_rows, audit_table, key_rows, keys_table};
 pub(crate) use memory::{FreedView, MemoryView, memory_lines};
 pub(crate) use models::{DetailsView, ModelRow, model_rows, models_table};
+pub(crate) use notifications::{
+    ActedView, NotificationRow, TestedView, notification_rows, notifications_table,
+};
 pub(crate) use pause::{PausedView, pause_line};
 pub(crate) use processes::{ProcessRow, process_rows, processes_table};
 pub(crate) use quantize::{QuantizedView, quantized_lines};

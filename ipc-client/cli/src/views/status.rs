@@ -105,8 +105,7 @@ mod tests {
         let up = StatusView::running(&status, None);
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected =
-            "running pid version protocol socket uptime_seconds memory_bytes http traces service paused models";
+        let expected = "running pid version protocol socket uptime_seconds memory_bytes http traces service paused models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

@@ -6,6 +6,7 @@ mod events;
 mod job;
 mod machine;
 mod model;
+mod notification;
 mod pause;
 mod usage;
 
@@ -15,6 +16,7 @@ pub(super) use events::SequencedBody;
 pub(super) use job::JobBody;
 pub(super) use machine::{EstimateBody, HardwareBody, MemoryBody};
 pub(super) use model::{DetailsBody, ModelBody};
+pub(super) use notification::NotificationBody;
 pub(super) use pause::PauseBody;
 pub(super) use usage::ModelUsageBody;
 

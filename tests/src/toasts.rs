@@ -1,0 +1,310 @@
+//! A private D-Bus, and a program on it that shows notifications to nobody but a test.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, OwnedVariant};
+
+use crate::binaries::search_path;
+use crate::wait::{eventually, eventually_ok};
+
+const NAME: &str = "org.freedesktop.Notifications";
+const PATH: &str = "/org/freedesktop/Notifications";
+/// Why the specification says a notification was closed.
+pub const TIMED_OUT: u32 = 1;
+pub const BY_THE_USER: u32 = 2;
+const BY_A_CALL: u32 = 3;
+
+/// A D-Bus that knows nobody and starts nothing by itself; ended when dropped.
+pub struct PrivateBus {
+    directory: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl PrivateBus {
+    /// `None`, and said so, where there is no D-Bus.
+    pub async fn start() -> Option<Self> {
+        Self::with(false, &[]).await
+    }
+
+    /// One on which the system's programs are started when they are asked for, with these variables.
+    pub async fn with_services(environment: &[(&str, &str)]) -> Option<Self> {
+        Self::with(true, environment).await
+    }
+
+    async fn with(services: bool, environment: &[(&str, &str)]) -> Option<Self> {
+        let Some(program) = find_program("dbus-daemon") else {
+            println!("SKIPPED: dbus-daemon is not installed; `cargo xtask setup` installs it");
+            return None;
+        };
+        let directory = tempfile::Builder::new()
+            .prefix("bus-")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        let mut bus = Self {
+            directory,
+            environment: environment
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            child: None,
+        };
+        std::fs::write(bus.file("config"), bus.config(services)).expect("the directory is writable");
+        bus.spawn(&program).await;
+        Some(bus)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn config(&self, services: bool) -> String {
+        let services = if services {
+            "<standard_session_servicedirs/>"
+        } else {
+            ""
+        };
+        format!(
+            "<busconfig><type>session</type><listen>{}</listen>{services}<policy context=\"default\">\
+             <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>\
+             <allow own=\"*\"/></policy></busconfig>",
+            self.address()
+        )
+    }
+
+    /// Where it listens, also after it was started again.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:path={}", self.file("socket").display())
+    }
+
+    async fn spawn(&mut self, program: &PathBuf) {
+        let child = Command::new(program)
+            .arg(format!("--config-file={}", self.file("config").display()))
+            .args(["--nofork", "--nosyslog"])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.expect("dbus-daemon starts"));
+        let socket = self.file("socket");
+        eventually("the bus listens", async || {
+            tokio::net::UnixStream::connect(&socket).await.is_ok()
+        })
+        .await;
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_file(self.file("socket"));
+    }
+
+    pub async fn start_again(&mut self) {
+        self.stop();
+        let program = find_program("dbus-daemon").expect("it was there before");
+        self.spawn(&program).await;
+    }
+}
+
+impl Drop for PrivateBus {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
+    let folders = search_path();
+    let mut files = folders.iter().map(|folder| folder.join(program));
+    files.find(|file| file.is_file())
+}
+
+/// A notification as it came to the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    pub number: u32,
+    pub replaces: u32,
+    pub application: String,
+    pub title: String,
+    pub body: String,
+    /// Keys and labels in turn.
+    pub actions: Vec<String>,
+    pub timeout: i32,
+}
+
+#[derive(Debug, Default)]
+struct Screen {
+    last: u32,
+    shown: Vec<Toast>,
+    closed: Vec<u32>,
+    /// The key of the button that is pressed before the answer is given.
+    presses: Option<String>,
+}
+
+/// A program that shows notifications as the specification says, on nothing.
+pub struct FakeDesktop {
+    connection: Connection,
+    screen: Arc<Mutex<Screen>>,
+}
+
+struct Interface {
+    screen: Arc<Mutex<Screen>>,
+    capabilities: Vec<String>,
+}
+
+#[zbus::interface(name = "org.freedesktop.Notifications")]
+impl Interface {
+    async fn get_capabilities(&self) -> Vec<String> {
+        self.capabilities.clone()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the specification has so many")]
+    async fn notify(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        application: String,
+        replaces: u32,
+        _icon: String,
+        title: String,
+        body: String,
+        actions: Vec<String>,
+        _hints: HashMap<String, OwnedVariant>,
+        timeout: i32,
+    ) -> u32 {
+        let (number, presses) = {
+            let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+            screen.last += 1;
+            let number = if replaces == 0 { screen.last } else { replaces };
+            screen.shown.push(Toast {
+                number,
+                replaces,
+                application,
+                title,
+                body,
+                actions,
+                timeout,
+            });
+            (number, screen.presses.clone())
+        };
+        if let Some(key) = presses {
+            Self::action_invoked(&emitter, number, &key)
+                .await
+                .expect("the bus lives");
+            Self::notification_closed(&emitter, number, BY_THE_USER)
+                .await
+                .expect("the bus lives");
+        }
+        number
+    }
+
+    async fn close_notification(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, number: u32) {
+        self.screen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed
+            .push(number);
+        Self::notification_closed(&emitter, number, BY_A_CALL)
+            .await
+            .expect("the bus lives");
+    }
+
+    #[zbus(signal)]
+    async fn action_invoked(emitter: &SignalEmitter<'_>, number: u32, key: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn notification_closed(emitter: &SignalEmitter<'_>, number: u32, reason: u32) -> zbus::Result<()>;
+}
+
+impl FakeDesktop {
+    /// One that shows buttons and reads markup.
+    pub async fn start(bus: &PrivateBus) -> Self {
+        Self::with(bus, &["actions", "body", "body-markup", "persistence"], None).await
+    }
+
+    /// One on which every button of that key is pressed at once, before the program that sent the
+    /// notification knows its number.
+    pub async fn pressing(bus: &PrivateBus, key: &str) -> Self {
+        Self::with(bus, &["actions", "body"], Some(key)).await
+    }
+
+    pub async fn with(bus: &PrivateBus, capabilities: &[&str], presses: Option<&str>) -> Self {
+        let screen = Arc::new(Mutex::new(Screen {
+            presses: presses.map(str::to_owned),
+            ..Screen::default()
+        }));
+        let interface = Interface {
+            screen: Arc::clone(&screen),
+            capabilities: capabilities.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let connection = zbus::connection::Builder::address(&*bus.address())
+            .serve_at(PATH, interface)
+            .name(NAME)
+            .build()
+            .await
+            .expect("the bus takes it");
+        Self { connection, screen }
+    }
+
+    /// Everything that came to the screen so far.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Toast> {
+        self.lock().shown.clone()
+    }
+
+    /// The numbers of those that were taken away.
+    #[must_use]
+    pub fn closed(&self) -> Vec<u32> {
+        self.lock().closed.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest one with that title, once it is there.
+    pub async fn until_shown(&self, title: &str) -> Toast {
+        eventually_ok(title, async || {
+            let shown = self.shown();
+            let found = shown
+                .iter()
+                .rev()
+                .find(|toast| toast.title.contains(title))
+                .cloned();
+            found.ok_or(shown)
+        })
+        .await
+    }
+
+    async fn emitter(&self) -> SignalEmitter<'_> {
+        SignalEmitter::new(&self.connection, PATH).expect("a path")
+    }
+
+    /// Presses a button, as a person does.
+    pub async fn press(&self, number: u32, key: &str) {
+        let emitter = self.emitter().await;
+        Interface::action_invoked(&emitter, number, key)
+            .await
+            .expect("the bus lives");
+    }
+
+    /// It leaves the screen.
+    pub async fn close(&self, number: u32, reason: u32) {
+        let emitter = self.emitter().await;
+        Interface::notification_closed(&emitter, number, reason)
+            .await
+            .expect("the bus lives");
+    }
+
+    /// Ends as a program that is killed does: with everything on its screen.
+    pub async fn end(self) {
+        self.connection.close().await.expect("it was open");
+    }
+}
