@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zbus::message::Type;
-use zbus::{Connection, MatchRule, Message, MessageStream, Variant};
+use zbus::{Connection, MatchRule, Message, MessageStream, Variant, fdo};
 
 /// The program that shows notifications, by the name, the path and the interface of the
 /// specification.
@@ -121,7 +121,7 @@ impl Bus {
     pub(super) async fn owner(&self) -> zbus::Result<Option<String>> {
         match self.ask_bus("GetNameOwner", &NAME).await {
             Ok(reply) => Ok(Some(reply.body().deserialize()?)),
-            Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".NameHasNoOwner") => Ok(None),
+            Err(zbus::Error::FDO(error)) if matches!(*error, fdo::Error::NameHasNoOwner(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

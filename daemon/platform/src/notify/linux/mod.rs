@@ -5,7 +5,6 @@ mod screen;
 
 use std::borrow::Cow;
 
-use airunner_core::error::chain;
 use airunner_core::notification::{Closing, Notification, PresenterOrder, PresenterReport, escape_markup};
 use tokio::sync::mpsc;
 
@@ -92,7 +91,7 @@ impl Desk {
                 self.look().await;
             }
             Err(error) => {
-                tracing::debug!(error = %chain(&error), "no session bus");
+                tracing::debug!(%error, "no session bus");
                 self.say(Err(NO_BUS.to_owned())).await;
             }
         }
@@ -106,9 +105,9 @@ impl Desk {
             Ok(None) => match bus.can_be_started().await {
                 Ok(true) if !self.is_broken => Ok(()),
                 Ok(_) => Err(NO_SERVER.to_owned()),
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(unshown(&error)),
             },
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(unshown(&error)),
         };
         self.say(can).await;
     }
@@ -122,7 +121,7 @@ impl Desk {
                 if let (Some(number), Some(bus)) = (number, &self.bus)
                     && let Err(error) = bus.close(number).await
                 {
-                    tracing::debug!(error = %chain(&error), "a notification could not be taken back");
+                    tracing::debug!(%error, "a notification could not be taken back");
                 }
             }
         }
@@ -291,8 +290,10 @@ impl Desk {
 
 fn unshown(error: &zbus::Error) -> String {
     match error {
-        zbus::Error::MethodError(name, ..) if name.ends_with(".ServiceUnknown") => NO_SERVER.to_owned(),
-        other => format!("the desktop does not show notifications: {}", chain(other)),
+        zbus::Error::FDO(error) if matches!(**error, zbus::fdo::Error::ServiceUnknown(_)) => {
+            NO_SERVER.to_owned()
+        }
+        other => format!("the desktop does not show notifications: {other}"),
     }
 }
 
