@@ -19,7 +19,7 @@ pub(super) const KEYS: &[Key] = &[
         section: "notifications",
         name: "disabled_kinds",
         default: "[]",
-        allowed: "names of kinds, see airunner notify",
+        allowed: "names of kinds of notifications",
         applies: Applies::Restart,
         help: "kinds of notifications you do not want, such as \"model_loaded\"",
         set: |settings, raw| {

@@ -129,12 +129,12 @@ fn a_crash_and_a_shortage_of_memory_are_told_and_other_ends_are_not() {
             "signal 9",
         );
         let observed = told(&[(1, loaded), (2, gone)]);
-        let expected = match reason {
-            UnloadReason::WorkerCrashed => vec![(Kind::WorkerCrashed, "tiny crashed".to_owned())],
-            UnloadReason::MemoryPressure => {
-                vec![(Kind::MemoryPressureUnloaded, "tiny was unloaded".to_owned())]
-            }
-            _ => vec![],
+        let expected = if reason == UnloadReason::WorkerCrashed {
+            vec![(Kind::WorkerCrashed, "tiny crashed".to_owned())]
+        } else if reason == UnloadReason::MemoryPressure {
+            vec![(Kind::MemoryPressureUnloaded, "tiny was unloaded".to_owned())]
+        } else {
+            vec![]
         };
         assert_eq!(notified(&observed), expected, "{reason}");
         assert!(takes_back(&observed, "loaded:tiny"));

@@ -289,12 +289,12 @@ impl Desk {
 }
 
 fn unshown(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::FDO(error) if matches!(**error, zbus::fdo::Error::ServiceUnknown(_)) => {
-            NO_SERVER.to_owned()
-        }
-        other => format!("the desktop does not show notifications: {other}"),
+    if let zbus::Error::FDO(known) = error
+        && matches!(**known, zbus::fdo::Error::ServiceUnknown(_))
+    {
+        return NO_SERVER.to_owned();
     }
+    format!("the desktop does not show notifications: {error}")
 }
 
 /// Lets a later program find it again, and no other: bus, program and number.
