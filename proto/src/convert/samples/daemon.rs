@@ -9,7 +9,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{breakdown, download, duration, model, moment, name, notification, some_text, text, unload_reason};
+use super::{
+    breakdown, download, duration, model, moment, name, notification, some_text, text, unload_reason,
+};
 
 pub(in crate::convert) fn pause() -> impl Strategy<Value = Pause> {
     (moment(), option::of(moment())).prop_map(|(since, until)| Pause { since, until })
