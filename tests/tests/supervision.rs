@@ -1,0 +1,124 @@
+//! The daemon under a service manager, which the test plays: what it is handed and what it tells.
+//! With a true one it is run by the scenarios in a booted machine.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixListener;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use airunner_tests::{Daemon, Home, binary, eventually, send_signal};
+use tokio::net::UnixDatagram;
+use tokio::process::Child;
+
+const TERMINATE: i32 = 15;
+
+/// Hears what the daemon tells.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    /// From here on every daemon of this home has one.
+    fn of(home: &mut Home) -> Self {
+        let path = home.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        home.set("NOTIFY_SOCKET", path.to_str().unwrap());
+        home.set("WATCHDOG_USEC", "400000");
+        Self(socket)
+    }
+
+    /// Waits for a notice that begins so.
+    async fn hears(&self, beginning: &str) -> String {
+        let heard = async {
+            loop {
+                let mut buffer = [0; 512];
+                let length = self.0.recv(&mut buffer).await.unwrap();
+                let notice = String::from_utf8(buffer[..length].to_vec()).unwrap();
+                if notice.starts_with(beginning) {
+                    return notice;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), heard).await;
+        waited.unwrap_or_else(|_| panic!("it never says {beginning}"))
+    }
+}
+
+#[tokio::test]
+async fn the_manager_hears_of_the_start_of_what_goes_on_and_of_the_end() {
+    let mut home = Home::new();
+    let manager = Manager::of(&mut home);
+    let mut daemon = Daemon::start_in(home).await;
+    // What is heard first is the start.
+    let mut buffer = [0; 16];
+    let length = manager.0.recv(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..length], b"READY=1");
+    manager.hears("STATUS=no model in memory").await;
+    for _ in 0..3 {
+        manager.hears("WATCHDOG=1").await;
+    }
+    daemon
+        .home
+        .cli()
+        .run(&["load", "builtin/helper"])
+        .await
+        .succeeded();
+    manager.hears("STATUS=1 model in memory").await;
+    send_signal(daemon.pid(), TERMINATE);
+    let stopping = manager.hears("STOPPING=1").await;
+    let time = stopping.split_once("EXTEND_TIMEOUT_USEC=").unwrap().1;
+    // The grace time of ten seconds is in it.
+    assert!(time.parse::<u64>().unwrap() > 10_000_000, "{stopping}");
+    assert!(daemon.ended().await.success());
+}
+
+/// Listens where the daemon would, as systemd does for it.
+fn listen_for(home: &Home) -> UnixListener {
+    let directory = home.path().join("run");
+    std::fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
+    UnixListener::bind(directory.join("airunnerd.sock")).unwrap()
+}
+
+/// Starts the daemon with a socket as its third descriptor.
+fn handed_over(home: &Home, listener: &UnixListener) -> Child {
+    let mut command = home.command("/bin/sh");
+    let hand_over = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
+    command.args(["-c", hand_over]).arg(binary("airunnerd"));
+    command
+        .stdin(Stdio::from(OwnedFd::from(listener.try_clone().unwrap())))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true).spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_that_is_handed_over_is_used_and_left() {
+    let home = Home::new();
+    let listener = listen_for(&home);
+    for _ in 0..2 {
+        let mut daemon = handed_over(&home, &listener);
+        let status = home.cli().json(&["status"]).await;
+        assert_eq!(status["pid"], daemon.id().unwrap());
+        home.cli().run(&["stop"]).await.succeeded();
+        assert!(daemon.wait().await.unwrap().success());
+        assert!(home.path().join("run/airunnerd.sock").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_listens_on_is_not_taken_away() {
+    let home = Home::new();
+    let listener = listen_for(&home);
+    let Output { status, stderr, .. } = home.daemon_command().output().unwrap();
+    assert!(!status.success());
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(said.contains("the service manager listens on"), "{said}");
+    // Once nobody does, what was left is replaced.
+    drop(listener);
+    let daemon = Daemon::start_in(home).await;
+    eventually("it answers", async || daemon.home.cli().run(&["status"]).await.code == 0).await;
+    daemon.stop().await;
+}
