@@ -119,6 +119,9 @@ async fn a_socket_that_somebody_listens_on_is_not_taken_away() {
     // Once nobody does, what was left is replaced.
     drop(listener);
     let daemon = Daemon::start_in(home).await;
-    eventually("it answers", async || daemon.home.cli().run(&["status"]).await.code == 0).await;
+    eventually("it answers", async || {
+        daemon.home.cli().run(&["status"]).await.code == 0
+    })
+    .await;
     daemon.stop().await;
 }

@@ -17,6 +17,10 @@ use super::{SERVICE_UNIT, SOCKET_UNIT, service_unit, socket_unit};
 const STOP_PATIENCE: Duration = Duration::from_secs(3900);
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
+/// Accounts of people have numbers from 1000.
+const LAST_SYSTEM_USER: u32 = 999;
+const NOT_FOR_THE_SYSTEM: &str = "the package's unit is not for accounts of the system: \"airunner service install\" makes one for this account";
+
 /// Where packages put units for every user, in the order in which systemd looks.
 const PACKAGE_DIRECTORIES: [&str; 4] = [
     "/etc/systemd/user",
@@ -153,6 +157,10 @@ impl<C: Commands> Systemd<'_, C> {
             status.problem = Some(elsewhere.to_string());
             return Ok(status);
         }
+        if self.scope(&service) == Scope::Package && self.is_of_the_system() {
+            status.problem = Some(NOT_FOR_THE_SYSTEM.to_owned());
+            return Ok(status);
+        }
         status.installed = true;
         status.enabled = service.is_enabled();
         status.running = service.is_active();
@@ -196,13 +204,23 @@ impl<C: Commands> Systemd<'_, C> {
 
     /// The unit of a package, if it starts this very program in the usual places.
     fn packaged_for(&self, executable: &Path, unit: &Unit) -> Option<PathBuf> {
-        let of_package = unit.is_there() && self.scope(unit) == Scope::Package;
+        let of_package = unit.is_there() && self.scope(unit) == Scope::Package && !self.is_of_the_system();
         let file = unit.file.clone().filter(|_| of_package)?;
         let usual = self.surroundings.definition(executable).socket.is_none();
         let command = super::quote::command(executable).ok()?;
         let starts_it = format!("ExecStart={command}");
         let text = fs::read_to_string(&file).ok()?;
         (usual && text.lines().any(|line| line == starts_it)).then_some(file)
+    }
+
+    /// The units of packages pass over root and the other accounts of the system.
+    fn is_of_the_system(&self) -> bool {
+        let number = self
+            .surroundings
+            .user
+            .as_deref()
+            .and_then(|user| user.parse::<u32>().ok());
+        number.is_some_and(|number| number <= LAST_SYSTEM_USER)
     }
 
     /// Two homes of one user cannot share a name.

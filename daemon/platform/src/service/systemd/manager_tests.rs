@@ -138,6 +138,14 @@ async fn a_unit_of_a_package_for_the_same_program_is_used() {
     let installed = service.install(&fixture.options()).await.unwrap();
     assert_eq!(installed.scope, Some(Scope::Package));
     assert!(!fixture.unit().exists(), "there is one scope only");
+    // Root is passed over by it.
+    let mut root = service.surroundings().clone();
+    root.user = Some("0".to_owned());
+    let root = Service::new(Manager::Systemd, root, Recorder::answering(&[("show ", &show)]));
+    assert!(!root.status().await.unwrap().installed);
+    let of_root = root.install(&fixture.options()).await.unwrap();
+    assert_eq!(of_root.scope, Some(Scope::User));
+    std::fs::remove_file(fixture.unit()).unwrap();
     // Another program of the user's own needs a unit of its own.
     let own = Options {
         executable: "/home/me/airunnerd".into(),
