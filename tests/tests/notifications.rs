@@ -435,3 +435,34 @@ async fn a_button_on_a_real_screen_is_pressed_with_the_pointer() {
     eventually("it leaves the screen", async || !desktop.shows_something()).await;
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn programs_with_all_rights_answer_over_http_and_others_do_not() {
+    let daemon = Daemon::start().await;
+    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    daemon.install(&model).await;
+    crash(&daemon).await;
+    let waiting = until_listed(&daemon, "worker_crashed", "state", "waiting").await;
+    let http = daemon.http().await;
+    let list = http.get("/api/v1/notifications").await.ok();
+    let one = &list["notifications"][0];
+    assert_eq!(one["title"], "tiny crashed", "{list}");
+    assert_eq!(one["id"], waiting["id"], "{list}");
+    let path = format!("/api/v1/notifications/{}", one["id"]);
+    let create = ["keys", "create", "phone", "--scope", "models"];
+    let key = daemon.home.cli().json(&create).await;
+    let phone = http.with_key(key["key"].as_str().unwrap());
+    assert_eq!(phone.get("/api/v1/notifications").await.status, 403);
+    assert_eq!(phone.delete(&path).await.status, 403);
+    for accepted in [true, false] {
+        let pressed = http.post(&format!("{path}/actions/load"), &Value::Null).await.ok();
+        assert_eq!(pressed["accepted"], accepted, "{pressed}");
+    }
+    daemon.until_state("tiny", Some("LOADED")).await;
+    assert_eq!(http.delete("/api/v1/notifications/999").await.status, 404);
+    let left = http.get("/api/v1/notifications").await.ok();
+    assert_eq!(left["notifications"], serde_json::json!([]), "{left}");
+    let all = http.get("/api/v1/notifications?all=true").await.ok();
+    assert_eq!(all["notifications"][0]["state"], "acted", "{all}");
+    daemon.stop().await;
+}
