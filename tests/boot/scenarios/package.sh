@@ -30,7 +30,7 @@ figure "the first answer after it" $((answered - installed))
 figure "install to first answer" $((answered - begin))
 
 echo "== what is installed"
-for program in airunner airunnerd; do
+for program in airunner airunnerd airunner-tray; do
     check "/usr/bin/$program runs" "$program" --version
 done
 check "files are as they were packaged" dpkg --verify airunner

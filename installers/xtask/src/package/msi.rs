@@ -16,21 +16,27 @@ use super::stage::Stage;
 use crate::workspace::Workspace;
 use crate::{process, setup};
 
+/// Beside the description: wixl takes no absolute paths.
+const STAGE: &str = "files";
 const TEMPLATE: &str = include_str!("../../../windows/airunner.wxs");
 
 pub(super) fn make(workspace: &Workspace, materials: &Materials, output: &Path) -> anyhow::Result<PathBuf> {
     let release = &materials.release;
     release.platform.require("windows", "Windows installer")?;
-    setup::require_tools("what makes Windows installers", &[("wixl", "wixl")])?;
+    setup::require_tools(
+        "what makes Windows installers",
+        &[("wixl", "wixl"), ("msibuild", "msitools")],
+    )?;
     let licence = fs::read_to_string(workspace.root.join("LICENSE")).context("cannot read LICENSE")?;
     let mut entries = files::running(materials);
     entries.push(Entry::text(format!("{DOCUMENTS}/LICENSE.txt"), licence));
     entries.extend(notices::entries(materials, DOCUMENTS));
-    let mut stage = Stage::new(materials.work.join("msi/files"), release.time)?;
+    let directory = materials.work.join("msi");
+    let mut stage = Stage::new(directory.join(STAGE), release.time)?;
     stage.add("", &entries)?;
-    let root = stage.finish()?;
-    let source = materials.work.join("msi/airunner.wxs");
-    fs::write(&source, description(release, &entries, &root))
+    stage.finish()?;
+    let source = directory.join("airunner.wxs");
+    fs::write(&source, description(release, &entries))
         .with_context(|| format!("cannot write {}", source.display()))?;
     let path = output.join(format!(
         "airunner-{}-windows-{}.msi",
@@ -41,9 +47,29 @@ pub(super) fn make(workspace: &Workspace, materials: &Materials, output: &Path) 
     command
         .args(["--arch", "x64", "--output"])
         .arg(&path)
-        .arg(&source);
+        .arg(&source)
+        .current_dir(&directory);
     process::output(&mut command)?;
+    put_on_path(&path)?;
     Ok(path)
+}
+
+/// What wixl cannot say: the folder of the programs is appended to the user's `PATH`, and taken
+/// out of it when they are removed.
+const ENVIRONMENT: [&str; 4] = [
+    "CREATE TABLE `Environment` (`Environment` CHAR(72) NOT NULL, `Name` CHAR(255) NOT NULL LOCALIZABLE, \
+     `Value` CHAR(255) LOCALIZABLE, `Component_` CHAR(72) NOT NULL PRIMARY KEY `Environment`)",
+    "INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) \
+     VALUES ('PathOfUser', '=-PATH', '[~];[BINDIR]', 'CPath')",
+    "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('RemoveEnvironmentStrings', 3300)",
+    "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('WriteEnvironmentStrings', 5200)",
+];
+
+fn put_on_path(installer: &Path) -> anyhow::Result<()> {
+    for query in ENVIRONMENT {
+        process::output(Command::new("msibuild").arg(installer).args(["-q", query]))?;
+    }
+    Ok(())
 }
 
 /// A folder of the installation: those inside, and the files in it.
@@ -53,7 +79,7 @@ struct Folder<'a> {
     files: Vec<&'a str>,
 }
 
-fn description(release: &Release, entries: &[Entry], root: &Path) -> String {
+fn description(release: &Release, entries: &[Entry]) -> String {
     let mut tree = Folder::default();
     for entry in entries {
         let mut folder = &mut tree;
@@ -65,7 +91,7 @@ fn description(release: &Release, entries: &[Entry], root: &Path) -> String {
         folder.files.push(file);
     }
     let mut folders = String::new();
-    write_folder(&tree, "", root, &mut folders);
+    write_folder(&tree, "", &mut folders);
     let references: String = entries
         .iter()
         .map(|entry| format!("      <ComponentRef Id=\"C{}\" />\n", identifier(&entry.path)))
@@ -88,16 +114,14 @@ fn is_tray(path: &str) -> bool {
     path == "bin/airunner-tray.exe"
 }
 
-fn write_folder(folder: &Folder<'_>, path: &str, root: &Path, text: &mut String) {
+fn write_folder(folder: &Folder<'_>, path: &str, text: &mut String) {
     for file in &folder.files {
         let file_path = joined(path, file);
         let id = identifier(&file_path);
-        let source = root.join(&file_path);
         *text += &format!(
             "<Component Id=\"C{id}\" Guid=\"{}\" Win64=\"yes\">\
-             <File Id=\"F{id}\" Name=\"{file}\" Source=\"{}\" KeyPath=\"yes\" /></Component>\n",
-            guid(&format!("component {file_path}")),
-            escaped(&source.display().to_string())
+             <File Id=\"F{id}\" Name=\"{file}\" Source=\"{STAGE}/{file_path}\" KeyPath=\"yes\" /></Component>\n",
+            guid(&format!("component {file_path}"))
         );
     }
     for (name, inner) in &folder.folders {
@@ -108,7 +132,7 @@ fn write_folder(folder: &Folder<'_>, path: &str, root: &Path, text: &mut String)
             format!("D{}", identifier(&inner_path))
         };
         *text += &format!("<Directory Id=\"{id}\" Name=\"{name}\">\n");
-        write_folder(inner, &inner_path, root, text);
+        write_folder(inner, &inner_path, text);
         *text += "</Directory>\n";
     }
 }
@@ -144,12 +168,6 @@ fn hex(text: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::materials::sample;
@@ -166,13 +184,13 @@ mod tests {
 
     #[test]
     fn each_file_is_a_component_of_the_feature_in_its_folder() {
-        let text = description(&sample().release, &entries(), Path::new("/a & b"));
+        let text = description(&sample().release, &entries());
         assert_eq!(text.matches("<Component Id=\"C").count(), 3 + 1, "{text}");
         for entry in entries() {
             let id = identifier(&entry.path);
             assert_eq!(text.matches(&format!("\"C{id}\"")).count(), 2, "{text}");
         }
-        assert!(text.contains("Source=\"/a &amp; b/bin/airunner.exe\""), "{text}");
+        assert!(text.contains("Source=\"files/bin/airunner.exe\""), "{text}");
         assert!(!text.contains('@'), "{text}");
         assert_eq!(
             text.matches("<Directory ").count(),
@@ -190,7 +208,7 @@ mod tests {
             ..one.clone()
         };
         let ids = |release: &Release| {
-            let text = description(release, &entries(), Path::new("/"));
+            let text = description(release, &entries());
             let find = |mark: &str| {
                 let start = text.find(mark).unwrap() + mark.len();
                 text[start..].split('"').next().unwrap().to_owned()
