@@ -236,6 +236,11 @@ impl FakeDesktop {
     }
 
     pub async fn with(bus: &PrivateBus, capabilities: &[&str], presses: Option<&str>) -> Self {
+        Self::at(&bus.address(), capabilities, presses).await
+    }
+
+    /// One on the bus with this address.
+    pub async fn at(address: &str, capabilities: &[&str], presses: Option<&str>) -> Self {
         let screen = Arc::new(Mutex::new(Screen {
             presses: presses.map(str::to_owned),
             ..Screen::default()
@@ -244,7 +249,7 @@ impl FakeDesktop {
             screen: Arc::clone(&screen),
             capabilities: capabilities.iter().map(|&name| name.to_owned()).collect(),
         };
-        let connection = zbus::connection::Builder::address(&*bus.address())
+        let connection = zbus::connection::Builder::address(address)
             .serve_at(PATH, interface)
             .name(NAME)
             .build()

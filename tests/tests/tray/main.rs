@@ -8,5 +8,6 @@ mod alone;
 mod clicks;
 mod hosts;
 mod lives;
+mod notices;
 mod panel;
 mod support;
