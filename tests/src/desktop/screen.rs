@@ -22,6 +22,8 @@ const WIDTH: u32 = 640;
 const HEIGHT: u32 = 420;
 /// Height of the panel at the top of the screen.
 const PANEL: u32 = 30;
+/// Width of what a menu fills at the left of the screen.
+const MENU: u32 = 240;
 /// Icons of other programs must not be in the way: the panel has a tray and nothing else.
 const PANEL_SETTINGS: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <channel name="xfce4-panel" version="1.0">
@@ -262,14 +264,16 @@ impl Picture {
         Some((count, (middle(x_sum)?, middle(y_sum)?)))
     }
 
-    /// Share of the pixels below the panel that are not of the screen's own black: a menu.
+    /// Share of the pixels below the icon that are not of the screen's own black: a menu.
+    /// Notifications are shown further to the right.
     #[must_use]
     pub fn below_panel(&self) -> f64 {
         let row = self.width as usize * 3;
-        let below = &self.pixels[row * (PANEL as usize + 2)..];
-        let filled = below
-            .chunks(3)
-            .filter(|pixel| pixel.iter().any(|&value| value > 8));
-        filled.count() as f64 / (below.len() / 3) as f64
+        let lines = self.pixels.chunks(row).skip(PANEL as usize + 2);
+        let below: Vec<&[u8]> = lines
+            .flat_map(|line| line[..MENU as usize * 3].chunks(3))
+            .collect();
+        let filled = below.iter().filter(|pixel| pixel.iter().any(|&value| value > 8));
+        filled.count() as f64 / below.len() as f64
     }
 }
