@@ -1,7 +1,7 @@
 //! Compiles the `.proto` files without `protoc`.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const PUBLIC: [&str; 9] = [
+    const PUBLIC: [&str; 10] = [
         "airunner/v1/common.proto",
         "airunner/v1/control.proto",
         "airunner/v1/models.proto",
@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "airunner/v1/hardware.proto",
         "airunner/v1/keys.proto",
         "airunner/v1/notifications.proto",
+        "airunner/v1/settings.proto",
     ];
     const WORKER: &str = "airunner/worker/v1/worker.proto";
     println!("cargo:rerun-if-changed=proto");

@@ -1,32 +1,28 @@
 //! The composition root: build, run, shut down. The only file that knows everyone.
 
+mod assembly;
+mod background;
+mod live;
+mod offline;
 mod options;
 mod telling;
 mod works;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use airunner_core::hardware::Device;
-use airunner_core::lifecycle::Limits;
-use airunner_core::memory::DeviceClass;
-use airunner_core::model::LoadRequest;
-use airunner_core::pause::Pause;
-use airunner_core::residency::{DeviceFacts, Policy};
-use airunner_core::{Fault, KeepAlive, Priority};
-use airunner_platform::{Endpoint, Installation, InstanceLock, Places, Signals, supervision};
-use airunner_runtimes::package::EstimateOptions;
+use airunner_core::Fault;
+use airunner_platform::{Endpoint, Installation, InstanceLock, Places, Signal, Signals, supervision};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::catalog::{self, Catalog};
-use crate::config::{Environment, ModelsSettings, Settings};
+use crate::config::{Environment, Settings, Written};
 use crate::conversations::Conversations;
 use crate::downloads::Downloads;
-use crate::events::{self, Hub, Publisher};
-use crate::hardware::{self, Hardware, MemorySink, Readings};
+use crate::events;
+use crate::hardware::Hardware;
 use crate::heart::Heart;
 use crate::http::{self, Api};
 use crate::inference::Inference;
@@ -34,26 +30,28 @@ use crate::ipc::{About, Server, Services};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::logging;
-use crate::models::{Actor, Models, Parts, Records, Store};
+use crate::models::Models;
 use crate::notifications::Notifications;
 use crate::pause::Pausing;
-use crate::prepack::{self, PrepackOptions, Prepacker};
-use crate::quantize::{QuantizeOptions, Quantizer};
+use crate::power;
+use crate::quantize::Quantizer;
 use crate::responses::Responses;
+use crate::settings::{self, Book};
 use crate::shutdown::Ending;
 use crate::storage::{self, Storage};
 use crate::traces::{self, Tracer};
 use crate::usage::Usage;
-use crate::workers::{ProcessLauncher, WorkerOptions};
-use options::{download_options, identity, onnxruntime_library, worker_options};
+use assembly::Assembly;
+use background::{clear_sockets, keep_packed_copies, preload, quantize_options};
+use live::{Running, SystemLogin};
+pub use offline::{SETTINGS, answer_about_settings};
+use options::{download_options, onnxruntime_library, worker_options};
 use telling::Telling;
 use works::works;
 
 /// How long workers may take to be gone once nobody waits for requests any more, beyond what
 /// they are given to end by themselves.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
-/// Models used within this time count as used.
-const RECENT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the database may take to close.
 const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a collector may take to be told the last traces.
@@ -69,11 +67,12 @@ pub async fn run(foreground: bool) -> Result<(), Fault> {
     let environment = Environment::of_process();
     let places = Places::from_environment()?;
     places.create()?;
-    let settings = Settings::read(&places.config_file(), &environment)?;
+    let written = Written::read(&places.config_file(), &environment)?;
+    let settings = written.settings();
     let lock = InstanceLock::acquire(&places).await?;
     let log = logging::start(&settings.log, &places.log_file(), foreground)
         .map_err(|error| Fault::internal(format!("cannot start the log: {error}")))?;
-    let outcome = Daemon::build(&places, &settings, &environment, started).await;
+    let outcome = Daemon::build(&places, written, environment, foreground, started).await;
     let outcome = match outcome {
         Ok(daemon) => daemon.run(&settings).await,
         Err(fault) => Err(fault),
@@ -91,6 +90,7 @@ pub async fn run(foreground: bool) -> Result<(), Fault> {
 struct Daemon {
     ending: Ending,
     signals: Signals,
+    settings: settings::Handle,
     models: Models,
     actor: JoinHandle<()>,
     downloads: Downloads,
@@ -113,17 +113,19 @@ struct Daemon {
 impl Daemon {
     async fn build(
         places: &Places,
-        settings: &Settings,
-        environment: &Environment,
+        written: Written,
+        environment: Environment,
+        attached: bool,
         started: Instant,
     ) -> Result<Self, Fault> {
+        let settings = &written.settings();
         for name in environment.unknown() {
             tracing::warn!(name, "an environment variable looks like a setting and is none");
         }
         let installation = Installation::locate()
             .map_err(|error| Fault::internal(format!("cannot find this program: {error}")))?;
-        let library = onnxruntime_library(settings, environment, &installation);
-        let signals = Signals::listen()
+        let library = onnxruntime_library(settings, &environment, &installation);
+        let signals = Signals::listen(attached)
             .map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))?;
         clear_sockets(places);
         let storage = Storage::open(&places.data.join(storage::FILE_NAME))?;
@@ -142,16 +144,24 @@ impl Daemon {
             hub: hub.clone(),
         };
         let (hardware, hardware_actor) = Hardware::new();
+        let worker_options = {
+            let (places, installation, library) = (places.clone(), installation.clone(), library.clone());
+            move |settings: &Settings| worker_options(&places, settings, &installation, library.as_deref())
+        };
+        let workers_now = Arc::new(worker_options(settings));
+        let (workers, workers_seen) = watch::channel(Arc::clone(&workers_now));
+        let (kernels, kernels_seen) = watch::channel(settings.models.kernels);
+        let (limits, limits_seen) = watch::channel(http::Limits::from(&settings.http));
         let (models, actor) = Assembly {
             places,
             settings,
+            workers: workers_seen,
             installation: &installation,
-            library: library.as_deref(),
             paused: Pausing::kept(&storage).await?,
         }
         .models(publisher, hub, storage.clone(), usage.clone(), hardware.clone())?;
         let (pausing, pause_actor) = Pausing::new(models.clone(), storage.clone());
-        let options = download_options(places, settings, environment)?;
+        let options = download_options(places, settings, &environment)?;
         let (downloads, downloads_actor) = Downloads::open(
             options,
             storage.clone(),
@@ -160,8 +170,7 @@ impl Daemon {
             downloads_publisher,
         )
         .await?;
-        let worker_options = worker_options(places, settings, &installation, library.as_deref());
-        let quantizer = Quantizer::new(models.clone(), quantize_options(&worker_options));
+        let quantizer = Quantizer::new(models.clone(), quantize_options(&workers_now));
         let works = works(&downloads, &models, &quantizer);
         let (jobs, jobs_actor) = Jobs::new(works, storage.clone());
         let (notifications, notifications_actor) =
@@ -176,6 +185,9 @@ impl Daemon {
             tracer.clone(),
             settings.daemon.reader_timeout,
         );
+        let login = Arc::new(SystemLogin::new());
+        let book = Book::new(places.config_file(), environment, login);
+        let (handle, settings_actor) = settings::Handle::new(book, written.clone());
         let api = Api {
             started,
             catalog: catalog.clone(),
@@ -190,12 +202,13 @@ impl Daemon {
             notifications: notifications.clone(),
             quantizer: quantizer.clone(),
             responses: responses.clone(),
+            settings: handle.clone(),
             tracer: tracer.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
-            limits: http::Limits::from(&settings.http),
+            limits: limits_seen,
         };
-        let (http, http_status) = http::start(
+        let http = http::start(
             http::Setting {
                 settings: &settings.http,
                 data: &places.data,
@@ -204,11 +217,12 @@ impl Daemon {
             api,
         )
         .await;
+        let (power_hardware, quantizing) = (hardware.clone(), quantizer.working());
         let about = About {
             started,
             socket: socket.clone(),
             onnxruntime_library: library.as_ref().map(|library| library.display().to_string()),
-            http: http_status,
+            http: http.status,
             traces: settings.telemetry.otlp_endpoint.clone(),
         };
         let services = Services {
@@ -222,6 +236,7 @@ impl Daemon {
             inference,
             keys: keys.clone(),
             notifications: notifications.clone(),
+            settings: handle.clone(),
             usage: usage.clone(),
             ending: ending.clone(),
         };
@@ -232,9 +247,33 @@ impl Daemon {
         tokio::spawn(responses_actor.run());
         let keys_actor = tokio::spawn(keys_actor.run());
         tokio::spawn(pause_actor.run());
+        let running = Running {
+            models: models.clone(),
+            usage: usage.clone(),
+            workers,
+            worker_options: Box::new(worker_options),
+            kernels,
+            limits,
+            http: http.changer,
+        };
+        tokio::spawn(settings_actor.run(Arc::new(running)));
+        let parts = power::Parts {
+            models: models.clone(),
+            hardware: power_hardware,
+            settings: handle.watch(),
+            quantizing,
+        };
+        tokio::spawn(power::keep(parts, ending.clone()));
         tokio::spawn(downloads_actor.run());
         tokio::spawn(jobs_actor.run());
-        keep_packed_copies(places, settings, worker_options, models.clone(), ending.clone());
+        keep_packed_copies(
+            places,
+            settings,
+            &workers_now,
+            kernels_seen,
+            models.clone(),
+            ending.clone(),
+        );
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         let patience = settings.daemon.grace + settings.worker.stop_timeout + WORKERS_TIMEOUT + END_TIMEOUT;
@@ -252,6 +291,7 @@ impl Daemon {
         Ok(Self {
             ending,
             signals,
+            settings: handle,
             models,
             actor,
             downloads,
@@ -266,7 +306,7 @@ impl Daemon {
             storage,
             responses,
             tracer,
-            http,
+            http: http.task,
             heart,
             server,
         })
@@ -275,7 +315,7 @@ impl Daemon {
     async fn run(mut self, settings: &Settings) -> Result<(), Fault> {
         let failed = tokio::select! {
             () = self.ending.asked() => None,
-            signal = self.signals.next() => {
+            signal = asked(&mut self.signals, &self.settings) => {
                 tracing::info!(signal, "the daemon was asked to end");
                 None
             }
@@ -325,14 +365,14 @@ impl Daemon {
             () = &mut gone => return self.end_actor().await,
             () = tokio::time::sleep(grace) => tracing::info!("the grace time is over"),
             () = self.ending.hurried() => {}
-            signal = self.signals.next() => tracing::info!(signal, "the daemon was asked again to end"),
+            signal = self.signals.end() => tracing::info!(signal, "the daemon was asked again to end"),
         }
         self.models.abandon().await;
         let patience = settings.worker.stop_timeout + WORKERS_TIMEOUT;
         tokio::select! {
             () = &mut gone => {}
             () = tokio::time::sleep(patience) => tracing::warn!("workers are killed that did not end"),
-            signal = self.signals.next() => tracing::info!(signal, "workers are killed"),
+            signal = self.signals.end() => tracing::info!(signal, "workers are killed"),
         }
         self.end_actor().await;
     }
@@ -405,6 +445,19 @@ impl Daemon {
     }
 }
 
+/// Until a signal asks for the end; one that asks for the settings to be read again is obeyed.
+async fn asked(signals: &mut Signals, settings: &settings::Handle) -> &'static str {
+    loop {
+        match signals.next().await {
+            Signal::End(name) => return name,
+            Signal::Reload => match settings.reload().await {
+                Ok(changed) => tracing::info!(changed = changed.len(), "the settings were read again"),
+                Err(fault) => tracing::error!("the settings stay as they were: {fault}"),
+            },
+        }
+    }
+}
+
 fn joined(served: Result<Result<(), Fault>, tokio::task::JoinError>) -> Result<(), Fault> {
     served.unwrap_or_else(|error| Err(Fault::internal(format!("the server failed: {error}"))))
 }
@@ -418,178 +471,4 @@ fn trace(settings: &Settings) -> Result<Tracer, Fault> {
     let (tracer, exporter) = traces::start(endpoint)?;
     tokio::spawn(exporter.run());
     Ok(tracer)
-}
-
-/// Models that are to be there from the start: those named stay, the most used ones as long as
-/// any. Neither makes another one go.
-async fn preload(models: Models, usage: Usage, settings: ModelsSettings) {
-    if models.paused().is_some() {
-        return tracing::info!("paused before the last end: nothing is loaded at the start");
-    }
-    let background = |name| LoadRequest {
-        priority: Priority::Background,
-        ..LoadRequest::new(name)
-    };
-    let mut wanted: Vec<LoadRequest> = settings
-        .preload
-        .into_iter()
-        .map(|name| LoadRequest {
-            keep_alive: Some(KeepAlive::Forever),
-            ..background(name)
-        })
-        .collect();
-    if settings.preload_most_used > 0 {
-        match usage.most_used(settings.preload_most_used, Some(RECENT)).await {
-            Ok(names) => wanted.extend(names.into_iter().map(background)),
-            Err(fault) => tracing::warn!(%fault, "the most used models are not known"),
-        }
-    }
-    for request in wanted {
-        let model = request.name.clone();
-        if let Err(fault) = models.preload(request).await {
-            tracing::warn!(%model, reason = %fault.kind, "not loaded at the start: {fault}");
-        }
-    }
-}
-
-/// What the models domain is made of.
-struct Assembly<'a> {
-    places: &'a Places,
-    settings: &'a Settings,
-    installation: &'a Installation,
-    library: Option<&'a Path>,
-    paused: Option<Pause>,
-}
-
-impl Assembly<'_> {
-    fn models(
-        &self,
-        publisher: Publisher,
-        hub: Hub,
-        storage: Storage,
-        usage: Usage,
-        hardware: Hardware,
-    ) -> Result<(Models, Actor), Fault> {
-        let settings = self.settings;
-        let builtin = settings.models.builtin_directory.clone();
-        let store = Arc::new(Store::open(
-            self.places.models(),
-            builtin.unwrap_or_else(|| self.installation.builtin_models()),
-        )?);
-        let options = worker_options(self.places, settings, self.installation, self.library);
-        let estimate = EstimateOptions {
-            parallel_requests: settings.runtime.parallel_requests,
-            prompt_chunk: settings.runtime.prompt_chunk,
-            threads: options.load.threads.map(|threads| threads as usize),
-        };
-        let runtime = identity(&options.onnxruntime_library);
-        let failed = move |device| {
-            tracing::warn!(%device, "a device failed");
-            hardware.device_failed();
-        };
-        let records = Records::new(Arc::clone(&store), storage, usage, estimate, runtime, failed);
-        let parts = Parts {
-            limits: Limits {
-                keep_alive: settings.models.keep_alive,
-            },
-            policy: self.policy(),
-            devices: self.devices(),
-            gpu_budget: settings.memory.gpu_budget,
-            favourites: settings.models.priority.clone(),
-            paused: self.paused,
-            launcher: Arc::new(ProcessLauncher::new(options)),
-            knowledge: Arc::new(records),
-            publisher,
-        };
-        Ok(Models::new(store, hub, parts, Some(self.places.config_file())))
-    }
-
-    fn policy(&self) -> Policy {
-        let settings = self.settings;
-        let runtime = &settings.runtime;
-        Policy {
-            queue_length: settings.models.max_waiting,
-            fair_after: settings.models.fair_after,
-            capacity: runtime.parallel_requests + runtime.queue_length,
-            context_length: runtime.context_length,
-        }
-    }
-
-    /// ONNX Runtime as it is shipped computes on the CPU; the memory of GPUs is only watched.
-    fn devices(&self) -> Vec<DeviceFacts> {
-        let memory = &self.settings.memory;
-        let readings = hardware::read_now(&[]);
-        let facts = |(device, reading)| DeviceFacts {
-            device,
-            compute_capability: None,
-            runs_models: device == Device::Cpu,
-            budget: match DeviceClass::from(device) {
-                DeviceClass::Cpu => memory.cpu_budget,
-                DeviceClass::Gpu => memory.gpu_budget,
-            },
-            reading,
-        };
-        readings.into_iter().map(facts).collect()
-    }
-}
-
-impl MemorySink for Models {
-    fn readings(&self, readings: Readings) {
-        Self::readings(self, readings);
-    }
-
-    fn pressure(&self, device: Device, shortage_bytes: u64) {
-        Self::pressure(self, device, shortage_bytes);
-    }
-
-    fn worker_pids(&self) -> watch::Receiver<Vec<u32>> {
-        Self::worker_pids(self)
-    }
-}
-
-/// Copies of models that load faster are made and thrown away in the background.
-fn keep_packed_copies(
-    places: &Places,
-    settings: &Settings,
-    worker: WorkerOptions,
-    models: Models,
-    ending: Ending,
-) {
-    let cache = places.prepacked();
-    let Some(limit) = settings.models.prepacked_cache else {
-        tokio::task::spawn_blocking(move || prepack::clear(&cache));
-        return;
-    };
-    let options = PrepackOptions {
-        executable: worker.executable,
-        cache,
-        limit,
-        onnxruntime_library: worker.onnxruntime_library,
-        threads: worker.load.threads.map_or(1, |threads| threads as usize),
-        kernels: settings.models.kernels,
-        limits: worker.limits,
-        log_level: worker.log_level,
-    };
-    tokio::spawn(Prepacker::new(models, options).run(ending));
-}
-
-/// Models are made smaller by a process like those that load them.
-fn quantize_options(worker: &WorkerOptions) -> QuantizeOptions {
-    QuantizeOptions {
-        executable: worker.executable.clone(),
-        onnxruntime_library: Some(worker.onnxruntime_library.clone()).filter(|library| library.is_absolute()),
-        threads: worker.load.threads.map_or(1, |threads| threads as usize),
-        limits: worker.limits,
-        log_level: worker.log_level,
-    }
-}
-
-/// What workers of a daemon that died left behind.
-fn clear_sockets(places: &Places) {
-    let Ok(entries) = std::fs::read_dir(places.workers()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        Endpoint::at(entry.path()).remove();
-    }
 }

@@ -1,4 +1,4 @@
-//! `airunnerd`: the daemon, or one of its helpers: `worker`, `prepack`, `quantize`.
+//! `airunnerd`: the daemon, or one of its helpers: `worker`, `prepack`, `quantize`, `settings`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use airunner_core::Fault;
+use airunner_daemon::app::SETTINGS;
 use airunner_daemon::prepack::{PREPACK, PrepackArguments};
 use airunner_daemon::quantize::{QUANTIZE, QuantizeArguments};
 use airunner_daemon::worker::{WORKER, WorkerArguments};
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     {
         Some(WORKER) => WorkerArguments::parse(arguments).and_then(worker::run),
         Some(PREPACK) => PrepackArguments::parse(arguments).and_then(prepack::run),
+        Some(SETTINGS) => app::answer_about_settings(),
         Some(QUANTIZE) => QuantizeArguments::parse(arguments).and_then(quantize::run),
         None => daemon(false),
         Some("--foreground") => daemon(true),

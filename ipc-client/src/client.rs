@@ -8,7 +8,9 @@ use airunner_proto::v1::control_client::ControlClient;
 use tonic::transport::Channel;
 
 use crate::channel::{fault, open, promptly};
-use crate::{Catalog, Control, Downloads, Hardware, Keys, Llm, Models, Notifications, Starter, Watch};
+use crate::{
+    Catalog, Control, Downloads, Hardware, Keys, Llm, Models, Notifications, Settings, Starter, Watch,
+};
 
 const NAME: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
@@ -118,6 +120,12 @@ impl Client {
 
     pub(crate) fn channel(&self) -> Channel {
         self.channel.clone()
+    }
+
+    /// What is set where, changed and applied.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings::new(self.channel.clone())
     }
 
     /// Follows the daemon's state, over restarts of the daemon too.

@@ -41,6 +41,7 @@ mod models;
 mod notifications;
 mod present;
 mod reservation;
+mod settings;
 mod start;
 mod watch;
 
@@ -59,5 +60,6 @@ pub use models::Models;
 pub use notifications::Notifications;
 pub use present::present;
 pub use reservation::Reservation;
+pub use settings::{OfflineSettings, Settings};
 pub use start::{DaemonWas, Starter};
 pub use watch::{Update, Watch};

@@ -65,7 +65,7 @@ async fn follow(
     places: &Places,
     options: Options,
 ) -> Result<(), Fault> {
-    let mut signals = Signals::listen().map_err(|error| Fault::internal(error.to_string()))?;
+    let mut signals = Signals::listen(true).map_err(|error| Fault::internal(error.to_string()))?;
     let mut watch = Watch::new(Endpoint::of_daemon(places));
     controller.ask_login();
     if options.start {
@@ -76,7 +76,7 @@ async fn follow(
         let flow = tokio::select! {
             Some(input) = inputs.recv() => controller.handle(input),
             update = watch.next() => controller.handle(Input::Daemon(update)),
-            name = signals.next() => {
+            name = signals.end() => {
                 tracing::info!(name, "told to end");
                 ControlFlow::Break(Ok(()))
             }

@@ -23,6 +23,7 @@ pub mod name;
 pub mod notification;
 pub mod pause;
 pub mod pickle;
+pub mod power;
 pub mod priority;
 pub mod quantize;
 pub mod residency;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
 use airunner_core::model::WorkerLoad;
+use airunner_core::residency::Policy;
 use airunner_platform::{ChildLimits, Installation, Places, cpu};
 use airunner_runtimes::Kernels;
 
@@ -55,6 +56,17 @@ fn kernels(settings: &Settings) -> Kernels {
     }
     tracing::warn!(%kernels, "this processor does not have what models.kernels names; the best it has is used");
     Kernels::Auto
+}
+
+/// What the decisions about memory and turns are made by.
+pub(super) fn policy(settings: &Settings) -> Policy {
+    let runtime = &settings.runtime;
+    Policy {
+        queue_length: settings.models.max_waiting,
+        fair_after: settings.models.fair_after,
+        capacity: runtime.parallel_requests + runtime.queue_length,
+        context_length: runtime.context_length,
+    }
 }
 
 pub(super) fn download_options(

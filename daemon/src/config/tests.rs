@@ -333,6 +333,20 @@ fn every_key_has_a_true_default_and_an_override() {
 }
 
 #[test]
+fn a_wrong_value_of_every_key_is_told_with_file_line_and_key() {
+    for key in keys() {
+        let (section, name) = (key.section, key.name);
+        let fault = read(&format!("# mine\n[{section}]\n\n{name} = {{}}\n"), &[]).unwrap_err();
+        let expected = format!("config.toml line 4: {section}.{name} is {{}}: it must be ");
+        let message = airunner_core::Fault::from(fault).message;
+        let (_, allowed) = message
+            .split_once(&expected)
+            .unwrap_or_else(|| panic!("{message}"));
+        assert!(allowed.len() > 5 && key.allowed.len() > 2, "{message}");
+    }
+}
+
+#[test]
 fn misspelt_variables_are_noticed() {
     let environment = environment(&[
         ("AIRUNNER_HOME", "/x"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airunner_core::{ErrorKind, Fault, ModelName};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
@@ -18,6 +19,7 @@ use crate::notifications::Notifications;
 use crate::pause::Pausing;
 use crate::quantize::Quantizer;
 use crate::responses::Responses;
+use crate::settings::Handle;
 use crate::shutdown::Ending;
 use crate::traces::Tracer;
 use crate::usage::Usage;
@@ -38,10 +40,12 @@ pub struct Api {
     pub notifications: Notifications,
     pub quantizer: Quantizer,
     pub responses: Responses,
+    pub settings: Handle,
     pub tracer: Tracer,
     pub usage: Usage,
     pub ending: Ending,
-    pub limits: Limits,
+    /// They can change from one request to the next.
+    pub limits: watch::Receiver<Limits>,
 }
 
 /// What a request may be at most.

@@ -28,16 +28,25 @@ use tokio::task::JoinHandle;
 
 use crate::config::Auth;
 use server::Server;
-pub use server::Setting;
+pub use server::{Changer, Setting};
+
+/// What came of starting it.
+#[derive(Default)]
+pub struct Started {
+    /// Serves, until the end is asked for.
+    pub task: Option<JoinHandle<()>>,
+    pub status: HttpStatus,
+    pub changer: Option<Changer>,
+}
 
 /// Serves what the settings ask for. Without the HTTP API everything else still works, so what
 /// prevents it is told and not fatal.
-pub async fn start(setting: Setting<'_>, api: Api) -> (Option<JoinHandle<()>>, HttpStatus) {
+pub async fn start(setting: Setting<'_>, api: Api) -> Started {
     let Some(address) = setting.settings.listen else {
-        return (None, HttpStatus::default());
+        return Started::default();
     };
     match Server::bind(address, setting, api).await {
-        Ok(server) => {
+        Ok((server, changer)) => {
             let open = setting.settings.auth == Auth::LoopbackOpen;
             if open {
                 tracing::warn!("every program on this machine may call the HTTP API without a key");
@@ -47,7 +56,11 @@ pub async fn start(setting: Setting<'_>, api: Api) -> (Option<JoinHandle<()>>, H
                 open,
                 problem: None,
             };
-            (Some(tokio::spawn(server.serve())), status)
+            Started {
+                task: Some(tokio::spawn(server.serve())),
+                status,
+                changer: Some(changer),
+            }
         }
         Err(fault) => {
             tracing::error!(reason = %fault.kind, "the HTTP API is not served: {fault}");
@@ -55,7 +68,10 @@ pub async fn start(setting: Setting<'_>, api: Api) -> (Option<JoinHandle<()>>, H
                 problem: Some(fault.message),
                 ..HttpStatus::default()
             };
-            (None, status)
+            Started {
+                status,
+                ..Started::default()
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Api> for Place<T> {
 
 /// All of a body, if it is small enough and arrives in time.
 pub(super) async fn body(request: Request, api: &Api) -> Result<Bytes, Refused> {
-    let limits = api.limits;
+    let limits = *api.limits.borrow();
     let collected = Limited::new(request.into_body(), limits.body_bytes).collect();
     match tokio::time::timeout(limits.body_time, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

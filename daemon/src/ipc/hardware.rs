@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::stream::{Events, events, status};
 use crate::hardware::Hardware;
 use crate::models::{Models, Reservation};
+use crate::settings::Handle;
 use crate::shutdown::Ending;
 
 /// How long figures may take to be made anew before those of the last look are given.
@@ -23,6 +24,7 @@ const ECHOED: usize = 32;
 pub(super) struct Service {
     pub(super) hardware: Hardware,
     pub(super) models: Models,
+    pub(super) settings: Handle,
     pub(super) ending: Ending,
 }
 
@@ -59,6 +61,7 @@ impl Rpc for Service {
     ) -> Result<Response<v1::MemoryResponse>, Status> {
         let change = BudgetChange::try_from(request.into_inner()).map_err(status)?;
         let memory = self.models.set_budget(change).await.map_err(status)?;
+        self.settings.budget_changed().await.map_err(status)?;
         Ok(Response::new(memory.into()))
     }
 

@@ -12,8 +12,10 @@ mod llm;
 mod models;
 mod notifications;
 mod server;
+mod settings;
 mod stream;
 
 pub use connection::incoming;
 pub use control::About;
 pub use server::{Server, Services};
+pub use settings::answer_offline;

@@ -13,10 +13,11 @@ use airunner_proto::v1::keys_server::KeysServer;
 use airunner_proto::v1::llm_server::LlmServer;
 use airunner_proto::v1::models_server::ModelsServer;
 use airunner_proto::v1::notifications_server::NotificationsServer;
+use airunner_proto::v1::settings_server::SettingsServer;
 use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
-use super::{catalog, connection, control, downloads, hardware, keys, llm, models, notifications};
+use super::{catalog, connection, control, downloads, hardware, keys, llm, models, notifications, settings};
 use crate::catalog::Catalog;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
@@ -26,6 +27,7 @@ use crate::models::Models;
 use crate::notifications::Notifications;
 use crate::pause::Pausing;
 use crate::quantize::Quantizer;
+use crate::settings::Handle;
 use crate::shutdown::Ending;
 use crate::usage::Usage;
 
@@ -52,6 +54,7 @@ pub struct Services {
     pub inference: Inference,
     pub keys: Keys,
     pub notifications: Notifications,
+    pub settings: Handle,
     pub usage: Usage,
     pub ending: Ending,
 }
@@ -75,6 +78,7 @@ impl Server {
             inference,
             keys,
             notifications,
+            settings,
             usage,
             ending,
         } = services;
@@ -90,6 +94,7 @@ impl Server {
         let hardware = hardware::Service {
             hardware,
             models: models.clone(),
+            settings: settings.clone(),
             ending: ending.clone(),
         };
         let hardware = HardwareServer::new(hardware)
@@ -121,6 +126,9 @@ impl Server {
         let notifications = NotificationsServer::new(notifications::Service { notifications })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let settings = SettingsServer::new(settings::Service { settings })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ControlServer<control::Service>>().await;
         health.set_serving::<ModelsServer<models::Service>>().await;
@@ -132,6 +140,7 @@ impl Server {
         health
             .set_serving::<NotificationsServer<notifications::Service>>()
             .await;
+        health.set_serving::<SettingsServer<settings::Service>>().await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -153,6 +162,7 @@ impl Server {
             .add_service(downloads)
             .add_service(keys)
             .add_service(notifications)
+            .add_service(settings)
             .add_service(health_service)
             .add_service(reflection);
         Ok(Self { router, ending })

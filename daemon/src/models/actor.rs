@@ -66,8 +66,8 @@ pub struct Actor {
     pub(super) entries: BTreeMap<ModelName, Entry>,
     pub(super) residency: Residency,
     pub(super) callers: HashMap<RequestId, Caller>,
-    limits: Limits,
-    favourites: Vec<ModelName>,
+    pub(super) limits: Limits,
+    pub(super) favourites: Vec<ModelName>,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) knowledge: Arc<dyn Knowledge>,
     pub(super) publisher: Publisher,
@@ -208,6 +208,7 @@ impl Actor {
             Message::Estimate { request, reply } => self.estimate(request, reply),
             Message::CanPerform { request, reply } => self.can_perform(request, reply),
             Message::Budget { change, reply } => drop(reply.send(self.set_budget(change))),
+            Message::Adjust { adjustment, reply } => drop(reply.send(self.adjust(adjustment))),
             Message::Readings(readings) => self.readings(readings),
             Message::Pressure {
                 device,
@@ -362,11 +363,7 @@ impl Actor {
 
     fn add(&mut self, installed: Installed) {
         let name = installed.name.clone();
-        // The first of the favourites outranks the second, and all of them the rest.
-        let place = self.favourites.iter().position(|favourite| *favourite == name);
-        let rank = place.map_or(0, |place| self.favourites.len() - place);
-        self.residency
-            .add(name.clone(), u8::try_from(rank).unwrap_or(u8::MAX));
+        self.residency.add(name.clone(), self.rank(&name));
         self.installations += 1;
         let entry = Entry::new(installed, self.limits, self.installations);
         self.entries.insert(name.clone(), entry);

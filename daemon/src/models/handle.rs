@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::acquire::{Acquisition, ended};
 use super::actor::{Actor, Parts, not_found};
+use super::adjust::Adjustment;
 use super::caller::Want;
 use super::import::{ImportEvents, import};
 use super::message::{Going, Message};
@@ -211,8 +212,19 @@ impl Models {
             let text = change.budget.to_string();
             blocking(move || Ok(config::edit::set(&file, "memory", key, text)?)).await?;
         }
+        self.apply_budget(change).await
+    }
+
+    /// Changes a budget for this life of the daemon.
+    pub async fn apply_budget(&self, change: BudgetChange) -> Result<Vec<MemoryBreakdown>, Fault> {
         let (reply, answer) = oneshot::channel();
         self.ask(Message::Budget { change, reply }, answer).await
+    }
+
+    /// Goes by other settings.
+    pub async fn adjust(&self, adjustment: Adjustment) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Message::Adjust { adjustment, reply }, answer).await
     }
 
     /// Unloads everything idle, and returns when its memory is back.

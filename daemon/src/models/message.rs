@@ -14,6 +14,7 @@ use airunner_core::{Fault, ModelName};
 use tokio::sync::{oneshot, watch};
 
 use super::acquire::Grant;
+use super::adjust::Adjustment;
 use super::caller::Want;
 use super::pause::Quieting;
 use super::store::Installed;
@@ -66,6 +67,11 @@ pub(super) enum Message {
     Budget {
         change: BudgetChange,
         reply: Reply<Vec<MemoryBreakdown>>,
+    },
+    /// Has it go by other settings.
+    Adjust {
+        adjustment: Adjustment,
+        reply: Reply<()>,
     },
     /// What the devices say.
     Readings(Vec<(Device, MemoryReading)>),

@@ -7,6 +7,7 @@
 
 mod acquire;
 mod actor;
+mod adjust;
 mod caller;
 mod derive;
 mod entry;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use acquire::{Acquisition, Lease, Turn};
 pub use actor::{Actor, Parts};
+pub use adjust::Adjustment;
 pub use derive::DeriveRequest;
 pub use handle::{Access, Models, Reservation};
 pub use import::ImportEvents;

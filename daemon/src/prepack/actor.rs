@@ -13,6 +13,7 @@ use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::{ChildLimits, disk};
 use airunner_runtimes::Kernels;
 use airunner_runtimes::llm::prepack::is_possible;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cache::tidy;
@@ -40,7 +41,8 @@ pub struct PrepackOptions {
     pub limit: u64,
     pub onnxruntime_library: PathBuf,
     pub threads: usize,
-    pub kernels: Kernels,
+    /// Those of the next load.
+    pub kernels: watch::Receiver<Kernels>,
     pub limits: ChildLimits,
     pub log_level: LogLevel,
 }
@@ -195,7 +197,7 @@ impl Prepacker {
             cache: self.options.cache.clone(),
             onnxruntime_library: self.options.onnxruntime_library.clone(),
             threads: self.options.threads,
-            kernels: self.options.kernels,
+            kernels: *self.options.kernels.borrow(),
             limits: self.options.limits,
             log_level: self.options.log_level,
         };

@@ -12,7 +12,7 @@ use airunner_core::quantize::{
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::{ChildLimits, disk};
 use airunner_runtimes::quantize::{Needs, needs};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::options::QuantizeArguments;
 use super::process::make;
@@ -48,6 +48,23 @@ pub struct Quantizer {
     options: Arc<QuantizeOptions>,
     /// One at a time: each takes all processors.
     turn: Arc<Semaphore>,
+    working: watch::Sender<bool>,
+}
+
+/// A model is being made, until dropped.
+struct Working(watch::Sender<bool>);
+
+impl Working {
+    fn begin(working: &watch::Sender<bool>) -> Self {
+        working.send_replace(true);
+        Self(working.clone())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
 }
 
 impl Quantizer {
@@ -57,7 +74,14 @@ impl Quantizer {
             models,
             options: Arc::new(options),
             turn: Arc::new(Semaphore::new(1)),
+            working: watch::Sender::new(false),
         }
+    }
+
+    /// Whether a model is being made.
+    #[must_use]
+    pub fn working(&self) -> watch::Receiver<bool> {
+        self.working.subscribe()
     }
 
     /// Whether a request can be begun at all: the model is there, the new name is free, and nobody
@@ -108,6 +132,7 @@ impl Quantizer {
         };
         tell(QuantizeStage::Checking, 0.0);
         let _turn = self.turn.acquire().await.map_err(|_| shutting_down())?;
+        let _working = Working::begin(&self.working);
         let name = self.check(&request)?;
         let from = self.models.find(&request.model).await?;
         let needs = self.needs(&from, &request).await?;

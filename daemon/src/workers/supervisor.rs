@@ -10,7 +10,7 @@ use airunner_core::model::{LoadProgress, Loaded, WorkerLoad, WorkerLoadEvent};
 use airunner_core::{ErrorKind, Fault};
 use airunner_platform::{ChildLimits, Endpoint, process};
 use futures_util::StreamExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::client::Client;
 use super::process::Process as WorkerProcess;
@@ -39,17 +39,17 @@ pub struct WorkerOptions {
     pub load: WorkerLoad,
 }
 
-/// Starts true processes.
+/// Starts true processes, each as is wanted at that moment.
 pub struct ProcessLauncher {
-    options: Arc<WorkerOptions>,
+    options: watch::Receiver<Arc<WorkerOptions>>,
     count: AtomicU32,
 }
 
 impl ProcessLauncher {
     #[must_use]
-    pub fn new(options: WorkerOptions) -> Self {
+    pub const fn new(options: watch::Receiver<Arc<WorkerOptions>>) -> Self {
         Self {
-            options: Arc::new(options),
+            options,
             count: AtomicU32::new(0),
         }
     }
@@ -58,12 +58,13 @@ impl ProcessLauncher {
 impl Launcher for ProcessLauncher {
     fn launch(&self, order: Order, reports: Reports) -> WorkerHandle {
         let (handle, stop) = WorkerHandle::new();
+        let options = Arc::clone(&self.options.borrow());
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         // A worker of an earlier daemon may still be about to remove its own socket.
         let name = format!("{}-{number}.sock", std::process::id());
-        let endpoint = Endpoint::at(self.options.sockets.join(name));
+        let endpoint = Endpoint::at(options.sockets.join(name));
         let worker = Worker {
-            options: Arc::clone(&self.options),
+            options,
             order,
             reports,
             endpoint,

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models,
-    notify, pause, ps, restart, resume, service, start, stats, status, stop, unload,
+    notify, pause, ps, restart, resume, service, settings, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Keys(keys::Keys),
     /// Show, answer and test what you are told on the screen.
     Notify(notify::Notify),
+    /// List settings; change them, at once where that is possible.
+    Settings(settings::Settings),
     /// Show what models were used and what it cost; nothing of it leaves this machine.
     Stats(stats::Stats),
     /// Talk to a model.
@@ -99,6 +101,7 @@ impl Command {
             | Self::Downloads(_)
             | Self::Keys(_)
             | Self::Notify(_)
+            | Self::Settings(_)
             | Self::Stats(_)
             | Self::Bench(_)
             | Self::Doctor(_)
@@ -168,6 +171,14 @@ mod tests {
             "pause",
             "pause --for 1h --force --json",
             "resume",
+            "settings",
+            "settings list",
+            "settings list models --changed --json",
+            "settings get models.keep_alive",
+            "settings set models.keep_alive -1",
+            "settings set models.preload tiny,owner/name",
+            "settings reset http.listen log.level",
+            "settings reload",
             "stats",
             "stats --since 7d",
             "models catalog",
@@ -236,6 +247,10 @@ mod tests {
             "memory budget cuda:0 1GiB",
             "memory budget cpu",
             "pause --for soon",
+            "settings get",
+            "settings get models.nothing",
+            "settings set models.keep_alive",
+            "settings reset",
             "pause --for 0",
             "stats --since yesterday",
             "models pull",

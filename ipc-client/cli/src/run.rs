@@ -103,6 +103,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Downloads(downloads) => downloads.run(context).await,
         Command::Keys(keys) => keys.run(context).await,
         Command::Notify(notify) => notify.run(context).await,
+        Command::Settings(settings) => settings.run(context).await,
         Command::Stats(stats) => stats.run(context).await,
         Command::Chat(chat) => chat.run(context).await,
         Command::Bench(bench) => bench.run(context).await,

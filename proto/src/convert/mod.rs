@@ -19,6 +19,7 @@ pub mod memory;
 pub mod models;
 pub mod notifications;
 pub mod quantize;
+pub mod settings;
 pub mod usage;
 pub mod worker;
 

@@ -41,6 +41,11 @@ impl Machine {
         &self.state
     }
 
+    /// Goes by other numbers from the next look at the clock.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// How long this load is kept, if somebody said so.
     #[must_use]
     pub const fn keep_alive(&self) -> Option<KeepAlive> {

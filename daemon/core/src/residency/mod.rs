@@ -112,6 +112,18 @@ impl Residency {
         }
     }
 
+    /// Goes by other numbers from the next decision.
+    pub const fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Has a model stay longer or shorter than others when memory is needed.
+    pub fn set_rank(&mut self, name: &ModelName, rank: u8) {
+        if let Some(record) = self.models.get_mut(name) {
+            record.rank = rank;
+        }
+    }
+
     /// A model is installed. Those of a higher rank stay longer when memory is needed. One that
     /// is known already keeps its memory, and its files are looked at again.
     pub fn add(&mut self, name: ModelName, rank: u8) {

@@ -1,4 +1,4 @@
-//! Being told to end.
+//! Being told to end, or to read the settings again.
 
 use std::io;
 
@@ -11,18 +11,37 @@ mod windows;
 #[cfg(windows)]
 use windows as os;
 
-/// Requests of the system or the user to end this process.
+/// What the system or the user wants of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To end; the name of the signal.
+    End(&'static str),
+    /// To read its settings again.
+    Reload,
+}
+
+/// Requests of the system or the user.
 pub struct Signals(os::Signals);
 
 impl Signals {
-    /// From here on these signals do not end the process by themselves. Must be called within a
-    /// tokio runtime.
-    pub fn listen() -> io::Result<Self> {
-        os::Signals::listen().map(Self)
+    /// From here on these signals do not end the process by themselves. `attached` to a terminal,
+    /// a terminal that is gone is the end; otherwise its signal asks for the settings to be read
+    /// again, as of all daemons. Must be called within a tokio runtime.
+    pub fn listen(attached: bool) -> io::Result<Self> {
+        os::Signals::listen(attached).map(Self)
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        self.0.next().await
     }
 
     /// The name of the next signal that asks to end.
-    pub async fn next(&mut self) -> &'static str {
-        self.0.next().await
+    pub async fn end(&mut self) -> &'static str {
+        loop {
+            if let Signal::End(name) = self.next().await {
+                return name;
+            }
+        }
     }
 }

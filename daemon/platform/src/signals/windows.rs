@@ -4,6 +4,8 @@ use tokio::signal::windows::{
     CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
 };
 
+use super::Signal;
+
 pub(super) struct Signals {
     interrupt: CtrlC,
     stop: CtrlBreak,
@@ -12,7 +14,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(super) fn listen(_attached: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: ctrl_c()?,
             stop: ctrl_break()?,
@@ -21,12 +23,12 @@ impl Signals {
         })
     }
 
-    pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
+    pub(super) async fn next(&mut self) -> Signal {
+        Signal::End(tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
             _ = self.stop.recv() => "Ctrl-Break",
             _ = self.close.recv() => "close",
             _ = self.shutdown.recv() => "shutdown",
-        }
+        })
     }
 }

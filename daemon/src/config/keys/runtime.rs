@@ -158,7 +158,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "stop_timeout_seconds",
         default: "5",
         allowed: "0 to 3600",
-        applies: Applies::NextLoad,
+        applies: Applies::Restart,
         help: "how long a model's process may take to end by itself before it is killed",
         set: |settings, raw| whole(raw, 0, 3600).map(|n| settings.worker.stop_timeout = seconds(n)),
     },

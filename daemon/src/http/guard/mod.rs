@@ -23,8 +23,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
 
-use crate::config::{Auth, HttpSettings};
+use crate::config::{Auth, HttpSettings, Rate};
 use crate::http::family::Family;
 use crate::http::stream::Form;
 use crate::http::telemetry::method_name;
@@ -51,16 +52,21 @@ pub(super) struct Connection {
     pub(super) encrypted: bool,
 }
 
-/// The rules.
+/// The rules as they are at each request.
 #[derive(Clone)]
-pub(super) struct Guard(Arc<Rules>);
+pub(super) struct Guard(watch::Receiver<Arc<Rules>>);
+
+/// Has a guard go by other rules.
+pub(super) struct Guarding(watch::Sender<Arc<Rules>>);
 
 struct Rules {
     auth: Auth,
     hosts: Hosts,
     networks: Networks,
     origins: Origins,
-    rates: Rates,
+    /// What the buckets were made for.
+    rate: Option<Rate>,
+    rates: Arc<Rates>,
     keys: Keys,
 }
 
@@ -78,15 +84,25 @@ struct Asked {
 
 impl Guard {
     /// `names`: what this server is called besides localhost and its addresses.
-    pub(super) fn new(settings: &HttpSettings, names: Vec<String>, keys: Keys) -> Self {
-        Self(Arc::new(Rules {
-            auth: settings.auth,
-            hosts: Hosts::new(names),
-            networks: Networks::new(settings),
-            origins: Origins::new(settings.allowed_origins.clone()),
-            rates: Rates::new(settings.rate_limit),
-            keys,
-        }))
+    pub(super) fn new(settings: &HttpSettings, names: Vec<String>, keys: Keys) -> (Self, Guarding) {
+        let rates = Arc::new(Rates::new(settings.rate_limit));
+        let rules = Rules::new(settings, names, rates, keys);
+        let (published, rules) = watch::channel(Arc::new(rules));
+        (Self(rules), Guarding(published))
+    }
+}
+
+impl Guarding {
+    /// From the next request. Who has used up a limit that stays has still used it up.
+    pub(super) fn change(&self, settings: &HttpSettings, names: Vec<String>) {
+        self.0.send_modify(|rules| {
+            let rates = if rules.rate == settings.rate_limit {
+                Arc::clone(&rules.rates)
+            } else {
+                Arc::new(Rates::new(settings.rate_limit))
+            };
+            *rules = Arc::new(Rules::new(settings, names, rates, rules.keys.clone()));
+        });
     }
 }
 
@@ -101,6 +117,7 @@ pub(super) fn needed(method: &Method, path: &str) -> Option<Vec<Scope>> {
 
 /// Lets a request in, or says why not.
 pub(super) async fn guard(State(Guard(rules)): State<Guard>, mut request: Request, next: Next) -> Response {
+    let rules = Arc::clone(&rules.borrow());
     let presented = credentials::take(request.headers_mut());
     let asked = Asked {
         method: request.method().clone(),
@@ -205,6 +222,18 @@ impl From<Exceeded> for Denied {
 }
 
 impl Rules {
+    fn new(settings: &HttpSettings, names: Vec<String>, rates: Arc<Rates>, keys: Keys) -> Self {
+        Self {
+            auth: settings.auth,
+            hosts: Hosts::new(names),
+            networks: Networks::new(settings),
+            origins: Origins::new(settings.allowed_origins.clone()),
+            rate: settings.rate_limit,
+            rates,
+            keys,
+        }
+    }
+
     /// Where the request comes from and what it is meant for.
     fn place(
         &self,

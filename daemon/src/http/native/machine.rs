@@ -84,6 +84,7 @@ async fn set_budget(
         .parse()
         .map_err(|fault: Fault| fault.figure("param", "budget"))?;
     let memory = api.models.set_budget(BudgetChange { device, budget }).await?;
+    api.settings.budget_changed().await?;
     Ok(MemoryList::new(memory))
 }
 

@@ -11,6 +11,7 @@ mod machine;
 mod models;
 mod notifications;
 mod pause;
+mod settings;
 mod socket;
 mod views;
 
@@ -34,6 +35,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .merge(downloads::router())
         .merge(machine::router())
         .merge(pause::router())
+        .merge(settings::router())
         .merge(events::router())
         .merge(jobs::router())
         .merge(notifications::router());

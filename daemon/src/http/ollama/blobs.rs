@@ -51,7 +51,7 @@ pub(super) async fn upload(
     let announced = Announced {
         digest,
         length: length(&request),
-        most: api.limits.upload_bytes,
+        most: api.limits.borrow().upload_bytes,
     };
     if announced.length.is_some_and(|length| length > announced.most) {
         return Err(too_long(announced.most));
@@ -81,7 +81,7 @@ impl From<Fault> for Stopped {
 async fn receive(api: &Api, mut upload: Upload, body: Body, most: u64) -> Result<(), Stopped> {
     let mut pieces = body.into_data_stream();
     let mut received = 0;
-    let patience = api.limits.body_time;
+    let patience = api.limits.borrow().body_time;
     loop {
         let piece = tokio::time::timeout(patience, pieces.next()).await;
         let piece = piece.map_err(|_| stalled(patience.as_secs()))?;

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::api::Api;
-use super::guard::Guard;
+use super::guard::{Guard, Guarding};
 use super::router::router;
 use crate::config::HttpSettings;
 use connection::Terms;
@@ -56,6 +56,20 @@ pub(super) struct Server {
     connections: usize,
 }
 
+/// Has a server that runs go by other rules.
+pub struct Changer {
+    guarding: Guarding,
+    address: SocketAddr,
+}
+
+impl Changer {
+    /// Who may call and how often, from the next request. Addresses and encryption stay.
+    pub fn change(&self, settings: &HttpSettings) {
+        let names = bind::names(settings, self.address);
+        self.guarding.change(settings, names);
+    }
+}
+
 struct Listener {
     listener: TcpListener,
     address: SocketAddr,
@@ -64,7 +78,11 @@ struct Listener {
 
 impl Server {
     /// Takes the addresses, if that is safe.
-    pub(super) async fn bind(address: SocketAddr, setting: Setting<'_>, api: Api) -> Result<Self, Fault> {
+    pub(super) async fn bind(
+        address: SocketAddr,
+        setting: Setting<'_>,
+        api: Api,
+    ) -> Result<(Self, Changer), Fault> {
         let settings = setting.settings;
         let has_keys = has_keys(&api);
         if let Some(objection) = bind::objection(address, settings, has_keys) {
@@ -86,19 +104,20 @@ impl Server {
             let place = Some(listener.address.to_string());
             api.keys.note(AuditEvent::Bound, None, place, &listener.url());
         }
-        let guard = Guard::new(settings, names, api.keys.clone());
+        let (guard, guarding) = Guard::new(settings, names, api.keys.clone());
         let upgraded = Upgraded::default();
         let terms = Terms {
             router: router(api.clone(), guard).layer(Extension(upgraded.clone())),
             reader_timeout: setting.reader_timeout,
         };
-        Ok(Self {
+        let server = Self {
             listeners,
             terms,
             upgraded,
             api,
             connections: settings.connections,
-        })
+        };
+        Ok((server, Changer { guarding, address }))
     }
 
     /// Where it answers.

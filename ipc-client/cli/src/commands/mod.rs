@@ -21,6 +21,7 @@ pub(crate) mod ps;
 pub(crate) mod restart;
 pub(crate) mod resume;
 pub(crate) mod service;
+pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod status;

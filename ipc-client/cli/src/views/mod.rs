@@ -14,6 +14,7 @@ mod pause;
 mod processes;
 mod quantize;
 mod service;
+mod settings;
 mod status;
 mod usage;
 
@@ -36,5 +37,6 @@ pub(crate) use pause::{PausedView, pause_line};
 pub(crate) use processes::{ProcessRow, process_rows, processes_table};
 pub(crate) use quantize::{QuantizedView, quantized_lines};
 pub(crate) use service::{InstalledView, ServiceView, login, service_lines};
+pub(crate) use settings::{SettingView, plain, setting_views, settings_table};
 pub(crate) use status::StatusView;
 pub(crate) use usage::{usage_rows, usage_table};

@@ -59,8 +59,9 @@ struct Session {
 
 pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, visitor: Visitor) {
     let (sender, outgoing) = mpsc::channel(OUTGOING);
+    let largest = api.limits.borrow().body_bytes;
     let session = Session {
-        connection: Connection::new(socket, api.limits.body_bytes),
+        connection: Connection::new(socket, largest),
         api,
         caller,
         visitor,

@@ -51,7 +51,7 @@ fn accept(
         Fault::invalid(format!("this path speaks WebSocket: {}", rejection.body_text()))
     })?;
     let place = places.take(visitor.holders())?;
-    let largest = api.limits.body_bytes.saturating_add(TOLERATED_BYTES);
+    let largest = api.limits.borrow().body_bytes.saturating_add(TOLERATED_BYTES);
     let upgrade = upgrade
         // A browser takes no connection on which none of those it offered was chosen.
         .protocols([PROTOCOL])

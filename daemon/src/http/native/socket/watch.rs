@@ -10,7 +10,7 @@ use crate::http::native::views::SequencedBody;
 pub(super) async fn serve(socket: WebSocket, api: &Api, visitor: &Visitor) {
     let mut lost = std::pin::pin!(visitor.lost());
     let mut watch = api.models.watch();
-    let mut connection = Connection::new(socket, api.limits.body_bytes);
+    let mut connection = Connection::new(socket, api.limits.borrow().body_bytes);
     loop {
         tokio::select! {
             message = watch.next() => {
