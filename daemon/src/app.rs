@@ -250,6 +250,7 @@ impl Daemon {
         let running = Running {
             models: models.clone(),
             usage: usage.clone(),
+            notifications: notifications.clone(),
             workers,
             worker_options: Box::new(worker_options),
             kernels,

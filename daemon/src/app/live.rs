@@ -17,6 +17,7 @@ use super::options::policy;
 use crate::config::{ModelsSettings, Settings};
 use crate::http;
 use crate::models::{Adjustment, Models};
+use crate::notifications::{Notifications, Rules};
 use crate::settings::{Live, Login};
 use crate::usage::Usage;
 use crate::workers::WorkerOptions;
@@ -25,6 +26,7 @@ use crate::workers::WorkerOptions;
 pub(super) struct Running {
     pub(super) models: Models,
     pub(super) usage: Usage,
+    pub(super) notifications: Notifications,
     /// How workers are started from then on.
     pub(super) workers: watch::Sender<Arc<WorkerOptions>>,
     /// How these follow from the settings.
@@ -50,6 +52,7 @@ impl Running {
         {
             http.change(&new.http);
         }
+        self.notifications.set_rules(Rules::from(&new.notifications)).await;
         self.limits.send_replace(http::Limits::from(&new.http));
         self.kernels.send_replace(new.models.kernels);
         self.workers.send_replace(Arc::new((self.worker_options)(new)));
