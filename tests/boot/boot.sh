@@ -1,7 +1,8 @@
 #!/bin/bash
 # Boots a bare Debian under systemd and runs a script in it as root.
 #
-#   boot.sh check                    whether that is possible here; if not, says why and ends with 77
+#   boot.sh check                    whether that is possible here; if not, says why and ends with 77;
+#                                    makes the tree they are copies of, if there is none yet
 #   boot.sh SCRIPT [FILE ...]        SCRIPT and the FILEs are put into /root of a fresh copy of the tree
 #
 # Prints what the script prints and ends as it does; 98: it did not come to its end. The tree is
@@ -112,12 +113,12 @@ leave() {
 }
 
 check
-[[ ${1:-} == check ]] && exit 0
-script=$1
-shift
 work=$(mktemp -d /var/tmp/airunner-boot.XXXXXX)
 trap leave EXIT
 make_base
+[[ ${1:-} == check ]] && exit 0
+script=$1
+shift
 make_tree "$@"
 enter_group
 # The mounts are seen by this machine alone, and end with it.

@@ -110,8 +110,11 @@ fn squash(materials: &Materials, root: &Path, path: &Path) -> anyhow::Result<()>
         "-no-fragments",
         "-no-progress",
     ]);
-    command.args(["-comp", if release.trial { "gzip" } else { "xz" }]);
-    // One processor more or less must not change the result.
+    if release.trial {
+        command.args(["-comp", "gzip", "-Xcompression-level", "1"]);
+    } else {
+        command.args(["-comp", "xz"]);
+    }
     command
         .env("SOURCE_DATE_EPOCH", release.time.to_string())
         .arg("-quiet");
