@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedVariant};
 
-use crate::binaries::search_path;
+use crate::desktop::have_programs;
 use crate::wait::{eventually, eventually_ok};
 
 const NAME: &str = "org.freedesktop.Notifications";
@@ -37,10 +37,9 @@ impl PrivateBus {
     }
 
     async fn with(services: bool, environment: &[(&str, &str)]) -> Option<Self> {
-        let Some(program) = find_program("dbus-daemon") else {
-            println!("SKIPPED: dbus-daemon is not installed; `cargo xtask setup` installs it");
+        if !have_programs(&["dbus-daemon"]) {
             return None;
-        };
+        }
         let directory = tempfile::Builder::new()
             .prefix("bus-")
             .tempdir()
@@ -54,7 +53,7 @@ impl PrivateBus {
             child: None,
         };
         std::fs::write(bus.file("config"), bus.config(services)).expect("the directory is writable");
-        bus.spawn(&program).await;
+        bus.spawn().await;
         Some(bus)
     }
 
@@ -82,8 +81,8 @@ impl PrivateBus {
         format!("unix:path={}", self.file("socket").display())
     }
 
-    async fn spawn(&mut self, program: &PathBuf) {
-        let child = Command::new(program)
+    async fn spawn(&mut self) {
+        let child = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", self.file("config").display()))
             .args(["--nofork", "--nosyslog"])
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -110,8 +109,7 @@ impl PrivateBus {
 
     pub async fn start_again(&mut self) {
         self.stop();
-        let program = find_program("dbus-daemon").expect("it was there before");
-        self.spawn(&program).await;
+        self.spawn().await;
     }
 }
 
@@ -119,12 +117,6 @@ impl Drop for PrivateBus {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
-    let folders = search_path();
-    let mut files = folders.iter().map(|folder| folder.join(program));
-    files.find(|file| file.is_file())
 }
 
 /// A notification as it came to the screen.
@@ -162,7 +154,7 @@ struct Interface {
 
 #[zbus::interface(name = "org.freedesktop.Notifications")]
 impl Interface {
-    async fn get_capabilities(&self) -> Vec<String> {
+    fn get_capabilities(&self) -> Vec<String> {
         self.capabilities.clone()
     }
 
@@ -288,13 +280,13 @@ impl FakeDesktop {
         .await
     }
 
-    async fn emitter(&self) -> SignalEmitter<'_> {
+    fn emitter(&self) -> SignalEmitter<'_> {
         SignalEmitter::new(&self.connection, PATH).expect("a path")
     }
 
     /// Presses a button, as a person does.
     pub async fn press(&self, number: u32, key: &str) {
-        let emitter = self.emitter().await;
+        let emitter = self.emitter();
         Interface::action_invoked(&emitter, number, key)
             .await
             .expect("the bus lives");
@@ -302,7 +294,7 @@ impl FakeDesktop {
 
     /// It leaves the screen.
     pub async fn close(&self, number: u32, reason: u32) {
-        let emitter = self.emitter().await;
+        let emitter = self.emitter();
         Interface::notification_closed(&emitter, number, reason)
             .await
             .expect("the bus lives");

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::toasts::{PrivateBus, find_program};
+use crate::desktop::have_programs;
+use crate::toasts::PrivateBus;
 use crate::wait::eventually_ok;
 
 /// Where Debian puts the program that shows notifications.
@@ -21,16 +22,7 @@ pub struct XfceDesktop {
 impl XfceDesktop {
     /// `None`, and said so, where one of its programs is not installed.
     pub async fn start() -> Option<Self> {
-        let missing: Vec<&str> = ["Xvfb", "xdotool", "dbus-daemon"]
-            .into_iter()
-            .filter(|program| find_program(program).is_none())
-            .chain((!Path::new(NOTIFYD).is_file()).then_some("xfce4-notifyd"))
-            .collect();
-        if !missing.is_empty() {
-            println!(
-                "SKIPPED: {} not installed; `cargo xtask setup` installs them",
-                missing.join(", ")
-            );
+        if !have_programs(&["Xvfb", "xdotool", "dbus-daemon"]) || !is_there(NOTIFYD) {
             return None;
         }
         let (screen, display) = screen();
@@ -115,6 +107,16 @@ impl Drop for XfceDesktop {
             let _ = program.wait();
         }
     }
+}
+
+/// It is not on the search path.
+#[expect(clippy::print_stderr, reason = "a test that does not run has to say so")]
+fn is_there(program: &str) -> bool {
+    let there = Path::new(program).is_file();
+    if !there {
+        eprintln!("SKIPPED: {program} is not installed: run `cargo xtask setup`");
+    }
+    there
 }
 
 /// A screen with a number that nobody has, and its name.

@@ -455,7 +455,10 @@ async fn programs_with_all_rights_answer_over_http_and_others_do_not() {
     assert_eq!(phone.get("/api/v1/notifications").await.status, 403);
     assert_eq!(phone.delete(&path).await.status, 403);
     for accepted in [true, false] {
-        let pressed = http.post(&format!("{path}/actions/load"), &Value::Null).await.ok();
+        let pressed = http
+            .post(&format!("{path}/actions/load"), &Value::Null)
+            .await
+            .ok();
         assert_eq!(pressed["accepted"], accepted, "{pressed}");
     }
     daemon.until_state("tiny", Some("LOADED")).await;
