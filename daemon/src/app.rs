@@ -26,7 +26,7 @@ use crate::hardware::Hardware;
 use crate::heart::Heart;
 use crate::http::{self, Api};
 use crate::inference::Inference;
-use crate::ipc::{About, Server, Services};
+use crate::ipc::{About, Echo, Server, Services};
 use crate::jobs::Jobs;
 use crate::keys::Keys;
 use crate::logging;
@@ -278,8 +278,8 @@ impl Daemon {
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         let patience = settings.daemon.grace + settings.worker.stop_timeout + WORKERS_TIMEOUT + END_TIMEOUT;
-        let endpoint = Endpoint::of_daemon(places);
-        let heart = Heart::begin(models.clone(), endpoint, ending.clone(), patience).await?;
+        let server = Box::new(Echo::new(Endpoint::of_daemon(places)));
+        let heart = Heart::begin(models.clone(), server, ending.clone(), patience).await?;
         tracing::info!(
             event = "daemon_ready",
             pid = std::process::id(),

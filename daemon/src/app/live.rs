@@ -52,7 +52,9 @@ impl Running {
         {
             http.change(&new.http);
         }
-        self.notifications.set_rules(Rules::from(&new.notifications)).await;
+        self.notifications
+            .set_rules(Rules::from(&new.notifications))
+            .await;
         self.limits.send_replace(http::Limits::from(&new.http));
         self.kernels.send_replace(new.models.kernels);
         self.workers.send_replace(Arc::new((self.worker_options)(new)));

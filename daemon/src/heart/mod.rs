@@ -4,28 +4,32 @@
 //! The daemon counts as alive only if the owner of the models and the server on the local socket
 //! answer. Without a service manager nothing of this runs.
 
-mod pulse;
 mod summary;
 
 use std::time::Duration;
 
 use airunner_core::Fault;
-use airunner_platform::Endpoint;
 use airunner_platform::supervision::{Notice, Supervisor};
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::models::Models;
 use crate::shutdown::Ending;
-use pulse::Pulse;
 
 /// Changes of models that come together are told together.
 const CALM: Duration = Duration::from_millis(250);
 
+/// Something that must answer for the daemon to be well.
+pub trait Answers: Send {
+    /// Returns once it has answered.
+    fn ask(&mut self) -> BoxFuture<'_, Result<(), Fault>>;
+}
+
 /// Tells the service manager, while there is one.
 pub struct Heart {
     supervisor: Supervisor,
-    pulse: Pulse,
+    server: Box<dyn Answers>,
     models: Models,
     ending: Ending,
 }
@@ -36,7 +40,7 @@ impl Heart {
     /// to be told.
     pub async fn begin(
         models: Models,
-        endpoint: Endpoint,
+        server: Box<dyn Answers>,
         ending: Ending,
         patience: Duration,
     ) -> Result<Option<JoinHandle<()>>, Fault> {
@@ -45,11 +49,11 @@ impl Heart {
         };
         let mut heart = Self {
             supervisor,
-            pulse: Pulse::new(models.clone(), endpoint),
+            server,
             models,
             ending,
         };
-        heart.pulse.beat().await?;
+        heart.beat().await?;
         heart.supervisor.tell(&Notice::Ready);
         Ok(Some(tokio::spawn(heart.run(patience))))
     }
@@ -94,9 +98,15 @@ impl Heart {
         }
     }
 
+    /// Returns once the owner of the models and the server have answered.
+    async fn beat(&mut self) -> Result<(), Fault> {
+        self.models.ceilings().await?;
+        self.server.ask().await
+    }
+
     /// Says nothing if something does not answer: then the manager does what it is there for.
     async fn say_alive(&mut self, patience: Duration) {
-        match tokio::time::timeout(patience, self.pulse.beat()).await {
+        match tokio::time::timeout(patience, self.beat()).await {
             Ok(Ok(())) => self.supervisor.tell(&Notice::Alive),
             Ok(Err(fault)) => tracing::error!("the daemon is not well: {fault}"),
             Err(_) => tracing::error!("the daemon is not well: something in it does not answer"),

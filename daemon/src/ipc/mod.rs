@@ -6,6 +6,7 @@ mod catalog;
 mod connection;
 mod control;
 mod downloads;
+mod echo;
 mod hardware;
 mod keys;
 mod llm;
@@ -17,5 +18,6 @@ mod stream;
 
 pub use connection::incoming;
 pub use control::About;
+pub use echo::Echo;
 pub use server::{Server, Services};
 pub use settings::answer_offline;

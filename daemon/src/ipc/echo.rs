@@ -1,36 +1,35 @@
-//! Asking everything that must answer.
+//! The daemon as a client of itself: whether the local socket answers.
 
 use airunner_core::{Fault, error};
 use airunner_platform::{Connection, Endpoint};
 use airunner_proto::convert::fault_from_status;
 use airunner_proto::v1;
 use airunner_proto::v1::control_client::ControlClient;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint as Remote};
 
-use crate::models::Models;
+use crate::heart::Answers;
 
 const NAME: &str = "the daemon itself";
 
 /// One connection to the daemon's own socket, kept for as long as it works.
-pub(super) struct Pulse {
-    models: Models,
+pub struct Echo {
     endpoint: Endpoint,
     control: Option<ControlClient<Channel>>,
 }
 
-impl Pulse {
-    pub(super) const fn new(models: Models, endpoint: Endpoint) -> Self {
+impl Echo {
+    #[must_use]
+    pub const fn new(endpoint: Endpoint) -> Self {
         Self {
-            models,
             endpoint,
             control: None,
         }
     }
 
-    /// Returns once the owner of the models and the server have answered.
-    pub(super) async fn beat(&mut self) -> Result<(), Fault> {
-        self.models.ceilings().await?;
+    async fn hear(&mut self) -> Result<(), Fault> {
         let mut control = match self.control.take() {
             Some(control) => control,
             None => connect(&self.endpoint).await?,
@@ -42,6 +41,12 @@ impl Pulse {
         answer.map_err(|status| fault_from_status(&status))?;
         self.control = Some(control);
         Ok(())
+    }
+}
+
+impl Answers for Echo {
+    fn ask(&mut self) -> BoxFuture<'_, Result<(), Fault>> {
+        self.hear().boxed()
     }
 }
 
