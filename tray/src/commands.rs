@@ -5,13 +5,16 @@ use std::sync::Arc;
 use airunner_core::Fault;
 use airunner_core::memory::FreeRequest;
 use airunner_core::model::{LoadRequest, UnloadRequest};
+use airunner_core::pause::PauseRequest;
 use airunner_core::priority::Priority;
+use airunner_core::settings::SettingChange;
 use airunner_ipc_client::{Client, Endpoint, Places, Starter, wait_for_end};
 use airunner_platform::service::login::{self, LoginState};
 use airunner_platform::service::{Service, remember_answer, was_asked};
 use tokio::sync::mpsc;
 
 use crate::controller::{Answer, Input};
+use crate::state::Refreshed;
 use crate::view::Command;
 
 /// Carries commands out and reports what became of them.
@@ -77,6 +80,21 @@ async fn execute(starter: &Starter, command: &Command) -> Result<Answer, Fault> 
             let request = FreeRequest { pinned: false };
             connect().await?.hardware().free(request).await?;
         }
+        Command::Pause => {
+            connect().await?.control().pause(PauseRequest::default()).await?;
+        }
+        Command::Resume => {
+            connect().await?.control().resume().await?;
+        }
+        Command::Switch(name, on) => {
+            let client = connect().await?;
+            let change = SettingChange {
+                name: name.clone(),
+                value: Some(on.to_string()),
+            };
+            client.settings().change(vec![change]).await?;
+            return refresh(&client).await;
+        }
         Command::PauseDownload(id) => {
             connect().await?.downloads().pause(*id).await?;
         }
@@ -127,8 +145,13 @@ fn about_login(places: &Places, state: LoginState) -> Result<Answer, Fault> {
 
 async fn refresh(client: &Client) -> Result<Answer, Fault> {
     let (control, hardware) = (client.control(), client.hardware());
-    let (status, memory) = tokio::try_join!(control.status(), hardware.memory())?;
-    Ok(Answer::Refreshed(Box::new(status), memory))
+    let settings = client.settings();
+    let (status, memory, settings) = tokio::try_join!(control.status(), hardware.memory(), settings.list())?;
+    Ok(Answer::Refreshed(Box::new(Refreshed {
+        status,
+        memory,
+        settings,
+    })))
 }
 
 /// Waits until it is loaded: nobody else may be waiting for it, and then it would be given up.

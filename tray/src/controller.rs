@@ -7,14 +7,12 @@ mod tests;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use airunner_core::memory::MemoryBreakdown;
-use airunner_core::status::DaemonStatus;
 use airunner_core::{ErrorKind, Fault};
 use airunner_ipc_client::Update;
 use airunner_platform::service::login::LoginState;
 use jiff::tz::TimeZone;
 
-use crate::state::{Daemon, State, Subject};
+use crate::state::{Daemon, Refreshed, State, Subject};
 use crate::view::{Action, Command, Target, View, documentation, view};
 
 /// What a tray needs done.
@@ -59,7 +57,7 @@ pub(crate) enum Host {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Done,
-    Refreshed(Box<DaemonStatus>, Vec<MemoryBreakdown>),
+    Refreshed(Box<Refreshed>),
     Login {
         state: LoginState,
         /// Somebody has said once whether it should start at login.
@@ -184,8 +182,8 @@ impl<S: Shell> Controller<S> {
             self.asking_login = false;
         }
         match result {
-            Ok(Answer::Refreshed(status, memory)) => {
-                self.state.refresh(*status, memory);
+            Ok(Answer::Refreshed(refreshed)) => {
+                self.state.refresh(*refreshed);
                 self.open_page();
             }
             Ok(Answer::Login { state, decided }) => {
@@ -229,6 +227,9 @@ impl<S: Shell> Controller<S> {
                 }
             }
             Command::Free
+            | Command::Pause
+            | Command::Resume
+            | Command::Switch(..)
             | Command::PauseDownload(_)
             | Command::ResumeDownload(_)
             | Command::CancelDownload(_)

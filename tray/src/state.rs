@@ -10,6 +10,8 @@ use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::memory::MemoryBreakdown;
 use airunner_core::model::Model;
 use airunner_core::notification::{Notification, NotificationId};
+use airunner_core::pause::Pause;
+use airunner_core::settings::Setting;
 use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_ipc_client::Update;
@@ -54,10 +56,22 @@ pub(crate) struct Running {
     pub(crate) downloads: BTreeMap<DownloadId, Download>,
     /// Those that want an answer.
     pub(crate) notifications: BTreeMap<NotificationId, Notification>,
+    /// Nothing is loaded or answered meanwhile.
+    pub(crate) paused: Option<Pause>,
+    /// Empty until it was asked.
+    pub(crate) settings: Vec<Setting>,
     /// It ends, once what runs has finished.
     pub(crate) stopping: bool,
     /// `None` until it was asked.
     pub(crate) http: Option<HttpStatus>,
+}
+
+/// What the daemon answers when it is asked for everything that it does not tell by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refreshed {
+    pub(crate) status: DaemonStatus,
+    pub(crate) memory: Vec<MemoryBreakdown>,
+    pub(crate) settings: Vec<Setting>,
 }
 
 /// What a trouble is about. At most one is kept of each.
@@ -88,8 +102,15 @@ impl State {
     }
 
     /// Takes in what the daemon answered when it was asked.
-    pub(crate) fn refresh(&mut self, status: DaemonStatus, memory: Vec<MemoryBreakdown>) {
+    pub(crate) fn refresh(&mut self, refreshed: Refreshed) {
+        let Refreshed {
+            status,
+            memory,
+            settings,
+        } = refreshed;
         if let Daemon::Running(running) = &mut self.daemon {
+            running.settings = settings;
+            running.paused = status.paused;
             running.models = by_name(status.models);
             running.memory = memory;
             running.stopping = status.shutting_down;
@@ -135,9 +156,11 @@ impl State {
     }
 
     fn begin(&mut self, snapshot: Snapshot) {
-        let http = match std::mem::take(&mut self.daemon) {
-            Daemon::Running(running) => running.http,
-            Daemon::Unknown | Daemon::NotRunning | Daemon::Starting | Daemon::Unusable(_) => None,
+        let before = match std::mem::take(&mut self.daemon) {
+            Daemon::Running(running) => *running,
+            Daemon::Unknown | Daemon::NotRunning | Daemon::Starting | Daemon::Unusable(_) => {
+                Running::default()
+            }
         };
         let downloads = snapshot.downloads.into_iter();
         let notifications = snapshot.notifications.into_iter();
@@ -146,8 +169,11 @@ impl State {
             memory: snapshot.memory,
             downloads: downloads.map(|download| (download.id, download)).collect(),
             notifications: notifications.map(|told| (told.id, told)).collect(),
+            paused: snapshot.paused,
             stopping: false,
-            http,
+            // What a snapshot does not say is as it was.
+            settings: before.settings,
+            http: before.http,
         };
         self.resolve(&Subject::Request);
         self.troubles
@@ -203,8 +229,7 @@ impl State {
             Event::NotificationChanged(told) => {
                 running.notifications.remove(&told.id);
             }
-            // Not shown.
-            Event::PauseChanged(_) => {}
+            Event::PauseChanged(paused) => running.paused = paused,
             Event::ShuttingDown { .. } => running.stopping = true,
         }
     }
@@ -222,6 +247,17 @@ impl State {
 }
 
 impl Running {
+    /// Whether a setting that is on or off is on; `None` if there is none of that name.
+    pub(crate) fn switch(&self, name: &str) -> Option<bool> {
+        let setting = self.settings.iter().find(|setting| setting.name() == name)?;
+        setting.value.parse().ok()
+    }
+
+    /// Whether the daemon goes on when the tray is quit.
+    pub(crate) fn stays(&self) -> bool {
+        self.switch("desktop.run_in_background").unwrap_or(true)
+    }
+
     /// Models that are in memory or on their way, and downloads under way: something is going on.
     pub(crate) fn with_state(&self, state: StateName) -> impl Iterator<Item = &Model> {
         self.models.values().filter(move |model| model.state == state)

@@ -97,7 +97,8 @@ async fn settings_logs_and_documentation_are_opened_where_they_are() {
     let (home, menu) = (&scene.daemon.home, &scene.menu);
     home.configure("[http]\n");
     menu.until("<Documentation>").await;
-    for entry in ["Settings", "Logs", "Documentation"] {
+    menu.click(&["Settings", "Open the settings file"]).await;
+    for entry in ["Logs", "Documentation"] {
         menu.click(&[entry]).await;
     }
     eventually("three things were opened", async || {
@@ -125,4 +126,40 @@ async fn opening_the_menu_brings_the_memory_up_to_date() {
     let ps = scene.daemon.ps("tiny").await.unwrap();
     assert!(ps["memory_bytes"].as_u64().unwrap() > 0, "{ps}");
     scene.menu.until("MiB >").await;
+}
+
+#[tokio::test]
+async fn a_pause_refuses_until_it_is_resumed() {
+    let Some(scene) = Scene::with(&[FakeModel::new("tiny")]).await else {
+        return;
+    };
+    let (cli, menu) = (scene.daemon.home.cli(), &scene.menu);
+    cli.run(&["load", "tiny"]).await.succeeded();
+    menu.click(&["Pause"]).await;
+    menu.until("(Paused)").await;
+    scene.daemon.until_state("tiny", None).await;
+    assert_eq!(cli.refusal(&["load", "tiny"]).await.1, "paused");
+    menu.click(&["Resume"]).await;
+    menu.until("(Idle)").await;
+    cli.run(&["load", "tiny"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_not_to_stay_ends_with_the_tray() {
+    let Some(scene) = Scene::with(&[]).await else {
+        return;
+    };
+    let menu = &scene.menu;
+    menu.until("<Quit tray>").await;
+    let stay = "The daemon goes on when the tray is quit";
+    menu.click(&["Settings", stay]).await;
+    let text = menu.until(&format!("[ ] <{stay}>")).await;
+    assert!(!text.contains("Quit tray"), "{text}");
+    let file = scene.daemon.home.path().join("config/config.toml");
+    let written = std::fs::read_to_string(file).unwrap();
+    assert!(written.contains("run_in_background = false"), "{written}");
+    let mut daemon = scene.daemon;
+    menu.click(&["Stop the daemon and quit"]).await;
+    assert!(scene.tray.ended().await.0.success());
+    assert!(daemon.ended().await.success());
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use airunner_core::ModelName;
 use airunner_core::event::Event;
-use airunner_core::status::HttpStatus;
+use airunner_core::status::{DaemonStatus, HttpStatus};
 
 use super::*;
 
@@ -103,8 +103,13 @@ fn refreshed(urls: &[&str]) -> Input {
             ..HttpStatus::default()
         },
         traces: None,
+        paused: None,
     };
-    let answer = Answer::Refreshed(Box::new(status), Vec::new());
+    let answer = Answer::Refreshed(Box::new(Refreshed {
+        status,
+        memory: Vec::new(),
+        settings: Vec::new(),
+    }));
     Input::Outcome(Command::Refresh, Ok(answer))
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum IconKind {
     Loading,
     /// Somebody should look.
     Warning,
+    /// Nothing is loaded and nobody is answered until somebody resumes it.
+    Paused,
     /// The daemon does not run.
     Stopped,
 }
@@ -28,6 +30,7 @@ impl IconKind {
             Self::Working => "working",
             Self::Loading => "loading",
             Self::Warning => "warning",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -57,6 +60,7 @@ fn files(kind: IconKind) -> [&'static [u8]; 5] {
         IconKind::Working => pictures!("working"),
         IconKind::Loading => pictures!("loading"),
         IconKind::Warning => pictures!("warning"),
+        IconKind::Paused => pictures!("paused"),
         IconKind::Stopped => pictures!("stopped"),
     }
 }

@@ -2,11 +2,12 @@
 
 use super::IconKind;
 
-const KINDS: [IconKind; 5] = [
+const KINDS: [IconKind; 6] = [
     IconKind::Idle,
     IconKind::Working,
     IconKind::Loading,
     IconKind::Warning,
+    IconKind::Paused,
     IconKind::Stopped,
 ];
 const LIGHT: [f64; 3] = [246.0, 245.0, 244.0];

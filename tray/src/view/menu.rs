@@ -50,7 +50,7 @@ pub(crate) enum Action {
     Dismiss,
     /// The tray goes; the daemon goes on.
     Quit,
-    /// The daemon ends, and the tray with it.
+    /// The daemon ends, and then the tray.
     StopAndQuit,
 }
 
@@ -66,6 +66,11 @@ pub(crate) enum Command {
     Pin(ModelName, bool),
     Keep(ModelName, KeepAlive),
     Free,
+    /// Unloads everything and refuses politely until it is resumed.
+    Pause,
+    Resume,
+    /// Switches a setting on or off.
+    Switch(String, bool),
     PauseDownload(DownloadId),
     ResumeDownload(DownloadId),
     CancelDownload(DownloadId),

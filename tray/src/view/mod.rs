@@ -18,7 +18,7 @@ pub(crate) use menu::{Action, Command, Entry, Target, View};
 
 /// Draws everything. Times of day are told in `zone`.
 pub(crate) fn view(state: &State, zone: &TimeZone) -> View {
-    let status = status::line(state);
+    let status = status::line(state, zone);
     let mut menu = vec![Entry::Text(status.clone())];
     menu.extend(reason(state));
     menu.extend(troubles(state));
@@ -51,6 +51,10 @@ fn running_part(running: &Running, zone: &TimeZone) -> Vec<Entry> {
     entries.push(Entry::Separator);
     entries.extend(running.memory.iter().map(memory_line));
     entries.push(Entry::item("Free memory now", Action::Ask(Command::Free)));
+    entries.push(match running.paused {
+        None => Entry::item("Pause", Action::Ask(Command::Pause)),
+        Some(_) => Entry::item("Resume", Action::Ask(Command::Resume)),
+    });
     entries
 }
 
@@ -101,14 +105,19 @@ fn question(state: &State) -> Option<Entry> {
 
 /// What is there whether or not a daemon runs.
 fn always(state: &State) -> Vec<Entry> {
-    let mut entries = vec![
-        Entry::item("Settings", Action::Open(Target::Settings)),
-        Entry::item("Logs", Action::Open(Target::Logs)),
-    ];
     let running = match &state.daemon {
         Daemon::Running(running) => Some(running),
         Daemon::Unknown | Daemon::NotRunning | Daemon::Starting | Daemon::Unusable(_) => None,
     };
+    let mut settings: Vec<Entry> = running.map(|running| switches(running)).unwrap_or_default();
+    settings.push(Entry::item(
+        "Open the settings file",
+        Action::Open(Target::Settings),
+    ));
+    let mut entries = vec![
+        Entry::submenu("Settings", settings),
+        Entry::item("Logs", Action::Open(Target::Logs)),
+    ];
     if let Some(running) = running {
         let page = documentation(running).map(|url| Action::Open(Target::Page(url)));
         entries.push(Entry::maybe("Documentation", page));
@@ -123,11 +132,38 @@ fn always(state: &State) -> Vec<Entry> {
             .as_ref()
             .map(|_| Action::Ask(Command::SetLogin(!enabled))),
     });
-    entries.push(Entry::item("Quit tray", Action::Quit));
+    let stays = running.is_none_or(|running| running.stays());
+    if stays {
+        entries.push(Entry::item("Quit tray", Action::Quit));
+    }
     if running.is_some() {
         entries.push(Entry::item("Stop the daemon and quit", Action::StopAndQuit));
     }
     entries
+}
+
+/// Settings that are on or off and that somebody at a desktop may want to switch.
+const SWITCHES: [(&str, &str); 4] = [
+    (
+        "desktop.run_in_background",
+        "The daemon goes on when the tray is quit",
+    ),
+    ("notifications.enabled", "Notifications"),
+    ("power.inhibit_sleep", "Keep the machine awake while it works"),
+    ("power.unload_on_battery", "Unload idle models on battery"),
+];
+
+/// Those of them that this daemon has.
+fn switches(running: &Running) -> Vec<Entry> {
+    let entry = |(name, label): (&str, &str)| {
+        let checked = running.switch(name)?;
+        Some(Entry::Check {
+            label: label.to_owned(),
+            checked,
+            action: Some(Action::Ask(Command::Switch(name.to_owned(), !checked))),
+        })
+    };
+    SWITCHES.into_iter().filter_map(entry).collect()
 }
 
 /// Where the daemon serves the page that shows its HTTP API.

@@ -1,11 +1,10 @@
 //! The models: each with its state, its memory and what can be done with it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use airunner_core::keep_alive::KeepAlive;
 use airunner_core::lifecycle::StateName;
 use airunner_core::model::{Instance, Model};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Action, Command, Entry, text};
@@ -129,13 +128,8 @@ fn detail(model: &Model, zone: &TimeZone) -> String {
     if instance.context_length > 0 {
         parts.push(format!("{} tokens", instance.context_length));
     }
-    let end = instance.expires_at.and_then(|end| time_of_day(end, zone));
+    let end = instance.expires_at.and_then(|end| text::time_of_day(end, zone));
     parts.extend(end.map(|time| format!("until {time}")));
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
-}
-
-fn time_of_day(moment: SystemTime, zone: &TimeZone) -> Option<String> {
-    let moment = Timestamp::try_from(moment).ok()?.to_zoned(zone.clone());
-    Some(moment.strftime("%H:%M").to_string())
 }

@@ -5,12 +5,14 @@ use airunner_core::download::Download;
 use airunner_core::lifecycle::StateName;
 use airunner_core::model::Model;
 
+use jiff::tz::TimeZone;
+
 use super::text;
 use crate::icon::IconKind;
 use crate::state::{Daemon, Running, State};
 
 /// What is most worth knowing.
-pub(super) fn line(state: &State) -> String {
+pub(super) fn line(state: &State, zone: &TimeZone) -> String {
     match &state.daemon {
         Daemon::Unknown => "Looking for the daemon".to_owned(),
         Daemon::NotRunning => "Daemon is not running".to_owned(),
@@ -19,7 +21,7 @@ pub(super) fn line(state: &State) -> String {
             "The running daemon is of another version".to_owned()
         }
         Daemon::Unusable(_) => "The daemon cannot be used".to_owned(),
-        Daemon::Running(running) => of_running(running),
+        Daemon::Running(running) => of_running(running, zone),
     }
 }
 
@@ -33,6 +35,8 @@ pub(super) fn icon(state: &State) -> IconKind {
     let any = |name| running.with_state(name).next().is_some();
     if !state.troubles.is_empty() {
         IconKind::Warning
+    } else if running.paused.is_some() {
+        IconKind::Paused
     } else if any(StateName::Loading) || running.active_downloads().next().is_some() {
         IconKind::Loading
     } else if any(StateName::Busy) {
@@ -42,9 +46,13 @@ pub(super) fn icon(state: &State) -> IconKind {
     }
 }
 
-fn of_running(running: &Running) -> String {
+fn of_running(running: &Running, zone: &TimeZone) -> String {
     if running.stopping {
         return "The daemon is stopping".to_owned();
+    }
+    if let Some(pause) = running.paused {
+        let until = pause.until.and_then(|until| text::time_of_day(until, zone));
+        return until.map_or_else(|| "Paused".to_owned(), |time| format!("Paused until {time}"));
     }
     loading(running)
         .or_else(|| answering(running))

@@ -8,13 +8,15 @@ use airunner_core::hardware::Device;
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
 use airunner_core::memory::{MemoryBreakdown, Quantization};
 use airunner_core::model::{Instance, LoadProgress, LoadStage, Model, ModelKind, Source};
+use airunner_core::pause::Pause;
+use airunner_core::settings::{Applies, Pending, Setting, SettingSource};
 use airunner_core::status::{DaemonStatus, HttpStatus};
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_ipc_client::Update;
 use jiff::tz::TimeZone;
 
 use super::{Entry, View, view};
-use crate::state::{Daemon, State};
+use crate::state::{Daemon, Refreshed, State};
 
 fn name(name: &str) -> ModelName {
     ModelName::new(name).unwrap()
@@ -119,7 +121,8 @@ fn without_a_daemon_the_menu_offers_to_start_it() {
 Daemon is not running
 <Start the daemon>
 ---
-<Settings>
+Settings >
+    <Open the settings file>
 <Logs>
 ---
 [ ] (Start at login)
@@ -152,7 +155,11 @@ fn the_whole_menu_of_a_daemon_at_work() {
         },
         ..status(&state)
     };
-    state.refresh(status, vec![memory()]);
+    state.refresh(Refreshed {
+        status,
+        memory: vec![memory()],
+        settings: vec![switch("desktop", "run_in_background", "true")],
+    });
     assert_eq!(
         drawn(&state),
         "\
@@ -195,8 +202,11 @@ qwen: downloading, 39 % >
 ---
 Memory (cpu): models have 2.0 GiB of 12.0 GiB
 <Free memory now>
+<Pause>
 ---
-<Settings>
+Settings >
+    [x] <The daemon goes on when the tray is quit>
+    <Open the settings file>
 <Logs>
 <Documentation>
 ---
@@ -223,7 +233,61 @@ fn status(state: &State) -> DaemonStatus {
         onnxruntime_library: None,
         http: HttpStatus::default(),
         traces: None,
+        paused: None,
     }
+}
+
+fn switch(section: &str, key: &str, value: &str) -> Setting {
+    Setting {
+        section: section.into(),
+        key: key.into(),
+        value: value.into(),
+        default: "true".into(),
+        source: SettingSource::File,
+        allowed: String::new(),
+        help: String::new(),
+        applies: Applies::AtOnce,
+        pending: Pending::Nothing,
+    }
+}
+
+#[test]
+fn a_pause_is_shown_with_its_end_and_offers_to_resume() {
+    let mut state = with(vec![busy("a", 1)], vec![]);
+    let at = |hour: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600);
+    let pause = |until| Event::PauseChanged(Some(Pause { since: at(9), until }));
+    state.apply(Update::Event(pause(None)));
+    assert_eq!(seen(&state), "(paused) Paused");
+    state.apply(Update::Event(pause(Some(at(15)))));
+    assert_eq!(seen(&state), "(paused) Paused until 15:00");
+    assert!(drawn(&state).contains("<Resume>"));
+    state.apply(Update::Event(Event::PauseChanged(None)));
+    assert_eq!(seen(&state), "(working) Answering with a");
+    assert!(drawn(&state).contains("<Pause>"));
+}
+
+#[test]
+fn a_daemon_that_does_not_stay_in_the_background_ends_with_the_tray() {
+    let mut state = with(vec![], vec![]);
+    let refreshed = |state: &State, value: &str| Refreshed {
+        status: status(state),
+        memory: vec![],
+        settings: vec![
+            switch("desktop", "run_in_background", value),
+            switch("models", "keep_alive", "\"5m\""),
+        ],
+    };
+    let told = refreshed(&state, "false");
+    state.refresh(told);
+    let text = drawn(&state);
+    assert!(
+        text.ends_with("[ ] (Start at login)\n<Stop the daemon and quit>\n"),
+        "{text}"
+    );
+    assert!(!text.contains("keep_alive"), "{text}");
+    let told = refreshed(&state, "true");
+    state.refresh(told);
+    assert!(drawn(&state).contains("<Quit tray>"));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Texts of strangers made fit for a menu, and figures as people write them.
 
+use std::time::SystemTime;
+
 use airunner_core::model::LoadProgress;
 pub(super) use airunner_core::notification::clean;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// Characters of a name in a menu; names have at most 128.
 pub(super) const LONGEST_NAME: usize = 48;
@@ -71,6 +75,12 @@ pub(super) fn load_percent(progress: &LoadProgress) -> u32 {
     )]
     let percent = (progress.fraction.clamp(0.0, 1.0) * 100.0) as u32;
     percent
+}
+
+/// Such as `14:32`.
+pub(super) fn time_of_day(moment: SystemTime, zone: &TimeZone) -> Option<String> {
+    let moment = Timestamp::try_from(moment).ok()?.to_zoned(zone.clone());
+    Some(moment.strftime("%H:%M").to_string())
 }
 
 /// `1 request`, `3 requests`.
