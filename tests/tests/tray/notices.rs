@@ -28,7 +28,7 @@ async fn a_crash_is_on_the_screen_and_in_the_menu_and_a_click_there_answers_both
     eventually("it is not in the menu any more", async || {
         menu.text()
             .await
-            .is_ok_and(|text| !text.contains("Notifications"))
+            .is_ok_and(|text| !text.contains("Notifications ("))
     })
     .await;
 }
