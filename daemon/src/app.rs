@@ -278,8 +278,8 @@ impl Daemon {
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         let patience = settings.daemon.grace + settings.worker.stop_timeout + WORKERS_TIMEOUT + END_TIMEOUT;
-        let server = Box::new(Echo::new(Endpoint::of_daemon(places)));
-        let heart = Heart::begin(models.clone(), server, ending.clone(), patience).await?;
+        let echo = Box::new(Echo::new(Endpoint::of_daemon(places)));
+        let heart = Heart::begin(models.clone(), echo, ending.clone(), patience).await?;
         tracing::info!(
             event = "daemon_ready",
             pid = std::process::id(),
