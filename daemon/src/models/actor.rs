@@ -208,7 +208,10 @@ impl Actor {
             Message::Estimate { request, reply } => self.estimate(request, reply),
             Message::CanPerform { request, reply } => self.can_perform(request, reply),
             Message::Budget { change, reply } => drop(reply.send(self.set_budget(change))),
-            Message::Adjust { adjustment, reply } => drop(reply.send(self.adjust(adjustment))),
+            Message::Adjust { adjustment, reply } => {
+                self.adjust(adjustment);
+                drop(reply.send(()));
+            }
             Message::Readings(readings) => self.readings(readings),
             Message::Pressure {
                 device,

@@ -48,9 +48,10 @@ fn json(text: &str) -> Value {
 
 /// As a person would write it.
 pub(crate) fn plain(text: &str) -> String {
-    match json(text) {
-        Value::String(text) => text,
-        other => other.to_string(),
+    let value = json(text);
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
     }
 }
 
