@@ -210,7 +210,8 @@ impl Actor {
             Message::Budget { change, reply } => drop(reply.send(self.set_budget(change))),
             Message::Adjust { adjustment, reply } => {
                 self.adjust(adjustment);
-                drop(reply.send(()));
+                // Whoever asked may have left.
+                let _ = reply.send(());
             }
             Message::Readings(readings) => self.readings(readings),
             Message::Pressure {
