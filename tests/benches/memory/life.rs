@@ -18,7 +18,7 @@ use airunner_platform::{ChildLimits, process};
 use airunner_tests::{binary, onnxruntime_library};
 use anyhow::{Context, anyhow};
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Prompt tokens of one step, as in the settings' default.
 pub(crate) const PROMPT_CHUNK: u32 = 256;
@@ -78,7 +78,8 @@ impl Life {
         context: u32,
         copies: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let launcher = ProcessLauncher::new(workplace.options(copies)?);
+        let (_, options) = watch::channel(Arc::new(workplace.options(copies)?));
+        let launcher = ProcessLauncher::new(options);
         let (sender, mut reports) = mpsc::channel(256);
         let (model, attempt) = (ModelName::new("bench")?, AttemptId(1));
         let order = Order {
