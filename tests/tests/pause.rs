@@ -1,5 +1,4 @@
 //! Pausing and resuming, as users and programs see it.
-#![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
 use airunner_core::event::Event;
 use airunner_core::pause::PauseRequest;

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use airunner_tests::{Daemon, FakeModel, Home, eventually};
 use zbus::object_server::SignalEmitter;
@@ -71,7 +71,8 @@ impl Logind {
         if self.strict && mode == "block" {
             return Err(zbus::fdo::Error::AccessDenied("not you".to_owned()));
         }
-        let (mut pipe, other) = std::io::pipe().unwrap();
+        let (mut pipe, other) =
+            std::io::pipe().map_err(|error| zbus::fdo::Error::IOError(error.to_string()))?;
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&over);
         std::thread::spawn(move || {
@@ -79,7 +80,8 @@ impl Logind {
             drop(pipe.read(&mut [0]));
             seen.store(true, Ordering::SeqCst);
         });
-        self.held.lock().unwrap().push(Held {
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Held {
             what,
             who,
             why,

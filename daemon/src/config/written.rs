@@ -26,7 +26,7 @@ fn list(text: &str) -> Array {
     entries
         .map(|entry| match entry.parse::<Value>() {
             Ok(Value::String(quoted)) => quoted.into_value(),
-            _ => entry.to_owned(),
+            Ok(_) | Err(_) => entry.to_owned(),
         })
         .collect()
 }
