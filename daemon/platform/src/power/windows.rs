@@ -41,7 +41,8 @@ impl Power {
         let started = thread.spawn(move || {
             // SAFETY: it takes numbers only, and concerns this thread alone.
             unsafe { SetThreadExecutionState(ES_CONTINUOUS | ES_SYSTEM_REQUIRED) };
-            drop(dropped.recv());
+            // The end of the channel is what is waited for.
+            let _ = dropped.recv();
             // SAFETY: as above.
             unsafe { SetThreadExecutionState(ES_CONTINUOUS) };
         });
