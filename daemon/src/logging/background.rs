@@ -164,19 +164,27 @@ mod tests {
 
     #[test]
     fn a_sink_that_hangs_does_not_block() {
-        struct Hanging(Receiver<()>);
+        struct Hanging {
+            reached: SyncSender<()>,
+            hold: Receiver<()>,
+        }
         impl Sink for Hanging {
             fn line(&mut self, _line: &[u8]) -> io::Result<()> {
-                let _ = self.0.recv();
+                let _ = self.reached.try_send(());
+                let _ = self.hold.recv();
                 Ok(())
             }
         }
+        let (reached, hangs) = sync_channel(1);
         let (release, hold) = sync_channel(1);
-        let (mut writer, guard) = Background::start("test", Hanging(hold));
-        for _ in 0..CAPACITY * 2 {
+        let (mut writer, guard) = Background::start("test", Hanging { reached, hold });
+        writer.write_all(b"line\n").unwrap();
+        hangs.recv().unwrap();
+        // The thread holds one line and takes no other before it is released.
+        for _ in 0..CAPACITY + 3 {
             writer.write_all(b"line\n").unwrap();
         }
-        assert!(writer.lost.load(Ordering::Relaxed) >= CAPACITY as u64 - 1);
+        assert_eq!(writer.lost.load(Ordering::Relaxed), 3);
         drop(release);
         drop(guard);
     }
