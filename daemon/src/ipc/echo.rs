@@ -1,16 +1,16 @@
 //! The daemon as a client of itself: whether the local socket answers.
 
-use airunner_core::{Fault, error};
-use airunner_platform::{Connection, Endpoint};
+use airunner_core::Fault;
+use airunner_platform::Endpoint;
 use airunner_proto::convert::fault_from_status;
 use airunner_proto::v1;
 use airunner_proto::v1::control_client::ControlClient;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint as Remote};
 
 use crate::heart::Answers;
+use crate::workers::channel;
 
 const NAME: &str = "the daemon itself";
 
@@ -51,27 +51,8 @@ impl Answers for Echo {
 }
 
 async fn connect(endpoint: &Endpoint) -> Result<ControlClient<Channel>, Fault> {
-    let failed = |cause: &dyn std::error::Error| {
-        Fault::internal(format!(
-            "the daemon does not reach its own socket: {}",
-            error::chain(cause)
-        ))
-    };
-    let connection = airunner_platform::connect(endpoint)
-        .await
-        .map_err(|error| failed(&error))?;
-    let mut once = Some(connection);
-    let connector = tower::service_fn(move |_: tonic::codegen::http::Uri| {
-        let connection = once.take().ok_or(std::io::ErrorKind::NotConnected);
-        async move {
-            connection
-                .map(TokioIo::<Connection>::new)
-                .map_err(std::io::Error::from)
-        }
-    });
-    let channel = Remote::from_static("http://airunner.localhost")
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| failed(&error))?;
-    Ok(ControlClient::new(channel))
+    let remote = Remote::from_static("http://airunner.localhost");
+    let channel = channel(endpoint, &remote).await;
+    let failed = |cause| Fault::internal(format!("the daemon does not reach its own socket: {cause}"));
+    channel.map(ControlClient::new).map_err(failed)
 }

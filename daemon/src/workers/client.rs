@@ -4,16 +4,16 @@ use airunner_core::Fault;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
 use airunner_core::model::{WorkerLoad, WorkerLoadEvent};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
-use airunner_platform::{Connection, Endpoint};
+use airunner_platform::Endpoint;
 use airunner_proto::convert::fault_from_status;
 use airunner_proto::worker_v1::worker_client::WorkerClient;
 use airunner_proto::{MAX_MESSAGE_BYTES, v1, worker_v1};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use hyper_util::rt::TokioIo;
 use tokio_stream::Stream;
 use tonic::transport::{Channel, Endpoint as Remote};
 
+use super::channel::channel;
 use super::{Answer, Llm};
 
 /// One HTTP/2 connection to a worker. When it breaks, the worker counts as dead: there is no
@@ -23,30 +23,12 @@ pub(super) struct Client(WorkerClient<Channel>);
 
 impl Client {
     pub(super) async fn connect(endpoint: &Endpoint) -> Result<Self, Fault> {
-        let failed = |error: &dyn std::error::Error| {
-            Fault::internal(format!(
-                "cannot connect to the worker: {}",
-                airunner_core::error::chain(error)
-            ))
-        };
-        let connection = airunner_platform::connect(endpoint)
-            .await
-            .map_err(|error| failed(&error))?;
-        let mut once = Some(connection);
-        let connector = tower::service_fn(move |_: tonic::codegen::http::Uri| {
-            let connection = once.take().ok_or(std::io::ErrorKind::NotConnected);
-            async move {
-                connection
-                    .map(TokioIo::<Connection>::new)
-                    .map_err(std::io::Error::from)
-            }
-        });
-        let channel = Remote::from_static("http://worker.localhost")
+        let remote = Remote::from_static("http://worker.localhost")
             .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .connect_with_connector(connector)
+            .initial_connection_window_size(4 << 20);
+        let channel = channel(endpoint, &remote)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|cause| Fault::internal(format!("cannot connect to the worker: {cause}")))?;
         let client = WorkerClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -3,6 +3,7 @@
 //! Owns starting, watching and ending them. Decides nothing about models: it does what an
 //! [`Order`] says and reports what happens with [`News`].
 
+mod channel;
 mod client;
 mod process;
 mod supervisor;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use channel::channel;
 pub(crate) use process::{forward_log, keep_secrets};
 pub use supervisor::{ProcessLauncher, WorkerOptions};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{EVERYWHERE, Package, has_programs, listing, package, successful};
+use crate::support::{EVERYWHERE, Package, has_programs, listing, package, package_made_twice, successful};
 
 fn field(package: &Package, name: &str) -> String {
     successful(
@@ -90,14 +90,7 @@ fn the_same_commit_makes_the_same_deb_and_lintian_has_nothing_to_say() {
     if !has_programs(&["dpkg-deb", "dpkg-shlibdeps"]) {
         return;
     }
-    let (one, other) = (package("deb"), package("deb"));
-    let same = std::fs::read(&one.path).unwrap() == std::fs::read(&other.path).unwrap();
-    assert!(
-        same,
-        "{} differs from {}",
-        one.path.display(),
-        other.path.display()
-    );
+    let one = package_made_twice("deb");
     if has_programs(&["lintian"]) {
         let mut command = Command::new("lintian");
         command.args([
@@ -116,14 +109,7 @@ fn an_rpm_holds_the_same_and_two_are_the_same() {
     if !has_programs(&["rpm", "rpmbuild"]) {
         return;
     }
-    let (one, other) = (package("rpm"), package("rpm"));
-    let same = std::fs::read(&one.path).unwrap() == std::fs::read(&other.path).unwrap();
-    assert!(
-        same,
-        "{} differs from {}",
-        one.path.display(),
-        other.path.display()
-    );
+    let one = package_made_twice("rpm");
     let query = |arguments: &[&str]| {
         let mut command = Command::new("rpm");
         successful(

@@ -32,6 +32,20 @@ pub(crate) fn package(kind: &str) -> Package {
     }
 }
 
+/// A package that is the same to the last byte when it is made again.
+#[track_caller]
+pub(crate) fn package_made_twice(kind: &str) -> Package {
+    let (one, other) = (package(kind), package(kind));
+    let same = std::fs::read(&one.path).unwrap() == std::fs::read(&other.path).unwrap();
+    assert!(
+        same,
+        "{} differs from {}",
+        one.path.display(),
+        other.path.display()
+    );
+    one
+}
+
 /// What a command prints, if it succeeds.
 #[track_caller]
 pub(crate) fn successful(command: &mut Command) -> String {

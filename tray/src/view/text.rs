@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+pub(super) use airunner_core::amount::size;
 use airunner_core::model::LoadProgress;
 pub(super) use airunner_core::notification::clean;
 use jiff::Timestamp;
@@ -39,26 +40,6 @@ pub(super) fn lines(text: &str) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Such as `512 B`, `5.2 MiB`, `1.3 GiB`.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ];
-    let Some((unit, factor)) = UNITS.into_iter().find(|(_, factor)| bytes >= *factor) else {
-        return format!("{bytes} B");
-    };
-    // One decimal, in whole numbers so that no size is too large to be exact.
-    let tenths = u128::from(bytes) * 10 / u128::from(factor);
-    if tenths >= 1000 {
-        format!("{} {unit}", tenths / 10)
-    } else {
-        format!("{}.{} {unit}", tenths / 10, tenths % 10)
-    }
 }
 
 /// Whole percent; 100 only when everything is there.
