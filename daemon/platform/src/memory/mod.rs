@@ -46,15 +46,8 @@ impl Monitor {
     #[must_use]
     pub fn main_reading(&mut self, own_pids: &[u32]) -> MemoryReading {
         let main = self.main.read();
-        let this = std::process::id();
-        let own = own_pids
-            .iter()
-            .copied()
-            .filter(|pid| *pid != this)
-            .chain([this])
-            .filter_map(process::memory)
-            .fold(0_u64, |sum, memory| sum.saturating_add(memory.private_bytes));
-        reading(main, own)
+        let private = |pid| Some(process::memory(pid)?.private_bytes);
+        reading(main, sum(own_pids, std::process::id(), private))
     }
 
     /// Main memory as a profile of the machine shows it.
@@ -68,6 +61,17 @@ impl Monitor {
 #[must_use]
 pub fn read(own_pids: &[u32]) -> Vec<(Device, MemoryReading)> {
     Monitor::new().read(own_pids)
+}
+
+/// What these processes and this one have together, each counted once.
+fn sum(own_pids: &[u32], this: u32, bytes: impl Fn(u32) -> Option<u64>) -> u64 {
+    own_pids
+        .iter()
+        .copied()
+        .filter(|pid| *pid != this)
+        .chain([this])
+        .filter_map(bytes)
+        .fold(0, u64::saturating_add)
 }
 
 /// Our processes cannot have more than is in use.
@@ -108,11 +112,20 @@ mod tests {
 
     #[test]
     fn a_process_named_twice_counts_once_and_a_dead_one_not_at_all() {
-        let mut monitor = Monitor::new();
-        let this = std::process::id();
-        let used = |reading: MemoryReading| reading.own_bytes;
-        let alone = used(monitor.main_reading(&[]));
-        let twice = used(monitor.main_reading(&[this, u32::MAX - 1]));
-        assert!(twice < alone + alone / 2, "{twice} {alone}");
+        let bytes = |pid| match pid {
+            1 => Some(100),
+            2 => Some(7),
+            _ => None,
+        };
+        for (pids, expected) in [
+            (&[][..], 100),
+            (&[1], 100),
+            (&[1, 2], 107),
+            (&[2, 3], 107),
+            (&[3], 100),
+        ] {
+            assert_eq!(sum(pids, 1, bytes), expected, "{pids:?}");
+        }
+        assert_eq!(sum(&[2], 1, |_| Some(u64::MAX)), u64::MAX);
     }
 }

@@ -16,10 +16,10 @@ mod nvml;
 
 use figures::Figures;
 
-/// How long an answer may take: a driver nobody used for a while wakes the GPU first.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// After so long without a question the driver is let go, so that the GPU may sleep.
-const LET_GO: Duration = Duration::from_secs(30);
+const PATIENCE: Patience = Patience {
+    answer: Duration::from_secs(3),
+    let_go: Duration::from_secs(30),
+};
 /// When to look again after there was no driver or it failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -29,6 +29,14 @@ trait Driver {
 }
 
 type Open = fn() -> Box<dyn Driver>;
+
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// How long an answer may take: a driver nobody used for a while wakes the GPU first.
+    answer: Duration,
+    /// After so long without a question the driver is let go, so that the GPU may sleep.
+    let_go: Duration,
+}
 
 /// Everything the driver says of every GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +61,7 @@ type Reply = SyncSender<Result<Answer, Refusal>>;
 #[derive(Debug)]
 pub(super) struct Nvidia {
     open: Open,
+    patience: Patience,
     thread: Option<Thread>,
     /// Why the driver is left alone for a while, and until when.
     left_alone: Option<(Refusal, Instant)>,
@@ -67,14 +76,15 @@ struct Thread {
 
 impl Default for Nvidia {
     fn default() -> Self {
-        Self::with(|| Box::new(nvml::Library::default()))
+        Self::with(|| Box::new(nvml::Library::default()), PATIENCE)
     }
 }
 
 impl Nvidia {
-    fn with(open: Open) -> Self {
+    fn with(open: Open, patience: Patience) -> Self {
         Self {
             open,
+            patience,
             thread: None,
             left_alone: None,
         }
@@ -87,7 +97,7 @@ impl Nvidia {
             Err(Refusal::Absent) => Found::default(),
             Err(Refusal::Hangs) => noted(format!(
                 "the NVIDIA driver did not answer within {} s",
-                PATIENCE.as_secs()
+                self.patience.answer.as_secs()
             )),
             Err(Refusal::Failed(reason)) => noted(format!("the NVIDIA driver fails: {reason}")),
         }
@@ -123,20 +133,21 @@ impl Nvidia {
 
     fn ask_thread(&mut self) -> Result<Answer, Refusal> {
         if self.thread.is_none() {
-            self.thread = Some(Thread::start(self.open)?);
+            self.thread = Some(Thread::start(self.open, self.patience.let_go)?);
         }
+        let patience = self.patience.answer;
         let thread = self.thread.as_mut();
-        thread.map_or(Err(Refusal::Absent), |thread| thread.ask(PATIENCE))
+        thread.map_or(Err(Refusal::Absent), |thread| thread.ask(patience))
     }
 }
 
 impl Thread {
     /// It ends when the last sender of requests is gone and the driver has answered.
-    fn start(open: Open) -> Result<Self, Refusal> {
+    fn start(open: Open, let_go: Duration) -> Result<Self, Refusal> {
         let (requests, asked) = sync_channel::<Reply>(1);
         std::thread::Builder::new()
             .name("nvidia".to_owned())
-            .spawn(move || serve(open, &asked))
+            .spawn(move || serve(open, &asked, let_go))
             .map_err(|error| Refusal::Failed(format!("no thread for it: {error}")))?;
         Ok(Self { requests, late: None })
     }
@@ -166,10 +177,10 @@ fn ended() -> Refusal {
     Refusal::Failed("its library ended the thread that called it".to_owned())
 }
 
-fn serve(open: Open, asked: &Receiver<Reply>) {
+fn serve(open: Open, asked: &Receiver<Reply>, let_go: Duration) {
     let mut driver = None;
     loop {
-        let reply = match asked.recv_timeout(LET_GO) {
+        let reply = match asked.recv_timeout(let_go) {
             Err(RecvTimeoutError::Timeout) => {
                 driver = None;
                 asked.recv().ok()

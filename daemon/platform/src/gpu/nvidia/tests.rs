@@ -5,6 +5,11 @@ use super::figures::Memory;
 use super::*;
 
 const GIB: u64 = 1 << 30;
+/// Longer than anything takes on a busy machine.
+const ENDLESS: Patience = Patience {
+    answer: Duration::from_secs(3600),
+    let_go: Duration::from_secs(3600),
+};
 
 fn answer(free_bytes: u64) -> Answer {
     Answer {
@@ -39,7 +44,7 @@ impl Driver for Vanishing {
 
 #[test]
 fn a_driver_that_vanishes_is_opened_again_later() {
-    let mut nvidia = Nvidia::with(|| Box::new(Vanishing::default()));
+    let mut nvidia = Nvidia::with(|| Box::new(Vanishing::default()), ENDLESS);
     let start = Instant::now();
     assert!(nvidia.ask(start).is_ok());
     assert!(matches!(nvidia.ask(start), Err(Refusal::Failed(_))));
@@ -52,7 +57,7 @@ fn a_driver_that_vanishes_is_opened_again_later() {
 
 #[test]
 fn a_profile_asks_at_once_and_says_why_a_driver_fails() {
-    let mut nvidia = Nvidia::with(|| Box::new(Vanishing::default()));
+    let mut nvidia = Nvidia::with(|| Box::new(Vanishing::default()), ENDLESS);
     let found = nvidia.found();
     assert_eq!((found.gpus.len(), found.notes.len()), (1, 0));
     assert_eq!(found.gpus[0].device, Device::Cuda(0));
@@ -75,10 +80,11 @@ impl Driver for Missing {
 
 #[test]
 fn no_driver_is_normal_and_is_not_looked_for_all_the_time() {
-    let mut nvidia = Nvidia::with(|| {
+    let open: Open = || {
         OPENED.fetch_add(1, Ordering::SeqCst);
         Box::new(Missing)
-    });
+    };
+    let mut nvidia = Nvidia::with(open, ENDLESS);
     let start = Instant::now();
     for _ in 0..10 {
         assert_eq!(nvidia.ask(start), Err(Refusal::Absent));
@@ -108,11 +114,12 @@ impl Driver for Hanging {
 fn a_driver_that_hangs_is_not_waited_for_and_may_come_back() {
     let (free, release) = sync_channel(0);
     *RELEASE.lock().unwrap() = Some(release);
-    let mut thread = Thread::start(|| Box::new(Hanging(RELEASE.lock().unwrap().take()))).unwrap();
+    let open: Open = || Box::new(Hanging(RELEASE.lock().unwrap().take()));
+    let mut thread = Thread::start(open, ENDLESS.let_go).unwrap();
     assert_eq!(thread.ask(Duration::ZERO), Err(Refusal::Hangs));
-    assert_eq!(thread.ask(PATIENCE), Err(Refusal::Hangs));
+    assert_eq!(thread.ask(ENDLESS.answer), Err(Refusal::Hangs));
     drop(free);
-    while thread.ask(PATIENCE).is_err() {
+    while thread.ask(ENDLESS.answer).is_err() {
         std::thread::yield_now();
     }
 }
@@ -138,7 +145,7 @@ fn nonsense_is_noted_and_gives_no_reading() {
             Ok(answer)
         }
     }
-    let mut nvidia = Nvidia::with(|| Box::new(Nonsense));
+    let mut nvidia = Nvidia::with(|| Box::new(Nonsense), ENDLESS);
     let readings = nvidia.readings(&[7]);
     assert_eq!(readings.len(), 1);
     assert_eq!(readings[0].0, Device::Cuda(0));

@@ -19,7 +19,7 @@ const UPOWER_PATH: &str = "/org/freedesktop/UPower";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const ON_BATTERY: &str = "OnBattery";
 /// How long the system may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Who keeps the machine awake, as the system shows it.
 const WHO: &str = "AI Runner";
 
