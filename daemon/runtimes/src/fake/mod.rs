@@ -34,6 +34,7 @@
 //! | `fail` | `{"load": "message"}`, `{"generate": "message"}` or `{"inspect": "message"}`; a key `kind` beside it names another reason than `model_invalid` |
 //! | `crash_on` | `"load"` or `"generate:N"`: the process aborts then, `N` tokens into the answer |
 //! | `hang_on` | `"load"`, `"generate:N"` or `"unload"`: never goes on from there; a hanging answer can be cancelled |
+//! | `waits_for` | `{"place", "file"}` with a place as above, but not `"unload"`: goes on from there once the file exists |
 //! | `nan` | every request fails as `model_faulty` |
 //! | `stall_ms` | after how long a reader that does not read is given up; default 60000 |
 

@@ -22,6 +22,8 @@ use crate::{LlmRuntime, LoadOptions, TokenizeInput};
 
 const EVENTS: usize = 256;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether a gate has opened.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 type Events = mpsc::Sender<Result<GenerateEvent, Fault>>;
 
@@ -56,6 +58,9 @@ pub(super) fn load(
     script.fail_at("load")?;
     if reach(&script, Place::Load) == Reached::Hang {
         wait_for_ever();
+    }
+    while is_closed(&script, Place::Load) {
+        wait(LOOK_AGAIN);
     }
     kill_the_first(directory, script.kill_on_load_times)?;
     for (step, &milliseconds) in script.load_ms_steps.iter().enumerate() {
@@ -380,6 +385,14 @@ async fn at(script: &Script, count: usize) {
     if reach(script, Place::Generate(count)) == Reached::Hang {
         std::future::pending::<()>().await;
     }
+    while is_closed(script, Place::Generate(count)) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn is_closed(script: &Script, place: Place) -> bool {
+    let gate = script.waits_for.as_ref();
+    gate.is_some_and(|gate| gate.is_closed(place))
 }
 
 async fn pause(milliseconds: u64) {

@@ -1,6 +1,6 @@
 //! The file that says what the fake model does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use airunner_core::memory::Quantization;
 use airunner_core::model::Capability;
@@ -40,6 +40,7 @@ pub(super) struct Script {
     pub(super) fail: Map<String, Value>,
     pub(super) crash_on: Option<Place>,
     pub(super) hang_on: Option<Place>,
+    pub(super) waits_for: Option<Gate>,
     pub(super) nan: bool,
     pub(super) stall_ms: u64,
 }
@@ -70,6 +71,7 @@ impl Default for Script {
             fail: Map::new(),
             crash_on: None,
             hang_on: None,
+            waits_for: None,
             nan: false,
             stall_ms: 60_000,
         }
@@ -114,6 +116,20 @@ impl TryFrom<String> for ScriptedCapability {
 pub(super) struct ScriptedCall {
     pub(super) name: String,
     pub(super) arguments: Value,
+}
+
+/// Where it is not gone on until a file exists.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gate {
+    place: Place,
+    file: PathBuf,
+}
+
+impl Gate {
+    pub(super) fn is_closed(&self, place: Place) -> bool {
+        self.place == place && !self.file.exists()
+    }
 }
 
 /// Where something happens.

@@ -104,6 +104,26 @@ fn a_full_queue_refuses_and_a_dropped_reader_makes_room() {
 }
 
 #[test]
+fn an_answer_goes_on_when_its_gate_opens() {
+    let home = tempfile::tempdir().unwrap();
+    let gate = home.path().join("gate");
+    let script = serde_json::json!({"tokens": ["a", "b"],
+        "waits_for": {"place": "generate:1", "file": gate}});
+    let model = load(&script.to_string(), &mut Vec::new()).unwrap();
+    let mut receiver = model.generate(request(), Instant::now()).unwrap();
+    let mut events = Vec::new();
+    while text_of(&events) != "a" {
+        events.push(receiver.blocking_recv().unwrap().unwrap());
+    }
+    assert!(receiver.try_recv().is_err(), "it waits");
+    fs::write(&gate, "").unwrap();
+    while let Some(event) = receiver.blocking_recv() {
+        events.push(event.unwrap());
+    }
+    assert_eq!(text_of(&events), "ab");
+}
+
+#[test]
 fn fails_as_told() {
     let fault = load(
         r#"{"fail": {"load": "broken", "kind": "out_of_memory"}}"#,

@@ -16,7 +16,7 @@ const THREADS: usize = 4;
 /// Masks that may wait; more are computed by whoever asks.
 const WAITING: usize = 256;
 /// llguidance counts its own work and gives up long before; this is for a machine that stands still.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// The handle; the threads end with the last.
 #[derive(Clone)]

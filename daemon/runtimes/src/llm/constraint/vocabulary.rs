@@ -16,7 +16,7 @@ use crate::llm::text::{EosSet, Guard, TextModel, Tokenizer};
 /// The longest that reading the vocabulary may take: half a second for the largest.
 const VOCABULARY_LIMIT: Duration = Duration::from_secs(60);
 /// The longest that compiling one grammar may take.
-const COMPILE_LIMIT: Duration = Duration::from_secs(5);
+const COMPILE_LIMIT: Duration = Duration::from_secs(15);
 /// Nested schemas are followed by calls; only what is used of this takes memory.
 const STACK_BYTES: usize = 64 << 20;
 /// A longer spelling is no word of any language: such a token is never allowed.

@@ -42,6 +42,15 @@ impl Guard {
         }
     }
 
+    /// The same guard with less patience, or more: what is stuck counts for both.
+    #[cfg(test)]
+    pub(in crate::llm) fn within(&self, limit: Duration) -> Self {
+        Self {
+            limit,
+            ..self.clone()
+        }
+    }
+
     /// Only what is used of the stack takes memory.
     pub(in crate::llm) fn run<T: Send + 'static>(
         &self,

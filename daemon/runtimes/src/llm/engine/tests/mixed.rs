@@ -98,6 +98,19 @@ impl Mixing {
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// All at once; what each of them was told, in order.
+    fn ask_all(&self, asks: &[Ask]) -> Vec<Vec<Result<GenerateEvent, Fault>>> {
+        // Nothing runs while the record is held: all are there before the first has begun.
+        let held = self.record();
+        let receivers: Vec<_> = asks.iter().map(|one| self.bench.ask(one)).collect();
+        drop(held);
+        let readers: Vec<_> = receivers
+            .into_iter()
+            .map(|receiver| std::thread::spawn(|| read(receiver)))
+            .collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+    }
 }
 
 impl Bench {
@@ -128,18 +141,6 @@ impl Bench {
             arrived: Instant::now(),
         };
         self.engine.submit(ticket, work).unwrap()
-    }
-
-    /// All at once; what each of them was told, in order.
-    fn ask_all(&self, asks: &[Ask]) -> Vec<Vec<Result<GenerateEvent, Fault>>> {
-        let readers: Vec<_> = asks
-            .iter()
-            .map(|one| {
-                let receiver = self.ask(one);
-                std::thread::spawn(|| read(receiver))
-            })
-            .collect();
-        readers.into_iter().map(|reader| reader.join().unwrap()).collect()
     }
 }
 
@@ -186,7 +187,7 @@ fn company_changes_no_answer() {
     ];
     asks[2].temperature = 1.0;
     let mixing = mixing(3);
-    let answers = mixing.bench.ask_all(&asks);
+    let answers = mixing.ask_all(&asks);
     assert_eq!(texts(&answers), expected(&asks));
     assert!(
         mixing
@@ -210,7 +211,7 @@ fn too_little_room_for_all_changes_no_answer() {
     let blocks = longest.max().unwrap().div_ceil(BLOCK_TOKENS) + 1;
     drop(mixing);
     let mixing = mixing_with(ENDLESS, 4, Some(blocks));
-    let answers = mixing.bench.ask_all(&asks);
+    let answers = mixing.ask_all(&asks);
     assert_eq!(texts(&answers), expected(&asks));
     assert_eq!(mixing.record().touched, blocks, "all there is was needed");
 }
@@ -221,7 +222,7 @@ fn a_beginning_is_computed_once_for_all_who_come_together() {
     let asks: Vec<Ask> = (0..8).map(|one| ask(&format!("{prompt} {one}"), 3)).collect();
     let mixing = mixing(4);
     let length = mixing.bench.tokens(&prompt).len();
-    let answers = mixing.bench.ask_all(&asks);
+    let answers = mixing.ask_all(&asks);
     assert_eq!(texts(&answers), expected(&asks));
     let rows: usize = mixing.record().runs.iter().map(|run| run.0).sum();
     let own = 8 * (BLOCK_TOKENS + 3 * 9);
@@ -252,7 +253,7 @@ fn guesses_change_no_answer() {
             ..ask("the", 400)
         }];
         let mixing = mixing(1);
-        assert_eq!(texts(&mixing.bench.ask_all(&asks)), expected(&asks));
+        assert_eq!(texts(&mixing.ask_all(&asks)), expected(&asks));
         let is_guessed = |run: &&(usize, usize)| run.0 > 1;
         let guessed = mixing.record().runs.iter().skip(1).filter(is_guessed).count();
         assert!(guessed > 5, "{guessed} runs with guesses");
@@ -304,13 +305,13 @@ fn who_asks_much_does_not_hold_up_who_asks_once() {
 fn a_failed_run_is_told_and_the_next_one_works() {
     let mixing = mixing(2);
     mixing.record().fails = true;
-    let failed = mixing.bench.ask_all(&[ask("the", 5), ask("a", 5)]);
+    let failed = mixing.ask_all(&[ask("the", 5), ask("a", 5)]);
     for events in failed {
         assert!(events.last().unwrap().is_err());
     }
     mixing.record().fails = false;
     let asks = [ask("the", 5)];
-    assert_eq!(texts(&mixing.bench.ask_all(&asks)), expected(&asks));
+    assert_eq!(texts(&mixing.ask_all(&asks)), expected(&asks));
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn a_trim_gives_all_memory_back() {
     mixing.bench.engine.trim().unwrap();
     assert_eq!(mixing.record().blocks, 0);
     let asks = [ask("the", 5)];
-    assert_eq!(texts(&mixing.bench.ask_all(&asks)), expected(&asks));
+    assert_eq!(texts(&mixing.ask_all(&asks)), expected(&asks));
 }
 
 #[test]
