@@ -53,11 +53,11 @@ use works::works;
 /// they are given to end by themselves.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the database may take to close.
-const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a collector may take to be told the last traces.
 const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long everything but requests and workers may take to end.
-const END_TIMEOUT: Duration = Duration::from_secs(20);
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long open connections may take to be closed once everything else has ended.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 

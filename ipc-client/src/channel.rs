@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint as Target, Uri};
 use tower::service_fn;
 
 /// Longest wait for an answer that needs no work.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connects. The channel connects again by itself when a later call finds the daemon restarted.
 pub(crate) async fn open(endpoint: &Endpoint) -> Result<Channel, Fault> {

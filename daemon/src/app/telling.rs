@@ -1,6 +1,7 @@
 //! What the user is told of, and who does what they ask for in return.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use airunner_core::notification::stories;
 use tokio::task::JoinHandle;
@@ -12,6 +13,9 @@ use crate::jobs::Jobs;
 use crate::models::Models;
 use crate::notifications::{Notifications, Parts, Rules, SystemClock, present_by_itself};
 use crate::storage::Storage;
+
+/// How long whoever tests whether they can be told waits for the screen.
+const TEST_TIME: Duration = Duration::from_secs(10);
 
 /// What happens, and where it is told.
 pub(super) struct Telling {
@@ -41,6 +45,7 @@ impl Telling {
                 (stories::JOBS, Arc::new(jobs.clone())),
             ],
             clock: Arc::new(SystemClock),
+            test_time: TEST_TIME,
         };
         let (notifications, actor) = Notifications::new(parts);
         let task = tokio::spawn(actor.run());

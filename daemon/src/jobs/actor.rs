@@ -11,6 +11,7 @@ use airunner_core::{ErrorKind, Fault};
 use serde_json::Value;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::not_found;
@@ -136,7 +137,8 @@ impl Actor {
         if let Err(fault) = self.take_up().await {
             tracing::error!(reason = %fault.kind, "the jobs of an earlier daemon cannot be read: {fault}");
         }
-        let mut prune = tokio::time::interval(PRUNE_EVERY);
+        self.prune().await;
+        let mut prune = interval_at(Instant::now() + PRUNE_EVERY, PRUNE_EVERY);
         loop {
             self.start_waiting();
             tokio::select! {

@@ -137,8 +137,11 @@ mod tests {
         }
     }
 
+    /// As the guard does it, but however long the thread takes to come to it.
     fn flush(writer: &Background) {
-        drop(Guard(writer.clone()));
+        let (done, written) = sync_channel(1);
+        writer.sender.send(Message::Flush(done)).unwrap();
+        written.recv().unwrap();
     }
 
     #[test]

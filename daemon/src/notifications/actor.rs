@@ -31,8 +31,6 @@ use crate::storage::{NotificationRecord, Storage};
 /// What was begun so long ago and cut off by the end of the daemon is not begun again: nobody
 /// expects it any more.
 const RESUMED: Duration = Duration::from_secs(10 * 60);
-/// How long whoever tests waits for the screen.
-pub(super) const TEST_TIME: Duration = Duration::from_secs(5);
 /// Shown one by one at most, if somebody asks for those that were told together.
 const EACH: usize = 8;
 
@@ -47,6 +45,8 @@ pub struct Parts {
     /// By the name of their domain.
     pub carriers: Vec<(&'static str, Arc<dyn Carrier>)>,
     pub clock: Arc<dyn Clock>,
+    /// How long it may take until one that is only a test can be seen.
+    pub test_time: Duration,
 }
 
 /// Somebody who waits to hear whether a notification can be seen.
@@ -80,6 +80,7 @@ pub struct Actor {
     pub(super) underway: BTreeMap<NotificationId, Moment>,
     /// Told by a summary that is under way.
     pub(super) covered: BTreeSet<NotificationId>,
+    test_time: Duration,
     pub(super) testers: Vec<Tester>,
     /// Since when somebody could see something; before that the user was away.
     pub(super) present_since: Option<SystemTime>,
@@ -106,6 +107,7 @@ impl Actor {
             at_once: BTreeSet::new(),
             underway: BTreeMap::new(),
             covered: BTreeSet::new(),
+            test_time: parts.test_time,
             testers: Vec::new(),
             present_since: None,
             carried: JoinSet::new(),
@@ -434,7 +436,7 @@ impl Actor {
     async fn test(&mut self, reply: oneshot::Sender<Result<TestReport, Fault>>) {
         match self.begin_test().await {
             Ok(id) => {
-                let until = self.now().plus(TEST_TIME);
+                let until = self.now().plus(self.test_time);
                 self.testers.push(Tester { id, reply, until });
             }
             Err(fault) => drop(reply.send(Err(fault))),

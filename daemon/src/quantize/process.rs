@@ -77,7 +77,6 @@ fn start(executable: &Path, arguments: &QuantizeArguments) -> Result<Child, Faul
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -102,8 +101,12 @@ mod tests {
     #[expect(clippy::unwrap_used, reason = "a test fails where it stands")]
     fn program(home: &Path, body: &str) -> PathBuf {
         let path = home.join("program");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Written by a process of its own: while this one had it open, a process that another test
+        // is just starting could inherit that, and the system runs no file that somebody writes.
+        let write = "printf '#!/bin/sh\n%s\n' \"$2\" > \"$1\" && chmod 700 \"$1\"";
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", write, "sh"]).arg(&path).arg(body);
+        assert!(shell.status().unwrap().success());
         path
     }
 
@@ -156,7 +159,7 @@ mod tests {
         // Its standard input ends with it: the file goes when the process has lost its parent.
         let body = format!(
             r#"touch '{0}'; (cat >/dev/null; rm '{0}') <&0 >/dev/null 2>&1 &
-            echo '{{"kind":"progress","stage":"quantizing","fraction":0.5}}'; sleep 600"#,
+            echo '{{"kind":"progress","stage":"quantizing","fraction":0.5}}'; exec sleep 600"#,
             alive.display()
         );
         let program = program(home.path(), &body);

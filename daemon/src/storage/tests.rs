@@ -444,44 +444,41 @@ fn batches_are_the_same_whether_added_one_by_one_or_together() {
     assert!(forgotten.is_empty());
 }
 
-/// Not a test: the process that [`a_killed_process_loses_nothing_it_was_told_is_written`] kills.
-#[test]
-#[ignore = "started by another test, in a process of its own"]
-fn writes_until_it_is_killed() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how one process of a test tells another its file"
-    )]
-    let Some(path) = std::env::var_os("WRITER_DATABASE") else {
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let storage = Storage::open(Path::new(&path)).unwrap();
-        loop {
-            storage
-                .record_usage(batch(&[(answered("tiny", false), day(1))]))
-                .await
-                .unwrap();
-            println!("written");
-        }
-    });
+/// Where [`a_killed_process_loses_nothing_it_was_told_is_written`] finds the database that it is to
+/// write, when it is the process that is killed.
+const WRITER_DATABASE: &str = "WRITER_DATABASE";
+
+async fn write_until_killed(path: &Path) -> ! {
+    let storage = Storage::open(path).unwrap();
+    loop {
+        storage
+            .record_usage(batch(&[(answered("tiny", false), day(1))]))
+            .await
+            .unwrap();
+        println!("written");
+    }
 }
 
 #[tokio::test]
 async fn a_killed_process_loses_nothing_it_was_told_is_written() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how one process of a test tells another its file"
+    )]
+    if let Some(path) = std::env::var_os(WRITER_DATABASE) {
+        write_until_killed(Path::new(&path)).await;
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE_NAME);
     let mut told = 0;
     for round in 1..=5_u64 {
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args([
-                "storage::tests::writes_until_it_is_killed",
+                "storage::tests::a_killed_process_loses_nothing_it_was_told_is_written",
                 "--exact",
-                "--ignored",
                 "--nocapture",
             ])
-            .env("WRITER_DATABASE", &path)
+            .env(WRITER_DATABASE, &path)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

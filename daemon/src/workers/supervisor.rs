@@ -20,7 +20,7 @@ use crate::config::LogLevel;
 /// How often the memory of a loaded model is looked at.
 const MEMORY_PERIOD: Duration = Duration::from_secs(2);
 /// A worker whose connection broke is given this long to be seen dead.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What every worker gets.
 #[derive(Clone, Debug)]
