@@ -18,6 +18,7 @@ mod onnxruntime;
 mod ours;
 mod peer;
 mod reuse;
+mod schema;
 mod server;
 mod speed;
 
@@ -30,7 +31,7 @@ use crate::ours::Ours;
 use crate::peer::Models;
 
 /// What can be measured alone.
-const PARTS: [&str; 5] = ["speed", "arrivals", "reuse", "context", "memory"];
+const PARTS: [&str; 6] = ["speed", "arrivals", "reuse", "context", "schema", "memory"];
 
 /// What every measurement needs.
 pub(crate) struct Bench {
@@ -74,7 +75,10 @@ async fn main() -> anyhow::Result<()> {
         bench.models.shape, bench.threads, bench.rounds
     );
     println!("| what | bar | measured |\n|---|---|---|");
-    if ["speed", "arrivals", "reuse", "context"].into_iter().any(wanted) {
+    if ["speed", "arrivals", "reuse", "context", "schema"]
+        .into_iter()
+        .any(wanted)
+    {
         let ours = Ours::start(&bench.package, &[]).await?;
         if wanted("speed") {
             show("speed", speed::measure(&bench, &ours).await?);
@@ -87,6 +91,9 @@ async fn main() -> anyhow::Result<()> {
         }
         if wanted("context") {
             show("context", long_context::measure(&bench, &ours).await?);
+        }
+        if wanted("schema") {
+            show("schema", schema::measure(&bench, &ours).await?);
         }
         ours.stop().await;
     }
