@@ -122,7 +122,7 @@ shift
 make_tree "$@"
 enter_group
 # The mounts are seen by this machine alone, and end with it.
-timeout -k 10 "${AIRUNNER_BOOT_SECONDS:-300}" unshare --mount --propagation private bash -c '
+timeout -k 10 "${AIRUNNER_BOOT_SECONDS:-1200}" unshare --mount --propagation private bash -c '
     mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system
     exec systemd-nspawn --register=no --keep-unit --private-network --quiet --console=pipe \
         --directory="$1" --machine="airunner-test-$2" --boot systemd.unit=multi-user.target' \

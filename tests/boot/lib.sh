@@ -67,13 +67,13 @@ user() { useradd --create-home --shell /bin/bash "$1"; }
 # login NAME: a session that lasts until logout
 login() {
     systemd-run --quiet --unit="session-$1" --property=PAMName=login --property="User=$1" sleep infinity
-    until_true 30 test -S "/run/user/$(id -u "$1")/bus"
+    until_true 300 test -S "/run/user/$(id -u "$1")/bus"
 }
 
 # logout NAME: ends the session and waits until the user's own manager is gone
 logout() {
     systemctl stop "session-$1"
-    until_true 60 not systemctl is-active --quiet "user@$(id -u "$1")"
+    until_true 300 not systemctl is-active --quiet "user@$(id -u "$1")"
 }
 
 # as NAME COMMAND...: runs it in a session of that user, from the home directory

@@ -84,7 +84,7 @@ data=$(data_of alice)
 has "alice has settings" config.toml "$data"
 has "and data" airunner.db "$data"
 check "apt removes the package" apt-get remove -y airunner
-check "alice's service has ended" until_true 30 no_daemon_of alice
+check "alice's service has ended" until_true 300 no_daemon_of alice
 refuse "the programs are gone" test -e /usr/bin/airunner
 same "her data is not" "$data" "$(data_of alice)"
 

@@ -10,7 +10,7 @@ step() { printf '== %s\n' "$*"; }
 fail() { printf 'NOT OK: %s\n' "$*"; journalctl -q --no-pager -n 400 | grep -vE 'pam_|session-|run-u' | tail -40; exit 1; }
 # Waits until a command succeeds.
 until_true() {
-  local what=$1 tries=300; shift
+  local what=$1 tries=1200; shift
   until "$@" >/dev/null 2>&1; do
     (( tries-- > 0 )) || fail "$what"
     sleep 0.1
@@ -115,10 +115,10 @@ expect 0 ann airunner service status; says "brought back once"
 
 step "what hangs is brought back"
 expect 0 ann "mkdir -p ~/.config/systemd/user/airunner.service.d &&
-  printf '[Service]\nWatchdogSec=2\n' >~/.config/systemd/user/airunner.service.d/test.conf &&
+  printf '[Service]\nWatchdogSec=10\n' >~/.config/systemd/user/airunner.service.d/test.conf &&
   systemctl --user daemon-reload && airunner restart"
 old=$(pid_of ann)
-sleep 5; [[ $(pid_of ann) == "$old" ]] || fail "the watchdog ended a daemon that is well"
+sleep 12; [[ $(pid_of ann) == "$old" ]] || fail "the watchdog ended a daemon that is well"
 kill -STOP "$old"
 until_true "it comes back after SIGSTOP" changed ann "$old"
 [[ $(journalctl -q _UID=1000 | grep -c 'Watchdog timeout') -ge 1 ]] || fail "it was not the watchdog"
@@ -152,7 +152,7 @@ output=$(runuser -u ann -- env -i HOME=/home/ann PATH="$path:/usr/bin:/bin" airu
 says "\"pid\": $(pid_of ann)"
 
 step "an ending daemon may take its time, also if it is more than the unit allows"
-expect 0 ann "printf '[Service]\nTimeoutStopSec=1\n' >~/.config/systemd/user/airunner.service.d/test.conf &&
+expect 0 ann "printf '[Service]\nTimeoutStopSec=1\nEnvironment=AIRUNNER_DAEMON_GRACE_SECONDS=120\n' >~/.config/systemd/user/airunner.service.d/test.conf &&
   systemctl --user daemon-reload && airunner restart && airunner load builtin/helper"
 worker=$(pgrep -P "$(pid_of ann)" | head -1)
 kill -STOP "$worker"
