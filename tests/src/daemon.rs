@@ -1,14 +1,13 @@
 //! A running daemon.
 
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use tokio::process::Child;
 
 use crate::home::Home;
 use crate::packages::FakeModel;
 use crate::processes::{send_signal, workers_of};
-use crate::wait::{eventually, eventually_ok};
+use crate::wait::{PATIENCE, eventually, eventually_ok};
 
 /// `airunnerd` in a home; killed when dropped.
 pub struct Daemon {
@@ -109,7 +108,7 @@ impl Daemon {
     /// Waits for the daemon's end.
     pub async fn ended(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon runs");
-        tokio::time::timeout(Duration::from_secs(60), child.wait())
+        tokio::time::timeout(PATIENCE, child.wait())
             .await
             .unwrap_or_else(|_| panic!("the daemon does not end:\n{}", self.home.log()))
             .expect("the daemon can be waited for")

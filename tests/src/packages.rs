@@ -47,6 +47,24 @@ impl FakeModel {
         self.with("load_ms_steps", vec![milliseconds / 2, milliseconds / 2])
     }
 
+    /// Loads once the gate is open.
+    #[must_use]
+    pub fn loads_behind(self, gate: &Gate) -> Self {
+        self.with("waits_for", gate.at("load"))
+    }
+
+    /// So many tokens into an answer, goes on once the gate is open.
+    #[must_use]
+    pub fn waits_after(self, tokens: usize, gate: &Gate) -> Self {
+        self.with("waits_for", gate.at(&format!("generate:{tokens}")))
+    }
+
+    /// So many tokens into an answer, says nothing any more until it is cancelled.
+    #[must_use]
+    pub fn hangs_after(self, tokens: usize) -> Self {
+        self.with("hang_on", format!("generate:{tokens}"))
+    }
+
     #[must_use]
     pub fn crashes_on_load(self) -> Self {
         self.with("crash_on", "load")
@@ -70,6 +88,44 @@ impl FakeModel {
         std::fs::create_dir_all(&package).expect("the home is writable");
         std::fs::write(package.join("fake-model.json"), self.script.to_string()).expect("writable");
         package
+    }
+}
+
+/// Holds a scripted model up for as long as a test wants, so that nothing has to happen within
+/// some time. Closed at first.
+pub struct Gate {
+    folder: tempfile::TempDir,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gate {
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("gate-").tempdir();
+        Self {
+            folder: folder.expect("a temporary directory can be made"),
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("open")
+    }
+
+    fn at(&self, place: &str) -> Value {
+        json!({"place": place, "file": self.file()})
+    }
+
+    pub fn open(&self) {
+        std::fs::write(self.file(), "").expect("the gate opens");
+    }
+
+    pub fn close(&self) {
+        std::fs::remove_file(self.file()).expect("the gate was open");
     }
 }
 

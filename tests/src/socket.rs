@@ -1,7 +1,5 @@
 //! A WebSocket of the HTTP API.
 
-use std::time::Duration;
-
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -10,9 +8,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use crate::http::Http;
-
-/// Longer than anything takes on a busy machine; reached only by a defect.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::wait::PATIENCE;
 
 /// An open WebSocket.
 pub struct Socket {

@@ -1,6 +1,6 @@
 //! How fast a model is, as `airunner bench` says it.
 
-use airunner_tests::{Daemon, FakeModel, send_signal};
+use airunner_tests::{Daemon, FakeModel, Home, send_signal};
 use serde_json::Value;
 
 const INTERRUPT: i32 = 2;
@@ -36,7 +36,10 @@ async fn every_figure_of_the_built_in_model_is_there() {
 
 #[tokio::test]
 async fn a_loaded_model_is_measured_as_it_was_loaded_and_stays() {
-    let daemon = Daemon::start().await;
+    let mut home = Home::new();
+    // No faster copy takes its place meanwhile.
+    home.set("AIRUNNER_MODELS_PREPACKED_CACHE", "0");
+    let daemon = Daemon::start_in(home).await;
     let cli = daemon.home.cli();
     let load = ["load", "builtin/helper", "--pin", "--context", "96"];
     cli.run(&load).await.succeeded();
@@ -76,7 +79,7 @@ async fn what_cannot_be_measured_is_refused() {
     let (code, reason, _) = cli.refusal(&["bench", "nothing"]).await;
     assert_eq!((code, reason.as_str()), (1, "model_not_found"));
     daemon.stop().await;
-    let home = airunner_tests::Home::new();
+    let home = Home::new();
     let (code, reason, _) = home.cli().refusal(&["bench", "nothing"]).await;
     assert_eq!((code, reason.as_str()), (3, "daemon_not_running"));
 }

@@ -54,7 +54,7 @@ async fn a_prompt_can_come_from_standard_input() {
 
 #[tokio::test]
 async fn control_c_cancels_the_request_and_not_the_daemon() {
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     let daemon = Daemon::with_models(&[model]).await;
     let chat = daemon.home.cli().spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;

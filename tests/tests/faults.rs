@@ -2,14 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive, send_signal};
+use airunner_tests::{Daemon, FakeModel, Gate, Home, eventually, is_alive, send_signal};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 #[tokio::test]
 async fn a_dying_worker_is_an_event_with_a_reason_and_nobody_elses_end() {
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     let daemon = Daemon::with_models(&[model, FakeModel::new("other").speaks(&["fine"])]).await;
     let cli = daemon.home.cli();
     cli.run(&["load", "other"]).await.succeeded();
@@ -65,7 +65,7 @@ async fn not_a_number_from_the_model_fails_that_request_only() {
 
 #[tokio::test]
 async fn workers_die_with_a_killed_daemon_and_the_next_one_starts() {
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     let mut daemon = Daemon::with_models(&[model]).await;
     let chat = daemon.home.cli().spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;
@@ -167,11 +167,21 @@ fn nix_is_root() -> bool {
 
 #[tokio::test]
 async fn a_termination_signal_lets_the_answer_finish() {
-    let model = FakeModel::new("tiny").speaks(&["a"; 30]).token_every_ms(20);
-    let mut daemon = Daemon::with_models(&[model]).await;
+    let gate = Gate::new();
+    let model = FakeModel::new("tiny").speaks(&["a"; 30]).waits_after(1, &gate);
+    let mut home = Home::new();
+    home.set("AIRUNNER_DAEMON_GRACE_SECONDS", "300");
+    let mut daemon = Daemon::start_in(home).await;
+    daemon.install(&model).await;
     let chat = daemon.home.cli().spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;
-    let status = daemon.end_by(SIGTERM).await;
+    send_signal(daemon.pid(), SIGTERM);
+    eventually("the daemon has heard it", async || {
+        daemon.home.log().contains("the daemon was asked to end")
+    })
+    .await;
+    gate.open();
+    let status = daemon.ended().await;
     assert!(status.success(), "{status}");
     let output = chat.wait_with_output().await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

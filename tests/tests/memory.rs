@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
-use std::time::Duration;
-
-use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive, testdata};
+use airunner_tests::{Daemon, FakeModel, Gate, Home, PATIENCE, eventually, is_alive, testdata};
 use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
@@ -103,7 +101,8 @@ async fn a_model_that_does_not_fit_beside_an_idle_one_takes_its_place() {
 
 #[tokio::test]
 async fn a_busy_model_is_not_touched_and_who_waits_comes_next() {
-    let slow = sized("slow", 150).speaks(&["a"; 40]).token_every_ms(25);
+    let gate = Gate::new();
+    let slow = sized("slow", 150).speaks(&["a"; 40]).waits_after(1, &gate);
     let daemon = daemon_with_budget("300MiB", &[slow, sized("next", 150)]).await;
     let cli = daemon.home.cli();
     let first = cli.spawn(&["chat", "slow", "Well?", "--json"]);
@@ -119,6 +118,7 @@ async fn a_busy_model_is_not_touched_and_who_waits_comes_next() {
     })
     .await;
     assert_eq!(daemon.ps("slow").await.unwrap()["state"], "BUSY");
+    gate.open();
     for (child, text) in [(first, "a".repeat(40)), (second, "yes".to_owned())] {
         let output = child.wait_with_output().await.unwrap();
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -177,7 +177,7 @@ async fn a_budget_of_nothing_loads_nothing_and_can_be_raised() {
 
 #[tokio::test]
 async fn everything_idle_can_be_taken_back_at_once() {
-    let busy = sized("busy", 20).speaks(&["a"; 200]).token_every_ms(25);
+    let busy = sized("busy", 20).speaks(&["a"; 2]).hangs_after(1);
     let daemon = Daemon::with_models(&[sized("idle", 20), sized("kept", 20), busy]).await;
     let cli = daemon.home.cli();
     cli.run(&["load", "idle"]).await.succeeded();
@@ -317,7 +317,7 @@ async fn a_package_deleted_under_a_loaded_model_harms_nobody_until_it_is_loaded_
 
 #[tokio::test]
 async fn who_says_how_long_it_waits_is_refused_then() {
-    let slow = sized("slow", 150).speaks(&["a"; 400]).token_every_ms(25);
+    let slow = sized("slow", 150).speaks(&["a"; 2]).hangs_after(1);
     let daemon = daemon_with_budget("300MiB", &[slow, sized("next", 150)]).await;
     let cli = daemon.home.cli();
     let first = cli.spawn(&["chat", "slow", "Well?", "--json"]);
@@ -326,14 +326,14 @@ async fn who_says_how_long_it_waits_is_refused_then() {
     assert_eq!(reason, "deadline_exceeded");
     assert!(message.contains("slow"), "it says who has the memory: {message}");
     drop(first);
-    tokio::time::timeout(Duration::from_secs(60), daemon.stop())
+    tokio::time::timeout(PATIENCE, daemon.stop())
         .await
         .expect("it ends");
 }
 
 #[tokio::test]
 async fn another_context_loads_an_idle_model_anew_and_a_busy_one_not() {
-    let model = sized("tiny", 20).speaks(&["a"; 200]).token_every_ms(25);
+    let model = sized("tiny", 20).speaks(&["a"; 2]).hangs_after(1);
     let daemon = Daemon::with_models(&[model]).await;
     let cli = daemon.home.cli();
     cli.run(&["load", "tiny"]).await.succeeded();

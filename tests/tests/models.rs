@@ -1,6 +1,6 @@
 //! Loading, unloading and what users see of it.
 
-use airunner_tests::{Daemon, FakeModel, Home, eventually, is_alive};
+use airunner_tests::{Daemon, FakeModel, Gate, Home, eventually, is_alive};
 use serde_json::json;
 
 #[tokio::test]
@@ -88,13 +88,17 @@ async fn an_idle_model_leaves_by_itself_and_the_wishes_of_callers_count() {
 
 #[tokio::test]
 async fn unloading_waits_for_the_answer_and_force_does_not() {
+    let gate = Gate::new();
     let model = FakeModel::new("tiny").speaks(&["a"; 40]).token_every_ms(25);
+    let model = model.waits_after(1, &gate);
     let daemon = Daemon::with_models(&[model]).await;
     let cli = daemon.home.cli();
 
     let answer = cli.spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;
-    cli.run(&["unload", "tiny"]).await.succeeded();
+    let unload = cli.spawn(&["unload", "tiny"]);
+    gate.open();
+    assert!(unload.wait_with_output().await.unwrap().status.success());
     let answer = answer.wait_with_output().await.unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
     assert_eq!(
@@ -103,6 +107,7 @@ async fn unloading_waits_for_the_answer_and_force_does_not() {
         "the answer was complete before the unload"
     );
 
+    gate.close();
     let answer = cli.spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;
     cli.run(&["unload", "tiny", "--force"]).await.succeeded();

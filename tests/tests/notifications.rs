@@ -11,8 +11,8 @@ use airunner_core::notification::{
 use airunner_ipc_client::{Endpoint, present};
 use airunner_platform::notify::{Notifier, NotifierOptions};
 use airunner_tests::{
-    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PrivateBus, TIMED_OUT, XfceDesktop, eventually,
-    send_signal,
+    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PATIENCE, PrivateBus, TIMED_OUT, XfceDesktop,
+    eventually, send_signal,
 };
 use serde_json::Value;
 
@@ -61,9 +61,7 @@ async fn report(notifier: &mut Notifier) -> PresenterReport {
             }
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), next)
-        .await
-        .unwrap()
+    tokio::time::timeout(PATIENCE, next).await.unwrap()
 }
 
 async fn ability(notifier: &mut Notifier, able: bool) -> PresenterReport {
@@ -266,7 +264,7 @@ fn home_on(bus: &PrivateBus) -> Home {
 /// A daemon with a model whose worker can be killed while it answers.
 async fn daemon_on(bus: &PrivateBus) -> Daemon {
     let daemon = Daemon::start_in(home_on(bus)).await;
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     daemon.install(&model).await;
     daemon
 }
@@ -395,7 +393,7 @@ async fn a_press_while_no_daemon_runs_is_carried_out_by_the_next() {
     let desktop = FakeDesktop::start(&bus).await;
     // The daemon has no screen of its own here, as the tray's.
     let mut daemon = Daemon::start().await;
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     daemon.install(&model).await;
     let status = daemon.home.cli().json(&["status"]).await;
     let endpoint = Endpoint::at(status["socket"].as_str().unwrap().into());
@@ -428,7 +426,12 @@ async fn a_button_on_a_real_screen_is_pressed_with_the_pointer() {
     let daemon = daemon_on(&desktop.bus).await;
     crash(&daemon).await;
     until_listed(&daemon, "worker_crashed", "state", "shown").await;
-    desktop.press_last_button().await;
+    // A notification that is still coming up may not hear the pointer yet.
+    eventually("the press is heard", async || {
+        desktop.press_last_button();
+        daemon.ps("tiny").await.is_some()
+    })
+    .await;
     daemon.until_state("tiny", Some("LOADED")).await;
     let done = until_listed(&daemon, "worker_crashed", "outcome", "done").await;
     assert_eq!(done["acted"], "load", "{done}");
@@ -439,7 +442,7 @@ async fn a_button_on_a_real_screen_is_pressed_with_the_pointer() {
 #[tokio::test]
 async fn programs_with_all_rights_answer_over_http_and_others_do_not() {
     let daemon = Daemon::start().await;
-    let model = FakeModel::new("tiny").speaks(&["word "; 2000]).token_every_ms(20);
+    let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     daemon.install(&model).await;
     crash(&daemon).await;
     let waiting = until_listed(&daemon, "worker_crashed", "state", "waiting").await;

@@ -7,7 +7,7 @@ use std::path::Path;
 use airunner_proto::v1;
 use airunner_proto::v1::generate_response::Event;
 use airunner_proto::v1::llm_client::LlmClient;
-use airunner_tests::{Daemon, channel, parity_packages, repository};
+use airunner_tests::{Daemon, Home, channel, parity_packages, repository};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tonic::transport::Channel;
@@ -83,9 +83,16 @@ impl Case {
     }
 }
 
+/// No model is replaced by a faster copy when it rests for a while: that one computes otherwise.
+fn as_it_is() -> Home {
+    let mut home = Home::new();
+    home.set("AIRUNNER_MODELS_PREPACKED_CACHE", "0");
+    home
+}
+
 #[tokio::test]
 async fn every_reference_package_writes_what_the_reference_writes() {
-    let daemon = Daemon::start().await;
+    let daemon = Daemon::start_in(as_it_is()).await;
     let cli = daemon.home.cli();
     let llm = LlmClient::new(channel(&daemon.home).await);
     let mut compared = 0;
@@ -117,7 +124,7 @@ async fn a_trained_model_tells_its_story() {
         eprintln!("SKIPPED: the trained story model is not on this machine");
         return;
     }
-    let daemon = Daemon::start().await;
+    let daemon = Daemon::start_in(as_it_is()).await;
     let cli = daemon.home.cli();
     cli.run(&[
         "models",

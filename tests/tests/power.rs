@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use airunner_tests::{Daemon, FakeModel, Home, eventually};
+use airunner_tests::desktop::have_programs;
+use airunner_tests::{Daemon, FakeModel, Gate, Home, eventually};
 use zbus::object_server::SignalEmitter;
 
 /// A bus of our own in place of the system's.
@@ -97,12 +98,15 @@ impl Logind {
 
 struct Battery {
     on: bool,
+    /// Somebody has asked for it.
+    asked: Arc<AtomicBool>,
 }
 
 #[zbus::interface(name = "org.freedesktop.UPower")]
 impl Battery {
     #[zbus(property)]
     fn on_battery(&self) -> bool {
+        self.asked.store(true, Ordering::SeqCst);
         self.on
     }
 }
@@ -111,29 +115,47 @@ impl Battery {
 struct System {
     bus: Bus,
     logind: Logind,
+    asked: Arc<AtomicBool>,
     connection: zbus::Connection,
 }
 
 impl System {
-    async fn start(strict: bool) -> Self {
+    /// `None`, loudly, where there is no D-Bus.
+    async fn start(strict: bool) -> Option<Self> {
+        if !have_programs(&["dbus-daemon"]) {
+            return None;
+        }
         let bus = Bus::start();
         let logind = Logind {
             strict,
             ..Logind::default()
         };
+        let asked = Arc::new(AtomicBool::new(false));
+        let battery = Battery {
+            on: false,
+            asked: Arc::clone(&asked),
+        };
         let connection = zbus::connection::Builder::address(&*bus.address)
             .name("org.freedesktop.login1")
             .name("org.freedesktop.UPower")
             .serve_at("/org/freedesktop/login1", logind.clone())
-            .serve_at("/org/freedesktop/UPower", Battery { on: false })
+            .serve_at("/org/freedesktop/UPower", battery)
             .build()
             .await
             .unwrap();
-        Self {
+        Some(Self {
             bus,
             logind,
+            asked,
             connection,
-        }
+        })
+    }
+
+    /// Starts the daemon and waits until it listens: it asks for the battery when it does.
+    async fn daemon(&self) -> Daemon {
+        let daemon = Daemon::start_in(self.home()).await;
+        eventually("the daemon listens", async || self.asked.load(Ordering::SeqCst)).await;
+        daemon
     }
 
     fn home(&self) -> Home {
@@ -179,17 +201,20 @@ impl System {
     }
 }
 
-fn slow() -> FakeModel {
+fn slow(gate: &Gate) -> FakeModel {
     FakeModel::new("slow")
         .speaks(&["one", " two", " three"])
-        .token_every_ms(300)
+        .waits_after(1, gate)
 }
 
 #[tokio::test]
 async fn the_machine_stays_awake_for_an_answer_and_no_longer() {
-    let system = System::start(false).await;
-    let daemon = Daemon::start_in(system.home()).await;
-    daemon.install(&slow()).await;
+    let Some(system) = System::start(false).await else {
+        return;
+    };
+    let daemon = system.daemon().await;
+    let gate = Gate::new();
+    daemon.install(&slow(&gate)).await;
     assert_eq!(system.held(), 0, "nothing is to be done");
     let cli = daemon.home.cli();
     let answer = cli.spawn(&["chat", "slow", "Well?"]);
@@ -203,6 +228,7 @@ async fn the_machine_stays_awake_for_an_answer_and_no_longer() {
             ("sleep", "AI Runner", "answering a request", "block")
         );
     }
+    gate.open();
     assert!(answer.wait_with_output().await.unwrap().status.success());
     eventually("it is let go", async || system.all_let_go()).await;
     assert_eq!(system.held(), 1, "once for the whole answer");
@@ -217,9 +243,11 @@ async fn the_machine_stays_awake_for_an_answer_and_no_longer() {
 
 #[tokio::test]
 async fn where_sleep_cannot_be_forbidden_it_is_put_off() {
-    let system = System::start(true).await;
-    let daemon = Daemon::start_in(system.home()).await;
-    daemon.install(&slow()).await;
+    let Some(system) = System::start(true).await else {
+        return;
+    };
+    let daemon = system.daemon().await;
+    daemon.install(&slow(&Gate::new())).await;
     let answer = daemon.home.cli().spawn(&["chat", "slow", "Well?"]);
     eventually("it is put off", async || system.held() == 1).await;
     assert_eq!(system.logind.held.lock().unwrap()[0].mode, "delay");
@@ -230,8 +258,10 @@ async fn where_sleep_cannot_be_forbidden_it_is_put_off() {
 
 #[tokio::test]
 async fn on_battery_what_is_idle_goes_if_that_is_wanted() {
-    let system = System::start(false).await;
-    let daemon = Daemon::start_in(system.home()).await;
+    let Some(system) = System::start(false).await else {
+        return;
+    };
+    let daemon = system.daemon().await;
     let cli = daemon.home.cli();
     daemon.install(&FakeModel::new("tiny").speaks(&["yes"])).await;
     daemon.install(&FakeModel::new("kept").speaks(&["yes"])).await;
@@ -266,8 +296,10 @@ async fn on_battery_what_is_idle_goes_if_that_is_wanted() {
 
 #[tokio::test]
 async fn after_sleep_the_machine_is_looked_at_anew() {
-    let system = System::start(false).await;
-    let daemon = Daemon::start_in(system.home()).await;
+    let Some(system) = System::start(false).await else {
+        return;
+    };
+    let daemon = system.daemon().await;
     let looks = || daemon.home.log().matches("the machine was looked at").count();
     eventually("it was looked at", async || looks() == 1).await;
     system.sleeps_and_wakes().await;

@@ -8,16 +8,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
-use airunner_tests::{Daemon, Home, binary, eventually, send_signal};
+use airunner_tests::{Daemon, Home, PATIENCE, binary, eventually, send_signal};
 use tokio::net::UnixDatagram;
 use tokio::process::Child;
+use tokio::sync::mpsc::{Receiver, channel};
 
 const TERMINATE: i32 = 15;
 
-/// Hears what the daemon tells.
-struct Manager(UnixDatagram);
+/// Hears what the daemon tells: at once, because what does not fit into the socket is lost.
+struct Manager(Receiver<String>);
 
 impl Manager {
     /// From here on every daemon of this home has one.
@@ -26,35 +26,42 @@ impl Manager {
         let socket = UnixDatagram::bind(&path).unwrap();
         home.set("NOTIFY_SOCKET", path.to_str().unwrap());
         home.set("WATCHDOG_USEC", "400000");
-        Self(socket)
+        let (heard, notices) = channel(10_000);
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok(length) = socket.recv(&mut buffer).await {
+                let notice = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if heard.send(notice).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self(notices)
+    }
+
+    async fn next(&mut self) -> String {
+        let next = tokio::time::timeout(PATIENCE, self.0.recv()).await;
+        next.expect("the daemon tells something").expect("it is heard")
     }
 
     /// Waits for a notice that begins so.
-    async fn hears(&self, beginning: &str) -> String {
-        let heard = async {
-            loop {
-                let mut buffer = [0; 512];
-                let length = self.0.recv(&mut buffer).await.unwrap();
-                let notice = String::from_utf8(buffer[..length].to_vec()).unwrap();
-                if notice.starts_with(beginning) {
-                    return notice;
-                }
+    async fn hears(&mut self, beginning: &str) -> String {
+        loop {
+            let notice = self.next().await;
+            if notice.starts_with(beginning) {
+                return notice;
             }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(60), heard).await;
-        waited.unwrap_or_else(|_| panic!("it never says {beginning}"))
+        }
     }
 }
 
 #[tokio::test]
 async fn the_manager_hears_of_the_start_of_what_goes_on_and_of_the_end() {
     let mut home = Home::new();
-    let manager = Manager::of(&mut home);
+    let mut manager = Manager::of(&mut home);
     let mut daemon = Daemon::start_in(home).await;
     // What is heard first is the start.
-    let mut buffer = [0; 16];
-    let length = manager.0.recv(&mut buffer).await.unwrap();
-    assert_eq!(&buffer[..length], b"READY=1");
+    assert_eq!(manager.next().await, "READY=1");
     manager.hears("STATUS=no model in memory").await;
     for _ in 0..3 {
         manager.hears("WATCHDOG=1").await;

@@ -2,6 +2,7 @@
 
 use airunner_proto::v1;
 use airunner_proto::v1::control_client::ControlClient;
+use airunner_proto::v1::generate_response::Event;
 use airunner_proto::v1::llm_client::LlmClient;
 use airunner_proto::v1::models_client::ModelsClient;
 use airunner_proto::v1::watch_response::Payload;
@@ -113,7 +114,7 @@ async fn a_reader_that_stops_reading_holds_up_nobody() {
     let chatty = FakeModel::new("chatty").speaks(&["x".repeat(8 << 10).as_str()]);
     let chatty = chatty.with("repeat", true).with("context_length", 10_000);
     let mut home = Home::new();
-    home.set("AIRUNNER_DAEMON_READER_TIMEOUT_SECONDS", "1");
+    home.set("AIRUNNER_DAEMON_READER_TIMEOUT_SECONDS", "3");
     let daemon = Daemon::start_in(home).await;
     daemon.install(&chatty).await;
     let channel = channel(&daemon.home).await;
@@ -127,7 +128,11 @@ async fn a_reader_that_stops_reading_holds_up_nobody() {
         .await
         .unwrap()
         .into_inner();
-    daemon.until_state("chatty", Some("BUSY")).await;
+    // Its answer has begun, and nobody reads on.
+    while !matches!(
+        unread.message().await.unwrap().unwrap().event,
+        Some(Event::Text(_))
+    ) {}
     let answer = daemon
         .home
         .cli()

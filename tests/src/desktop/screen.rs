@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
 use super::SessionBus;
@@ -199,34 +199,22 @@ fn quiet(bus: &SessionBus, program: &str, arguments: &[&str]) -> Child {
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-/// A server on a display that is free, and the display's name.
+/// A server on a display with a number that nobody has, and the display's name.
 async fn server() -> (Child, String) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = 100 + std::process::id() % 800 + 1000 * NEXT.fetch_add(1, Ordering::Relaxed);
-        let socket = PathBuf::from(format!("/tmp/.X11-unix/X{number}"));
-        if socket.exists() {
-            continue;
-        }
-        let display = format!(":{number}");
-        let screen = format!("{WIDTH}x{HEIGHT}x24");
-        let mut server = tokio::process::Command::new("Xvfb")
-            .args([&display, "-screen", "0", &screen, "-nolisten", "tcp"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("Xvfb starts");
-        eventually(
-            "the screen is there, or somebody else has its number",
-            async || socket.exists() || matches!(server.try_wait(), Ok(Some(_))),
-        )
-        .await;
-        if matches!(server.try_wait(), Ok(None)) {
-            return (server, display);
-        }
-    }
+    let screen = format!("{WIDTH}x{HEIGHT}x24");
+    let mut server = tokio::process::Command::new("Xvfb")
+        .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("Xvfb starts");
+    let output = server.stdout.take().expect("it is piped");
+    let mut number = String::new();
+    let read = BufReader::new(output).read_line(&mut number).await;
+    read.expect("it says its number");
+    (server, format!(":{}", number.trim()))
 }
 
 impl Picture {

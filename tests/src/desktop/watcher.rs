@@ -6,6 +6,7 @@ use zbus::message::Header;
 
 use super::SessionBus;
 use super::menu::TrayMenu;
+use crate::wait::PATIENCE;
 
 const NAME: &str = "org.kde.StatusNotifierWatcher";
 
@@ -63,7 +64,7 @@ impl Watcher {
     /// The menu of the first icon that comes.
     pub async fn first(&mut self) -> TrayMenu {
         let items = self.items.wait_for(|items| !items.is_empty());
-        let name = tokio::time::timeout(std::time::Duration::from_secs(60), items)
+        let name = tokio::time::timeout(PATIENCE, items)
             .await
             .expect("an icon comes")
             .expect("the watcher lives")[0]

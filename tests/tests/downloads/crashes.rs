@@ -20,11 +20,12 @@ async fn twenty_kills_during_a_download_cost_no_byte_that_was_kept() {
     let hub = Hub::start().await;
     let size = 64 * MIB;
     hub.publish("team/tiny", package(1, size));
-    hub.slow(Some(24 << 20));
+    hub.slow(Some(CRAWL));
     let mut home = home(&hub);
     home.set("AIRUNNER_DOWNLOADS_CONNECTIONS", "3");
     let mut daemon = Daemon::start_in(home).await;
     pulled(&daemon, &["team/tiny", "--detach"]).await;
+    hub.slow(Some(24 << 20));
     let mut kept = 0;
     for kill in 0..KILLS {
         let before = hub.served();

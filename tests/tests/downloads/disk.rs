@@ -58,17 +58,19 @@ async fn a_full_disk_is_said_early_or_late_and_nothing_is_lost() {
 
     let size = 40 * MIB;
     hub.publish("team/tiny", package(2, size));
-    hub.slow(Some(16 << 20));
+    hub.slow(Some(CRAWL));
     let begun = pulled(&daemon, &["team/tiny", "--detach"]).await;
+    hub.slow(Some(16 << 20));
     eventually("a part is here", async || hub.served() > 8 << 20).await;
+    hub.slow(Some(CRAWL));
     let filler = disk.0.join("filler");
     std::fs::write(&filler, vec![1; 85 * MIB]).unwrap();
+    hub.slow(None);
     let failed = until(&daemon, "team/tiny", "failed").await;
     assert_eq!(failed["error"]["reason"], "disk_full", "{failed}");
     let kept = failed["done_bytes"].as_u64().unwrap();
     assert!(kept > 0);
     std::fs::remove_file(&filler).unwrap();
-    hub.slow(None);
     let before = hub.served();
     let id = begun["id"].to_string();
     daemon.home.cli().json(&["downloads", "resume", &id]).await;

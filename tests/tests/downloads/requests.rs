@@ -113,12 +113,17 @@ async fn two_who_want_the_same_share_one_download() {
     let mut again = package(1, size);
     again.retain(|file| file.path != "config.json");
     hub.publish("team/again", again);
-    hub.slow(Some(24 << 20));
+    hub.slow(Some(CRAWL));
     let daemon = start(&hub).await;
-    let (one, two, three) = tokio::join!(
+    let both_are_known = async {
+        eventually("both are known", async || downloads(&daemon).await.len() == 2).await;
+        hub.slow(None);
+    };
+    let (one, two, three, ()) = tokio::join!(
         pulled(&daemon, &["team/tiny"]),
         pulled(&daemon, &["team/tiny"]),
         pulled(&daemon, &["team/again"]),
+        both_are_known,
     );
     assert_eq!(
         (&one["name"], &two["name"]),
@@ -150,6 +155,7 @@ async fn ctrl_c_pauses_and_the_same_command_goes_on() {
     let daemon = Daemon::start_in(home).await;
     let mut first = daemon.home.cli().spawn(&["models", "pull", "team/tiny"]);
     eventually("a part is here", async || hub.served() > 6 << 20).await;
+    hub.slow(Some(CRAWL));
     send_signal(first.id().unwrap(), 2);
     let status = first.wait().await.unwrap();
     assert!(!status.success());
@@ -178,11 +184,13 @@ async fn ctrl_c_pauses_and_the_same_command_goes_on() {
 async fn a_download_is_paused_resumed_and_cancelled_by_its_number() {
     let hub = Hub::start().await;
     hub.publish("team/tiny", package(1, 24 * MIB));
-    hub.slow(Some(4 << 20));
+    hub.slow(Some(CRAWL));
     let daemon = start(&hub).await;
     let begun = pulled(&daemon, &["team/tiny", "--detach"]).await;
+    hub.slow(Some(4 << 20));
     let id = begun["id"].to_string();
     eventually("a part is here", async || hub.served() > 3 << 20).await;
+    hub.slow(Some(CRAWL));
     let cli = daemon.home.cli();
     assert_eq!(cli.json(&["downloads", "pause", &id]).await["state"], "paused");
     assert_ne!(cli.json(&["downloads", "resume", &id]).await["state"], "paused");
@@ -213,11 +221,13 @@ async fn a_download_goes_on_after_the_daemon_was_stopped() {
         br#"{"tokens": ["no"]}"#.to_vec(),
     ));
     hub.publish("team/paused", others);
-    hub.slow(Some(8 << 20));
+    hub.slow(Some(CRAWL));
     let mut daemon = start(&hub).await;
     pulled(&daemon, &["team/tiny", "--detach"]).await;
     let paused = pulled(&daemon, &["team/paused", "--detach"]).await;
+    hub.slow(Some(8 << 20));
     eventually("a part is here", async || hub.served() > 4 << 20).await;
+    hub.slow(Some(CRAWL));
     let id = paused["id"].to_string();
     let done = daemon.home.cli().json(&["downloads", "pause", &id]).await;
     daemon.home.cli().run(&["stop"]).await.succeeded();
@@ -238,7 +248,7 @@ async fn what_another_download_fetched_of_the_same_contents_counts() {
     let hub = Hub::start().await;
     hub.publish("team/first", package(1, 16 * MIB));
     hub.publish("team/second", package(1, 16 * MIB));
-    hub.slow(Some(8 << 20));
+    hub.slow(Some(CRAWL));
     let mut home = home(&hub);
     home.set("AIRUNNER_DOWNLOADS_CONNECTIONS", "2");
     let mut daemon = Daemon::start_in(home).await;
@@ -248,7 +258,9 @@ async fn what_another_download_fetched_of_the_same_contents_counts() {
         ids.push(begun["id"].to_string());
         until(&daemon, model, "running").await;
     }
+    hub.slow(Some(8 << 20));
     eventually("a part is here", async || hub.served() > 6 << 20).await;
+    hub.slow(Some(CRAWL));
     // The one that fetches goes on for a while, and the other could take over when it stops.
     for id in ids.iter().rev() {
         let told = daemon.home.cli().json(&["downloads", "pause", id]).await;

@@ -8,6 +8,9 @@ pub(crate) const MIB: usize = 1 << 20;
 /// The hub counts what it was about to send to connections that ended meanwhile.
 pub(crate) const SLACK: u64 = 1 << 20;
 
+/// Bytes per second at which nothing comes to its end while a test does something else.
+pub(crate) const CRAWL: u64 = 64 << 10;
+
 /// Secret of the hub's user.
 pub(crate) const TOKEN: &str = "hf_a-secret-of-the-user";
 

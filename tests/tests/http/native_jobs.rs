@@ -41,7 +41,7 @@ async fn pull(http: &Http) -> String {
 async fn a_pull_is_followed_to_its_end_across_a_restart() {
     let hub = Hub::start().await;
     publish(&hub);
-    hub.slow(Some(200_000));
+    hub.slow(Some(20_000));
     let mut daemon = Daemon::start_in(home(&hub)).await;
     let http = daemon.http().await;
     let job = pull(&http).await;
@@ -92,7 +92,7 @@ async fn a_pull_is_followed_to_its_end_across_a_restart() {
 async fn a_cancelled_pull_stops_its_download_and_a_paused_one_waits() {
     let hub = Hub::start().await;
     publish(&hub);
-    hub.slow(Some(100_000));
+    hub.slow(Some(10_000));
     let daemon = Daemon::start_in(home(&hub)).await;
     let http = daemon.http().await;
     let job = pull(&http).await;

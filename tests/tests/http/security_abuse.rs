@@ -33,12 +33,16 @@ async fn whoever_does_not_go_on_is_given_up() {
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_refused() {
-    let mut home = Home::new();
-    home.set("AIRUNNER_HTTP_BODY_LIMIT", "4KiB")
-        .set("AIRUNNER_HTTP_BODY_TIMEOUT_SECONDS", "1");
-    let daemon = Daemon::start_in(home).await;
-    let http = daemon.http().await;
-    let head = |path: &str, more: &str| {
+    let with_time = async |seconds: &str| {
+        let mut home = Home::new();
+        home.set("AIRUNNER_HTTP_BODY_LIMIT", "4KiB")
+            .set("AIRUNNER_HTTP_BODY_TIMEOUT_SECONDS", seconds);
+        Daemon::start_in(home).await
+    };
+    // One is fed too much, and has the time to notice; the other is left to wait.
+    let (daemon, impatient) = (with_time("300").await, with_time("1").await);
+    let (http, impatient_http) = (daemon.http().await, impatient.http().await);
+    let head = |http: &Http, path: &str, more: &str| {
         let key = &http.token;
         format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n{more}\r\n\r\n")
     };
@@ -46,7 +50,7 @@ async fn a_body_that_never_ends_is_refused() {
         // Endless and fast.
         let mut connection = http.connection().await;
         let (mut reader, mut writer) = connection.split();
-        let start = head(path, "transfer-encoding: chunked");
+        let start = head(&http, path, "transfer-encoding: chunked");
         let send = async {
             let _ = writer.write_all(start.as_bytes()).await;
             while writer.write_all(b"400\r\n").await.is_ok()
@@ -62,13 +66,14 @@ async fn a_body_that_never_ends_is_refused() {
         let ((), answer) = tokio::join!(send, read);
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
         // Claimed to be long, and never sent.
-        let answer = http
-            .raw(head(path, "content-length: 100\r\nconnection: close").as_bytes())
-            .await;
+        let start = head(&impatient_http, path, "content-length: 100\r\nconnection: close");
+        let answer = impatient_http.raw(start.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
     }
-    assert_eq!(http.get("/health").await.status, 200);
-    daemon.stop().await;
+    for (http, daemon) in [(http, daemon), (impatient_http, impatient)] {
+        assert_eq!(http.get("/health").await.status, 200);
+        daemon.stop().await;
+    }
 }
 
 #[tokio::test]

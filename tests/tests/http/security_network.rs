@@ -1,5 +1,6 @@
 //! Networks, proxies, how often, and encryption.
 
+use airunner_tests::desktop::have_programs;
 use airunner_tests::{Daemon, Home, Http, Reply};
 use serde_json::json;
 
@@ -125,12 +126,16 @@ async fn who_guesses_is_slowed_down_and_nobody_else() {
     let daemon = Daemon::start_in(home).await;
     let http = daemon.http().await;
     let wrong = http.with_key("air_wrong");
-    let mut statuses = Vec::new();
-    for _ in 0..80 {
-        statuses.push(forwarded(&wrong, "192.0.2.1").await.status);
-    }
-    assert_eq!(statuses[..60], [401; 60]);
-    assert!(statuses[60..].contains(&429), "{statuses:?}");
+    // As many as there is room for and those that come back meanwhile, one in a second.
+    let mut guesses = 0;
+    let refused = loop {
+        match forwarded(&wrong, "192.0.2.1").await.status {
+            401 if guesses < 1000 => guesses += 1,
+            status => break status,
+        }
+    };
+    assert_eq!(refused, 429, "after {guesses}");
+    assert!(guesses >= 60, "{guesses}");
     assert_eq!(
         forwarded(&http, "192.0.2.1").await.status,
         200,
@@ -202,7 +207,9 @@ async fn encryption_works_with_a_certificate_that_was_made_here() {
     assert!(doubting.request("GET", "/health").send().await.is_err());
     let plain = http.raw(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(!plain.contains("healthy"), "{plain}");
-    curl(&folder.join("certificate.pem"), &http).await;
+    if have_programs(&["curl"]) {
+        curl(&folder.join("certificate.pem"), &http).await;
+    }
     daemon.stop().await;
 }
 

@@ -17,8 +17,9 @@ async fn visitor(daemon: &Daemon, name: &str, expires: Option<&str>) -> Http {
     if let Some(expires) = expires {
         arguments.extend(["--expires", expires]);
     }
+    let http = daemon.http().await;
     let created = daemon.home.cli().json(&arguments).await;
-    daemon.http().await.with_key(created["key"].as_str().unwrap())
+    http.with_key(created["key"].as_str().unwrap())
 }
 
 async fn revoke(daemon: &Daemon, name: &str) {
@@ -158,7 +159,7 @@ async fn a_key_that_expires_ends_its_stream() {
         .post("/api/v1/llm/load", &json!({"model": "endless"}))
         .await
         .ok();
-    let phone = visitor(&daemon, "phone", Some("4s")).await;
+    let phone = visitor(&daemon, "phone", Some("10s")).await;
     let (path, body, reason) = streams().into_iter().next().unwrap();
     let response = begun(&phone, path, &body).await;
     let last = last(response).await;

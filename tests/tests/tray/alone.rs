@@ -2,13 +2,13 @@
 
 use std::process::Output;
 
-use airunner_tests::Home;
+use airunner_tests::{Home, PATIENCE};
 
 use crate::support::{Scene, bus, command};
 
 async fn run(command: std::process::Command) -> Output {
     let output = tokio::process::Command::from(command).output();
-    tokio::time::timeout(crate::support::PATIENCE, output)
+    tokio::time::timeout(PATIENCE, output)
         .await
         .expect("it ends")
         .unwrap()

@@ -1,6 +1,6 @@
 //! What the menu says, and that what is clicked happens.
 
-use airunner_tests::{FakeModel, eventually, send_signal};
+use airunner_tests::{FakeModel, Gate, eventually, send_signal};
 
 use crate::support::{Scene, opened};
 
@@ -56,10 +56,11 @@ async fn a_model_is_kept_as_long_as_was_chosen_and_all_memory_comes_back() {
 
 #[tokio::test]
 async fn the_icon_and_the_line_follow_what_the_daemon_does() {
+    let gate = Gate::new();
     let slow = FakeModel::new("slow")
-        .loads_in_ms(2000)
-        .speaks(&["word "; 2000])
-        .token_every_ms(20);
+        .speaks(&["word "; 2])
+        .loads_behind(&gate)
+        .hangs_after(1);
     let Some(scene) = Scene::with(&[slow]).await else {
         return;
     };
@@ -70,6 +71,7 @@ async fn the_icon_and_the_line_follow_what_the_daemon_does() {
     let chat = daemon.home.cli().spawn(&["chat", "slow", "Well?", "--json"]);
     menu.until("Loading slow").await;
     let loading = menu.icon().await.unwrap().1;
+    gate.open();
     menu.until("(Answering with slow)").await;
     menu.until("slow: answering 1 request").await;
     let working = menu.icon().await.unwrap().1;

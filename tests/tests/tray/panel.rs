@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use airunner_tests::desktop::{Picture, Screen, Theme};
-use airunner_tests::{Daemon, FakeModel, send_signal};
+use airunner_tests::{Daemon, FakeModel, Gate, eventually, send_signal};
 
 use crate::support::{Tray, decide_about_login};
 
@@ -18,6 +18,8 @@ const WARNING: [u8; 3] = [0xf7, 0xa6, 0x14];
 const STOPPED: [u8; 3] = [0x8a, 0x8a, 0x8a];
 /// Pixels of an icon's own colour at the least.
 const ENOUGH: usize = 25;
+/// Pictures until what was pressed is pressed again.
+const LOOKS: usize = 20;
 
 struct Tour {
     screen: Screen,
@@ -48,19 +50,41 @@ impl Tour {
         picture.in_panel(colour).unwrap().1
     }
 
+    /// Opens the menu of an icon with the mouse. A panel that has just taken an icon may not hear
+    /// the mouse yet: then it is pressed again.
+    async fn open(&self, name: &str, (x, y): (u32, u32)) {
+        eventually(&format!("the menu opens: {name}"), async || {
+            self.screen.press(x, y, 3).await;
+            // So that no tooltip covers the menu.
+            self.screen.move_pointer(600, 400).await;
+            self.shows(name, |picture| picture.below_panel() > 0.05).await
+        })
+        .await;
+    }
+
+    async fn close(&self, name: &str) {
+        eventually(&format!("the menu closes: {name}"), async || {
+            self.screen.key("Escape").await;
+            self.shows("closed", |picture| picture.below_panel() < 0.01).await
+        })
+        .await;
+    }
+
+    /// Whether one of the next pictures is like this.
+    async fn shows(&self, name: &str, wanted: impl Fn(&Picture) -> bool) -> bool {
+        for _ in 0..LOOKS {
+            if wanted(&self.screen.picture(&self.file(name)).await) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits for the icon, opens its menu with the mouse, takes a picture and closes it.
     async fn menu(&self, name: &str, colour: [u8; 3]) {
-        let (x, y) = self.icon(name, colour).await;
-        self.screen.press(x, y, 3).await;
-        // So that no tooltip covers the menu.
-        self.screen.move_pointer(600, 400).await;
-        let opened = |picture: &Picture| picture.below_panel() > 0.05;
-        let what = format!("the menu opens: {name}");
-        self.screen.until(&what, &self.file(name), opened).await;
-        self.screen.key("Escape").await;
-        let closed = |picture: &Picture| picture.below_panel() < 0.01;
-        let what = format!("the menu closes: {name}");
-        self.screen.until(&what, &self.file("closed"), closed).await;
+        let icon = self.icon(name, colour).await;
+        self.open(name, icon).await;
+        self.close(name).await;
     }
 }
 
@@ -68,10 +92,11 @@ async fn every_state(theme: Theme) {
     let Some(tour) = Tour::start(theme).await else {
         return;
     };
+    let gate = Gate::new();
     let slow = FakeModel::new("slow")
-        .with("load_ms_steps", vec![500; 12])
-        .speaks(&["word "; 3000])
-        .token_every_ms(20);
+        .speaks(&["word "; 2])
+        .loads_behind(&gate)
+        .hangs_after(1);
     let mut daemon = Daemon::with_models(&[slow, FakeModel::new("tiny")]).await;
     let cli = daemon.home.cli();
     decide_about_login(&daemon.home);
@@ -80,6 +105,7 @@ async fn every_state(theme: Theme) {
     tour.menu("idle", IDLE).await;
     let chat = cli.spawn(&["chat", "slow", "Well?", "--json"]);
     tour.menu("loading", LOADING).await;
+    gate.open();
     tour.menu("working", WORKING).await;
     let worker = daemon.ps("slow").await.unwrap()["pid"].as_u64().unwrap();
     send_signal(u32::try_from(worker).unwrap(), SIGKILL);
@@ -110,16 +136,22 @@ async fn a_panel_that_crashes_and_comes_back_has_the_icon_again_and_the_mouse_lo
     tour.icon("before", IDLE).await;
     tour.screen.end_panel().await;
     tour.screen.start_panel().await;
-    let (x, y) = tour.icon("after", IDLE).await;
-    tour.screen.press(x, y, 3).await;
-    let opened = |picture: &Picture| picture.below_panel() > 0.05;
-    tour.screen
-        .until("the menu opens", &tour.file("after"), opened)
-        .await;
-    // The line of the status cannot be chosen, so the first that can is the model; its first
-    // that can is to load it.
-    for key in ["Down", "Right", "Return"] {
-        tour.screen.key(key).await;
-    }
+    let icon = tour.icon("after", IDLE).await;
+    eventually("the model is loaded", async || {
+        tour.open("after", icon).await;
+        // The line of the status cannot be chosen, so the first that can is the model; its first
+        // that can is to load it.
+        for key in ["Down", "Right", "Return"] {
+            tour.screen.key(key).await;
+        }
+        tour.close("after").await;
+        for _ in 0..LOOKS {
+            if daemon.ps("a-first").await.is_some() {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
     daemon.until_state("a-first", Some("LOADED")).await;
 }

@@ -2,15 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use airunner_platform::Places;
 use airunner_tests::desktop::{SessionBus, TrayMenu, Watcher, have_programs};
-use airunner_tests::{Daemon, FakeModel, Home, binary};
+use airunner_tests::{Daemon, FakeModel, Home, PATIENCE, binary};
 use tokio::process::Child;
-
-/// Longer than anything takes on a busy machine; reached only by a defect.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `airunner-tray`, killed when dropped. Its words go into a file of the home.
 pub(crate) struct Tray {

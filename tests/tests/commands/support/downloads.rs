@@ -3,7 +3,7 @@ use airunner_proto::v1::downloads_server::Downloads;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Script, then_open};
+use super::{Answers, Script};
 
 fn one(id: u64, state: &str) -> Response<v1::Download> {
     Response::new(v1::Download {
@@ -24,16 +24,20 @@ impl Downloads for Script {
         let request = request.into_inner();
         self.note(format!("pull {} {}", request.source, request.level));
         let pulling = self.pulling.clone();
-        let told = then_open(self.pull.clone()).then(move |item| {
+        // What follows is asked for when what was told before is on its way.
+        let then = tokio_stream::once(()).then(move |()| {
             let pulling = pulling.clone();
             async move {
+                tokio::task::yield_now().await;
                 if let Some(pulling) = pulling {
                     pulling.send(()).await.expect("the test waits for it");
                 }
-                item
+                std::future::pending().await
             }
         });
-        Ok(Response::new(Box::pin(told)))
+        Ok(Response::new(Box::pin(
+            tokio_stream::iter(self.pull.clone()).chain(then),
+        )))
     }
 
     async fn list(

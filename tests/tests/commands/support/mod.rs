@@ -31,7 +31,7 @@ pub(crate) struct Script {
     pub(crate) verify: Vec<v1::VerifyModelResponse>,
     /// What was asked, in order.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
-    /// Told when the first message of a pull is sent.
+    /// Told when the messages of a pull are sent.
     pub(crate) pulling: Option<tokio::sync::mpsc::Sender<()>>,
 }
 
