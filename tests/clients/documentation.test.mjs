@@ -6,11 +6,15 @@ import test, { after, before } from "node:test";
 import { chromium } from "playwright-core";
 import { key, models, url } from "./environment.mjs";
 
+// Longer than anything takes on a busy machine, milliseconds.
+const PATIENCE = 300_000;
+
 let browser;
 
 before(async () => {
   browser = await chromium.launch({
     executablePath: process.env.AIRUNNER_TEST_BROWSER,
+    timeout: PATIENCE,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync",
@@ -20,8 +24,14 @@ before(async () => {
 
 after(() => browser?.close());
 
-async function authorized() {
+async function newPage() {
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  return page;
+}
+
+async function authorized() {
+  const page = await newPage();
   const asked = [];
   const complaints = [];
   page.on("request", (request) => asked.push(request.url()));
@@ -61,7 +71,7 @@ test("a call is tried with the token, and its answer is shown", async () => {
 });
 
 test("without the token the same call is refused", async () => {
-  const page = await browser.newPage();
+  const page = await newPage();
   await page.goto(`${url}/docs`);
   await page.waitForSelector("details.operation");
   const box = page.locator("details.operation", { has: page.locator("summary .path", { hasText: /^\/v1\/models$/ }) }).first();
@@ -81,7 +91,7 @@ test("a page of another address can read and change nothing", async (context) =>
     server.close();
     server.closeAllConnections();
   });
-  const page = await browser.newPage();
+  const page = await newPage();
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   const attempts = await page.evaluate(async ({ url, key, model }) => {
     const outcomes = {};

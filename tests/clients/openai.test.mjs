@@ -5,7 +5,7 @@ import test from "node:test";
 import OpenAI from "openai";
 import { key, models, url } from "./environment.mjs";
 
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, timeout: 60_000 });
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, timeout: 300_000 });
 const messages = [{ role: "user", content: "Hello there" }];
 const tool = (name) => ({ type: "function", function: { name, parameters: { type: "object", properties: {} } } });
 const tools = [tool("get_weather"), tool("get_time")];

@@ -37,7 +37,7 @@ HELLO = [{"role": "user", "content": "Hello there"}]
 
 @pytest.fixture(scope="module")
 def client(url, key):
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=300)
 
 
 def test_models_are_listed_and_looked_up(client, models):
@@ -228,13 +228,13 @@ def test_a_response_in_the_background_is_cancelled(client, models):
 def test_texts_become_tokens_and_texts_again(url, key, models):
     headers = {"authorization": f"Bearer {key}"}
     told = httpx.post(
-        f"{url}/v1/tokenize", headers=headers, json={"model": models["builtin"], "content": "Hello there"}, timeout=60
+        f"{url}/v1/tokenize", headers=headers, json={"model": models["builtin"], "content": "Hello there"}, timeout=300
     ).json()
     assert told["count"] == len(told["tokens"]) > 0
     back = httpx.post(
         f"{url}/v1/detokenize",
         headers=headers,
         json={"model": models["builtin"], "tokens": told["tokens"]},
-        timeout=60,
+        timeout=300,
     ).json()
     assert back["content"] == back["prompt"] == "Hello there"

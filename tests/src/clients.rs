@@ -11,7 +11,7 @@ use crate::daemon::Daemon;
 use crate::packages::FakeModel;
 
 /// Longer than any of them needs on a busy machine.
-const LONGEST: Duration = Duration::from_secs(400);
+const LONGEST: Duration = Duration::from_secs(1800);
 /// Lines of the daemon's log that are shown with a failure.
 const LOG_LINES: usize = 30;
 
