@@ -170,3 +170,40 @@ async fn a_model_in_memory_is_not_removed() {
     assert_eq!(daemon.ps("tiny").await.unwrap()["state"], "LOADED");
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn models_that_answer_at_the_same_time_share_the_cores() {
+    let endless = |name| {
+        FakeModel::new(name)
+            .speaks(&["word "])
+            .token_every_ms(20)
+            .with("repeat", true)
+    };
+    let mut home = Home::new();
+    home.set("AIRUNNER_RUNTIME_THREADS", "5");
+    let daemon = Daemon::start_in(home).await;
+    for name in ["first", "second"] {
+        daemon.install(&endless(name)).await;
+    }
+    let cli = daemon.home.cli();
+    let threads = async |first: Option<u64>, second: Option<u64>| {
+        let of = async |name| daemon.ps(name).await.and_then(|row| row["threads"].as_u64());
+        let what = format!("they have {first:?} and {second:?} threads");
+        eventually(&what, async || {
+            (of("first").await, of("second").await) == (first, second)
+        })
+        .await;
+    };
+    cli.run(&["load", "first"]).await.succeeded();
+    threads(Some(5), None).await;
+    let first = cli.spawn(&["chat", "first", "Well?", "--json"]);
+    daemon.until_state("first", Some("BUSY")).await;
+    let second = cli.spawn(&["chat", "second", "Well?", "--json"]);
+    daemon.until_state("second", Some("BUSY")).await;
+    threads(Some(3), Some(2)).await;
+    drop(second);
+    daemon.until_state("second", Some("LOADED")).await;
+    threads(Some(5), Some(5)).await;
+    drop(first);
+    daemon.stop().await;
+}

@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod catalog;
 pub mod chat;
 pub mod conversation;
+pub mod cores;
 pub mod defaults;
 pub mod download;
 pub mod error;

@@ -120,6 +120,8 @@ pub struct Instance {
     pub level: Option<Quantization>,
     /// Loaded from a copy with weights already packed for this machine.
     pub prepacked: bool,
+    /// Threads it computes with: fewer while other models compute too; 0 until it has said so.
+    pub threads: u32,
 }
 
 /// Waiting for a turn.

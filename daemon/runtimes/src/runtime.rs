@@ -63,6 +63,11 @@ pub trait LlmRuntime: Send + Sync {
     /// Gives back memory that can be had again by computing: what earlier conversations left and
     /// what the allocator keeps. Blocks until that is done; a step in progress is finished first.
     fn trim(&self) -> Result<(), Fault>;
+
+    /// Computes with at most so many threads from the next operator on, without changing what is
+    /// computed; returns how many those are. Never fewer than one nor more than it was loaded
+    /// with. Models that ONNX Runtime's own kernels compute keep all of theirs.
+    fn use_threads(&self, most: usize) -> usize;
 }
 
 /// Loads the model package in `options.directory`, saying how far it is.

@@ -102,3 +102,43 @@ fn the_next_turn_computes_only_what_is_new() {
         assert_eq!(third.tokens, second.tokens, "{}", package.display());
     }
 }
+
+#[test]
+fn how_many_threads_compute_changes_no_answer_and_may_change_meanwhile() {
+    for package in found() {
+        let cache = tempfile::tempdir().unwrap();
+        let options = LoadOptions {
+            threads: Some(3),
+            ..from_copy(&package, cache.path())
+        };
+        let model = load(&options).unwrap();
+        let name = package.display();
+        for (most, threads) in [(0, 1), (9, 3), (1, 1)] {
+            assert_eq!(model.use_threads(most), threads, "{name}");
+        }
+        let expected = all_at_once(&*model);
+        let short = ask(&*model, greedy("the", Some(2))).unwrap();
+        model.trim().unwrap();
+        let receivers: Vec<_> = prompts()
+            .iter()
+            .map(|prompt| model.generate(greedy(prompt, Some(24)), Instant::now()).unwrap())
+            .collect();
+        for most in [3, 2, 1, 3, 1, 2, 3, 2] {
+            assert_eq!(model.use_threads(most), most, "{name}");
+            let again = ask(&*model, greedy("the", Some(2))).unwrap();
+            assert_eq!(again.tokens, short.tokens, "{name}");
+        }
+        for (receiver, expected) in receivers.into_iter().zip(&expected) {
+            assert_eq!(read(receiver).unwrap().tokens, expected.tokens, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_package_that_is_not_ours_to_compute_keeps_its_threads() {
+    let options = LoadOptions {
+        threads: Some(2),
+        ..options(&found()[1])
+    };
+    assert_eq!(load(&options).unwrap().use_threads(1), 2);
+}

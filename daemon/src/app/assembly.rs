@@ -65,6 +65,7 @@ impl Assembly<'_> {
             devices: self.devices(),
             gpu_budget: settings.memory.gpu_budget,
             favourites: settings.models.priority.clone(),
+            threads: options.load.threads.unwrap_or(1),
             paused: self.paused,
             launcher: Arc::new(ProcessLauncher::new(self.workers.clone())),
             knowledge: Arc::new(records),

@@ -92,6 +92,10 @@ impl Llm for Actor {
     fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
         async { Ok(()) }.boxed()
     }
+
+    fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>> {
+        async move { Ok(most) }.boxed()
+    }
 }
 
 struct World {

@@ -52,7 +52,8 @@ impl Picture {
 
     fn register_models(&self, registry: &mut Registry) {
         let (states, memory) = (Gauges::<State>::default(), Gauges::<labels::Model>::default());
-        let (active, waiting) = (
+        let (active, waiting, threads) = (
+            Gauges::<labels::Model>::default(),
             Gauges::<labels::Model>::default(),
             Gauges::<labels::Model>::default(),
         );
@@ -74,6 +75,7 @@ impl Picture {
                 active
                     .get_or_create(&label)
                     .set(i64::from(instance.active_requests));
+                threads.get_or_create(&label).set(i64::from(instance.threads));
             }
         }
         registry.register("model_state", "1 for the state a model is in", states);
@@ -85,6 +87,7 @@ impl Picture {
         );
         registry.register("active_requests", "Requests a model works on", active);
         registry.register("queue_length", "Requests that wait for a model", waiting);
+        registry.register("model_threads", "Threads a model computes with", threads);
     }
 
     fn register_memory(&self, registry: &mut Registry) {

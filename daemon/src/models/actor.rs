@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use airunner_core::event::Event as Announcement;
-use airunner_core::lifecycle::{Cause, Event, Limits, Purpose, RequestId, StateName, UnloadReason};
+use airunner_core::lifecycle::{
+    AttemptId, Cause, Event, Limits, Purpose, RequestId, StateName, UnloadReason,
+};
 use airunner_core::memory::{Budget, MemoryBreakdown};
 use airunner_core::pause::Pause;
 use airunner_core::residency::{DeviceFacts, PackageFacts, Policy, ReservationId, Residency, Wishes};
@@ -42,6 +44,12 @@ pub(super) enum Happened {
     },
     /// A model has given back what it could.
     Trimmed(ModelName, Result<(), Fault>),
+    /// A worker was told how many threads it may use.
+    Told {
+        name: ModelName,
+        attempt: AttemptId,
+        threads: Result<u32, Fault>,
+    },
 }
 
 /// What the actor is made of.
@@ -54,6 +62,8 @@ pub struct Parts {
     pub gpu_budget: Budget,
     /// Models that stay longest when memory is needed.
     pub favourites: Vec<ModelName>,
+    /// What one model computes with while no other does.
+    pub threads: u32,
     /// A pause that was in force when the daemon ended.
     pub paused: Option<Pause>,
     pub launcher: Arc<dyn Launcher>,
@@ -68,6 +78,7 @@ pub struct Actor {
     pub(super) callers: HashMap<RequestId, Caller>,
     pub(super) limits: Limits,
     pub(super) favourites: Vec<ModelName>,
+    pub(super) threads: u32,
     pub(super) launcher: Arc<dyn Launcher>,
     pub(super) knowledge: Arc<dyn Knowledge>,
     pub(super) publisher: Publisher,
@@ -119,6 +130,7 @@ impl Actor {
             callers: HashMap::new(),
             limits: parts.limits,
             favourites: parts.favourites,
+            threads: parts.threads,
             launcher: parts.launcher,
             knowledge: parts.knowledge,
             _end_watches: parts.publisher.end_guard(),
@@ -169,6 +181,7 @@ impl Actor {
                 () = sleep_until(wake), if wake.is_some() => self.tick(),
             }
             self.settle();
+            self.share_threads();
             self.tell_if_ended();
         }
     }
@@ -256,6 +269,11 @@ impl Actor {
                 installation,
                 facts,
             } => self.looked_at(&name, installation, facts),
+            Happened::Told {
+                name,
+                attempt,
+                threads,
+            } => self.told_threads(&name, attempt, threads),
             Happened::Trimmed(name, outcome) => match outcome {
                 Ok(()) => tracing::info!(model = %name, "caches were given back"),
                 Err(fault) => tracing::debug!(model = %name, %fault, "caches could not be given back"),

@@ -40,6 +40,18 @@ pub(super) struct Worker {
     pub(super) peak: u64,
     pub(super) started: Moment,
     pub(super) loaded: Option<(Loaded, Arc<dyn Llm>)>,
+    pub(super) threads: Telling,
+}
+
+/// How many threads a worker may use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Telling {
+    /// What it was told last.
+    pub(super) told: Option<u32>,
+    /// It has not answered yet: nothing else is told meanwhile, so that the last word is the last.
+    pub(super) is_under_way: bool,
+    /// What it answered last; 0 before.
+    pub(super) used: u32,
 }
 
 /// What is set aside for a model, as clients see it.
@@ -130,6 +142,7 @@ impl Entry {
             loaded_for: self.loaded_for.to_owned(),
             level: loaded.and_then(|loaded| loaded.level).or(aside.level),
             prepacked: loaded.is_some_and(|loaded| loaded.prepacked),
+            threads: worker.map_or(0, |worker| worker.threads.used),
         }
     }
 }

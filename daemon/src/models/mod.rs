@@ -21,6 +21,7 @@ mod records;
 mod reports;
 mod steps;
 pub(crate) mod store;
+mod threads;
 mod upload;
 mod waiting;
 
@@ -28,6 +29,8 @@ mod waiting;
 pub(crate) mod paper;
 #[cfg(test)]
 mod quiet;
+#[cfg(test)]
+mod sharing;
 #[cfg(test)]
 mod swaps;
 #[cfg(test)]

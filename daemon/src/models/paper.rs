@@ -19,6 +19,9 @@ use crate::workers::Launcher;
 /// Bytes of a machine on paper.
 pub(crate) const TOTAL: u64 = 100 << 30;
 
+/// Its cores.
+pub(crate) const THREADS: u32 = 5;
+
 /// Every package takes what is written here, or a gibibyte.
 #[derive(Clone, Default)]
 pub(crate) struct Paperwork {
@@ -104,6 +107,7 @@ pub(crate) fn parts(
         }],
         gpu_budget: Budget::default(),
         favourites: Vec::new(),
+        threads: THREADS,
         paused: None,
         launcher,
         knowledge: Arc::new(knowledge),

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::acquire::Grant;
 use super::actor::{Actor, Happened};
 use super::caller::Caller;
-use super::entry::{SetAside, Worker};
+use super::entry::{SetAside, Telling, Worker};
 use crate::workers::{Order, Reports};
 
 /// Decisions that follow from each other in one go. More than that is a defect.
@@ -333,6 +333,7 @@ impl Actor {
             peak: 0,
             started: now,
             loaded: None,
+            threads: Telling::default(),
         })
     }
 

@@ -32,6 +32,10 @@ impl Paper {
     }
 
     pub(super) async fn loads(&self) {
+        self.loads_as(Arc::new(Silent)).await;
+    }
+
+    pub(super) async fn loads_as(&self, llm: Arc<dyn Llm>) {
         self.reports(News::Started { pid: 4711 }).await;
         let progress = LoadProgress {
             stage: LoadStage::Weights,
@@ -46,11 +50,7 @@ impl Paper {
             level: None,
             prepacked: false,
         };
-        self.reports(News::Loaded {
-            loaded,
-            llm: Arc::new(Silent),
-        })
-        .await;
+        self.reports(News::Loaded { loaded, llm }).await;
     }
 
     async fn crashes(&self) {
@@ -84,6 +84,10 @@ impl Llm for Silent {
 
     fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>> {
+        async move { Ok(most) }.boxed()
     }
 }
 

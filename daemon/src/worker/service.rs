@@ -109,6 +109,15 @@ impl Worker for Service {
         blocking(move || runtime.trim()).await?;
         Ok(Response::new(worker_v1::TrimResponse {}))
     }
+
+    async fn use_threads(
+        &self,
+        request: Request<worker_v1::UseThreadsRequest>,
+    ) -> Result<Response<worker_v1::UseThreadsResponse>, Status> {
+        let most = request.into_inner().threads as usize;
+        let threads = u32::try_from(self.runtime()?.use_threads(most)).unwrap_or(u32::MAX);
+        Ok(Response::new(worker_v1::UseThreadsResponse { threads }))
+    }
 }
 
 /// Loads on a thread of its own. A daemon that stops listening wants the worker gone.

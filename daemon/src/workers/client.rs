@@ -93,4 +93,16 @@ impl Llm for Client {
         }
         .boxed()
     }
+
+    fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>> {
+        let mut client = self.0.clone();
+        async move {
+            let request = worker_v1::UseThreadsRequest { threads: most };
+            let answer = client.use_threads(request).await;
+            answer
+                .map(|answer| answer.into_inner().threads)
+                .map_err(|status| fault_from_status(&status))
+        }
+        .boxed()
+    }
 }

@@ -125,4 +125,6 @@ pub trait Llm: Send + Sync {
     fn detokenize(&self, request: DetokenizeRequest) -> BoxFuture<'static, Result<String, Fault>>;
     /// Gives back what can be computed again, such as keys and values of earlier conversations.
     fn trim(&self) -> BoxFuture<'static, Result<(), Fault>>;
+    /// Computes with at most so many threads from here on; how many those are.
+    fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>>;
 }

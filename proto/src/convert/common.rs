@@ -240,6 +240,7 @@ impl From<Instance> for v1::Instance {
             loaded_for: instance.loaded_for,
             level: level_text(instance.level),
             prepacked: instance.prepacked,
+            threads: instance.threads,
         }
     }
 }
@@ -264,6 +265,7 @@ impl TryFrom<v1::Instance> for Instance {
             loaded_for: wire.loaded_for,
             level: level(&wire.level, "instance.level")?,
             prepacked: wire.prepacked,
+            threads: wire.threads,
         })
     }
 }

@@ -172,7 +172,7 @@ pub(super) fn import_progress() -> impl Strategy<Value = ImportProgress> {
 
 fn instance() -> impl Strategy<Value = Instance> {
     (
-        any::<[u32; 4]>(),
+        any::<[u32; 5]>(),
         [text(), text(), text()],
         any::<([u64; 2], [bool; 2])>(),
         option::of(progress()),
@@ -181,7 +181,7 @@ fn instance() -> impl Strategy<Value = Instance> {
     )
         .prop_map(
             |(
-                [pid, context_length, active, waiting],
+                [pid, context_length, active, waiting, threads],
                 [device, variant, loaded_for],
                 ([memory_bytes, estimated_bytes], [pinned, prepacked]),
                 progress,
@@ -203,6 +203,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                     loaded_for,
                     level,
                     prepacked,
+                    threads,
                 }
             },
         )

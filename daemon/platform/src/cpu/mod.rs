@@ -3,6 +3,7 @@
 use airunner_core::hardware::Processor;
 use sysinfo::{CpuRefreshKind, System};
 
+mod cores;
 mod features;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -16,13 +17,14 @@ use other as os;
 /// Longest name that is shown, characters.
 const NAME_LENGTH: usize = 128;
 
-/// Physical cores this process may use: what affinity and control groups allow, and no more than
-/// there are cores, because two threads of one core only wait for each other's arithmetic.
+/// Physical cores this process computes with: what affinity and control groups allow, and no more
+/// than there are cores, because two threads of one core only wait for each other's arithmetic.
+/// Where there are efficiency cores they are left to others.
 #[must_use]
 pub fn usable_cores() -> usize {
     let allowed = usable_threads();
-    let physical = System::physical_core_count().unwrap_or(allowed).max(1);
-    allowed.min(physical)
+    let physical = || System::physical_core_count().unwrap_or(allowed).max(1);
+    allowed.min(cores::fast().unwrap_or_else(physical))
 }
 
 /// Hardware threads this process may use.

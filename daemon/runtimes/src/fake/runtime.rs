@@ -35,6 +35,7 @@ pub(super) struct FakeRuntime {
     present: Arc<AtomicUsize>,
     parallel_requests: usize,
     queue_length: usize,
+    threads: usize,
     timers: Handle,
     /// Dropped to end the thread.
     end: Option<oneshot::Sender<()>>,
@@ -115,6 +116,7 @@ impl FakeRuntime {
             present: Arc::new(AtomicUsize::new(0)),
             parallel_requests: options.parallel_requests.max(1),
             queue_length: options.queue_length,
+            threads: options.threads.unwrap_or(1).max(1),
             script: Arc::new(script),
             timers: handle,
             end: Some(end),
@@ -203,6 +205,10 @@ impl LlmRuntime for FakeRuntime {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         *cache = Vec::new();
         Ok(())
+    }
+
+    fn use_threads(&self, most: usize) -> usize {
+        most.clamp(1, self.threads)
     }
 
     fn detokenize(&self, tokens: &[u32], _skip_special_tokens: bool) -> Result<String, Fault> {

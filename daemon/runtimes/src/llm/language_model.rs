@@ -1,6 +1,7 @@
 //! A loaded package: text, engine and what is known of it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Instant;
 
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input, Sampling, ToolChoice};
@@ -8,6 +9,7 @@ use airunner_core::model::{LoadProgress, LoadStage, Loaded};
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::mpsc;
 
+use super::ComputeError;
 use super::allocator;
 use super::constraint::Constraints;
 use super::engine::{Engine, EngineOptions, Work};
@@ -15,7 +17,7 @@ use super::kv::{self, Cache};
 use super::sampling::Sampler;
 use super::session::Model;
 use super::text::TextModel;
-use super::{ComputeError, threads};
+use super::threads::Share;
 use crate::onnx::{Attention, Operator};
 use crate::package::{Package, level_of};
 use crate::{LlmRuntime, LoadOptions, TokenizeInput};
@@ -32,6 +34,7 @@ struct LanguageModel {
     sampling: Sampling,
     loaded: Loaded,
     engine: Engine,
+    threads: Arc<Share>,
 }
 
 pub(crate) fn load(
@@ -69,6 +72,7 @@ pub(crate) fn load(
     for warning in &loaded.warnings {
         tracing::warn!(variant = %loaded.variant, "{warning}");
     }
+    let threads = Arc::clone(&model.threads);
     let engine = Engine::start(
         model,
         cache,
@@ -76,7 +80,6 @@ pub(crate) fn load(
             parallel_requests: slots,
             queue_length: options.queue_length,
             prompt_chunk: options.prompt_chunk,
-            threads: options.threads.unwrap_or_else(threads::default_count),
         },
     )?;
     report(LoadStage::Ready, 1.0);
@@ -86,6 +89,7 @@ pub(crate) fn load(
         sampling: package.config().sampling.clone(),
         loaded,
         engine,
+        threads,
     }))
 }
 
@@ -198,6 +202,10 @@ impl LlmRuntime for LanguageModel {
         self.engine.trim()?;
         allocator::give_back();
         Ok(())
+    }
+
+    fn use_threads(&self, most: usize) -> usize {
+        self.threads.limit(most)
     }
 
     fn detokenize(&self, tokens: &[u32], skip_special_tokens: bool) -> Result<String, Fault> {

@@ -17,7 +17,7 @@ pub mod sampling;
 pub(crate) mod session;
 mod tensor;
 pub mod text;
-mod threads;
+pub(crate) mod threads;
 
 pub(crate) use error::ComputeError;
 pub(crate) use kv::Cache;

@@ -16,7 +16,8 @@ use ort::operator::OperatorDomain;
 use serde::{Deserialize, Serialize};
 
 use super::kv::paged::BLOCK_TOKENS;
-use super::{session, threads};
+use super::session;
+use super::threads::{self, Share};
 use crate::LoadOptions;
 use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass};
 use crate::operators::packing::{self, PackError};
@@ -163,6 +164,8 @@ pub(super) struct Operators {
     pub(super) domain: OperatorDomain,
     /// `None` where attention is the graph's.
     pub(super) paged: Option<Arc<Paged>>,
+    /// What they may use of the session's threads.
+    pub(super) threads: Arc<Share>,
 }
 
 /// Maps and checks what lies beside the graph of a copy.
@@ -180,10 +183,12 @@ pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Opera
     let paged = Arc::new(Paged::new(layers));
     let weights = Arc::new(Weights::open(directory, threads)?);
     let isa = options.kernels.instructions().unwrap_or(Isa::Portable);
-    let shared = Shared::new(weights, Arc::clone(&paged), isa, threads);
+    let threads = Arc::new(Share::of(threads));
+    let shared = Shared::new(weights, Arc::clone(&paged), isa, Arc::clone(&threads));
     Ok(Operators {
         domain: operators::domain(&shared)?,
         paged: is_paged.then_some(paged),
+        threads,
     })
 }
 

@@ -11,7 +11,7 @@ use super::ComputeError;
 use super::interface::Interface;
 use super::prepack;
 use super::rewritten;
-use super::threads;
+use super::threads::{self, Share};
 use crate::LoadOptions;
 use crate::operators::paged::Paged;
 use crate::package::Package;
@@ -71,6 +71,8 @@ pub(crate) struct Model {
     pub(crate) is_prepacked: bool,
     /// Where attention keeps keys and values, if it is our own.
     pub(crate) paged: Option<Arc<Paged>>,
+    /// What it may use of its threads.
+    pub(crate) threads: Arc<Share>,
     /// Ends a running computation from another thread.
     pub(crate) run_options: Arc<RunOptions>,
 }
@@ -93,7 +95,7 @@ impl Model {
         let session = builder(&environment, options)
             .and_then(|mut builder| builder.commit_from_file(&path))
             .map_err(|source| cannot_open(package, source))?;
-        Self::of(session, package, false)
+        Self::of(session, package, options, false)
     }
 
     /// Opens the graph and writes a copy of it as it is after optimizing and packing.
@@ -117,7 +119,7 @@ impl Model {
                 .commit_from_file(&path)
         };
         let session = write().map_err(|source: ort::Error| cannot_open(package, source))?;
-        Self::of(session, package, false)
+        Self::of(session, package, options, false)
     }
 
     /// Opens such a copy of the package's graph.
@@ -133,7 +135,9 @@ impl Model {
         let operators = directory
             .map(|directory| rewritten::operators(directory, options))
             .transpose()?;
-        let (domain, paged) = operators.map_or((None, None), |made| (Some(made.domain), made.paged));
+        let (domain, shared) = operators.map_or((None, None), |made| {
+            (Some(made.domain), Some((made.paged, made.threads)))
+        });
         let open = || match domain {
             Some(domain) => builder(&environment, options)?
                 .with_operators(domain)?
@@ -141,17 +145,26 @@ impl Model {
             None => copy_builder(&environment, options)?.commit_from_file(graph),
         };
         let session = open().map_err(|source: ort::Error| cannot_open(package, source))?;
-        let model = Self::of(session, package, true)?;
-        Ok(Self { paged, ..model })
+        let mut model = Self::of(session, package, options, true)?;
+        if let Some(shared) = shared {
+            (model.paged, model.threads) = shared;
+        }
+        Ok(model)
     }
 
-    fn of(session: Session, package: &Package, is_prepacked: bool) -> Result<Self, ComputeError> {
+    fn of(
+        session: Session,
+        package: &Package,
+        options: &LoadOptions,
+        is_prepacked: bool,
+    ) -> Result<Self, ComputeError> {
         let interface = Interface::read(&session, package)?;
         Ok(Self {
             session,
             interface,
             is_prepacked,
             paged: None,
+            threads: Arc::new(Share::fixed(count(options))),
             run_options: Arc::new(RunOptions::new()?),
         })
     }
@@ -177,14 +190,17 @@ fn graph_path(package: &Package) -> Result<PathBuf, ComputeError> {
         .map_err(|error| ComputeError::Interface(error.to_string()))
 }
 
+fn count(options: &LoadOptions) -> usize {
+    options.threads.unwrap_or_else(threads::default_count)
+}
+
 /// The memory pattern is off: it is planned per shape, and every step has another one. Weights
 /// stay out of the pool of intermediate results, which grows in powers of two and keeps what it
 /// once had.
 fn builder(environment: &Environment, options: &LoadOptions) -> ort::Result<SessionBuilder> {
-    let threads = options.threads.unwrap_or_else(threads::default_count);
     Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
+        .with_intra_threads(count(options))?
         .with_inter_threads(1)?
         .with_intra_op_spinning(options.allow_spinning)?
         .with_memory_pattern(false)?

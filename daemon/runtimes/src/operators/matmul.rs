@@ -116,7 +116,7 @@ impl Kernel for Product {
             .output(0, shape)?
             .ok_or_else(|| ort::Error::new("a product has no place for its result"))?;
         let (_, y) = output.try_extract_tensor_mut::<f32>()?;
-        let pool = Pool::new(context, self.shared.threads);
+        let pool = Pool::new(context, &self.shared.threads);
         let mut scratch = self.shared.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let isa = self.shared.isa;
         match self.activation {

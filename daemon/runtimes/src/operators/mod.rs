@@ -17,6 +17,7 @@ use airunner_kernels::Isa;
 use airunner_kernels::matmul::Scratch;
 use ort::operator::{KernelContext, OperatorDomain};
 
+use crate::llm::threads::Share;
 use paged::Paged;
 use weights::Weights;
 
@@ -29,7 +30,7 @@ pub(crate) const WEIGHTS: &str = "weights";
 pub(crate) struct Shared {
     weights: Arc<Weights>,
     isa: Isa,
-    threads: usize,
+    threads: Arc<Share>,
     /// Nodes of a session run one after the other.
     scratch: Arc<Mutex<Scratch>>,
     /// Where attention keeps keys and values, in a graph whose attention is ours.
@@ -37,7 +38,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(weights: Arc<Weights>, paged: Arc<Paged>, isa: Isa, threads: usize) -> Self {
+    pub(crate) fn new(weights: Arc<Weights>, paged: Arc<Paged>, isa: Isa, threads: Arc<Share>) -> Self {
         Self {
             weights,
             isa,
@@ -67,6 +68,6 @@ pub(crate) fn domain(shared: &Shared) -> ort::Result<OperatorDomain> {
         .add(paged::PagedAttention {
             paged: Arc::clone(&shared.paged),
             isa: shared.isa,
-            threads: shared.threads,
+            threads: Arc::clone(&shared.threads),
         })
 }

@@ -13,6 +13,7 @@ use ort::value::ValueRef;
 
 use super::matmul::required;
 use super::pool::Pool;
+use crate::llm::threads::Share;
 
 /// Keys and values of all layers, and which tokens the next run computes. The cache of the engine
 /// writes down a step before each run; the operators of the run read it.
@@ -91,13 +92,13 @@ impl Paged {
 pub(super) struct PagedAttention {
     pub(super) paged: Arc<Paged>,
     pub(super) isa: Isa,
-    pub(super) threads: usize,
+    pub(super) threads: Arc<Share>,
 }
 
 pub(super) struct Layer {
     paged: Arc<Paged>,
     isa: Isa,
-    threads: usize,
+    threads: Arc<Share>,
     layer: usize,
     geometry: Geometry,
     scale: f32,
@@ -160,7 +161,7 @@ impl Operator for PagedAttention {
         Ok(Layer {
             paged: Arc::clone(&self.paged),
             isa: self.isa,
-            threads: self.threads,
+            threads: Arc::clone(&self.threads),
             layer,
             geometry,
             scale: float("scale").unwrap_or(usual),
@@ -244,7 +245,7 @@ impl Kernel for Layer {
             .output(0, shape)?
             .ok_or_else(|| ort::Error::new("attention has no place for its result"))?;
         let (_, out) = output.try_extract_tensor_mut::<f32>()?;
-        let pool = Pool::new(context, self.threads);
+        let pool = Pool::new(context, &self.threads);
         let mut inner = self.paged.inner();
         let Inner {
             layers,

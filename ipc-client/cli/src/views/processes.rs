@@ -27,6 +27,7 @@ pub(crate) struct ProcessRow {
     variant: Option<String>,
     level: Option<&'static str>,
     prepacked: bool,
+    threads: Option<u32>,
 }
 
 impl From<&Model> for ProcessRow {
@@ -49,6 +50,7 @@ impl From<&Model> for ProcessRow {
             variant: said(instance.variant),
             level: instance.level.map(|level| level.as_str()),
             prepacked: instance.prepacked,
+            threads: (instance.threads != 0).then_some(instance.threads),
         }
     }
 }
@@ -86,6 +88,7 @@ pub(crate) fn processes_table(models: &[Model], now: SystemTime) -> Table {
         ("UNLOADS", Align::Left),
         ("PINNED", Align::Left),
         ("FAST COPY", Align::Left),
+        ("THREADS", Align::Right),
         ("LOADED FOR", Align::Left),
     ]);
     for model in in_memory(models) {
@@ -103,6 +106,7 @@ pub(crate) fn processes_table(models: &[Model], now: SystemTime) -> Table {
             expires(model.state, &instance, now),
             yes_or_dash(instance.pinned),
             yes_or_dash(instance.prepacked),
+            number_or_dash(instance.threads),
             text_or_dash(&instance.loaded_for),
         ]);
     }
@@ -161,14 +165,22 @@ mod tests {
             "model": "tiny", "state": "LOADED", "pid": 7, "device": "cpu", "memory_bytes": 5 << 20,
             "estimated_bytes": 6 << 20, "context_length": 2048, "active_requests": 0, "waiting_requests": 0,
             "expires_at": "1970-01-01T00:05:00Z", "pinned": false, "loaded_for": "request",
-            "variant": "onnx/model_q4.onnx", "level": "4bit", "prepacked": false
+            "variant": "onnx/model_q4.onnx", "level": "4bit", "prepacked": false, "threads": 4
         });
         assert_eq!(rows, json!([row]));
         let starting = value(&process_rows(&[model(
             StateName::Loading,
             Some(Instance::default()),
         )]));
-        for field in ["pid", "expires_at", "device", "loaded_for", "variant", "level"] {
+        for field in [
+            "pid",
+            "expires_at",
+            "device",
+            "loaded_for",
+            "variant",
+            "level",
+            "threads",
+        ] {
             assert_eq!(starting[0][field], Value::Null, "{field}");
         }
     }
@@ -188,19 +200,19 @@ mod tests {
         let (head, rows) = processes_table(&[loaded()], now).lines();
         assert_eq!(
             head,
-            "MODEL  STATE   PID  DEVICE   MEMORY  ESTIMATE  CONTEXT  ACTIVE  WAITING  UNLOADS   PINNED  FAST COPY  LOADED FOR"
+            "MODEL  STATE   PID  DEVICE   MEMORY  ESTIMATE  CONTEXT  ACTIVE  WAITING  UNLOADS   PINNED  FAST COPY  THREADS  LOADED FOR"
         );
         assert_eq!(
             rows,
             [
-                "tiny   LOADED    7  cpu     5.0 MiB   6.0 MiB     2048       0        0  in 4 min  -       -          request"
+                "tiny   LOADED    7  cpu     5.0 MiB   6.0 MiB     2048       0        0  in 4 min  -       -                4  request"
             ]
         );
         let mut packed = loaded();
         packed.instance.as_mut().unwrap().prepacked = true;
         let (_, rows) = processes_table(&[packed], now).lines();
         assert!(
-            rows[0].contains("in 4 min  -       yes        request"),
+            rows[0].contains("in 4 min  -       yes              4  request"),
             "{rows:?}"
         );
         let forever = Instance {

@@ -37,6 +37,7 @@ pub(super) fn loaded() -> Model {
         estimated_bytes: 6 << 20,
         loaded_for: "request".into(),
         level: Some(Quantization::Int4),
+        threads: 4,
         ..Instance::default()
     };
     model(StateName::Loaded, Some(instance))

@@ -65,7 +65,6 @@ pub(crate) struct EngineOptions {
     pub(crate) parallel_requests: usize,
     pub(crate) queue_length: usize,
     pub(crate) prompt_chunk: usize,
-    pub(crate) threads: usize,
 }
 
 /// What the engine is to compute.
@@ -134,7 +133,6 @@ impl Engine {
             courier,
             interrupt: interrupt.clone(),
             prompt_chunk,
-            threads: options.threads,
             patience: patience.time,
             clock: 0,
             turns: Turns::default(),

@@ -83,7 +83,6 @@ fn bench_with(patience: Patience, cache: impl FnOnce(&Package, &Model) -> Box<dy
         parallel_requests: 2,
         queue_length: 2,
         prompt_chunk: 256,
-        threads: 1,
     };
     Bench {
         engine: Engine::start_patient(model, cache, options, patience).unwrap(),

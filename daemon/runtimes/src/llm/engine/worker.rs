@@ -35,7 +35,6 @@ pub(super) struct Worker {
     pub(super) courier: Arc<Courier>,
     pub(super) interrupt: Interrupt,
     pub(super) prompt_chunk: usize,
-    pub(super) threads: usize,
     /// A reader that does not read for so long is given up.
     pub(super) patience: Duration,
     /// Counts retirements.
@@ -382,7 +381,7 @@ impl Worker {
             }
         }
         let before: Vec<usize> = draws.iter().map(|draw| draw.sequence.tokens.len()).collect();
-        let ends = sample(&mut draws, logits, self.threads);
+        let ends = sample(&mut draws, logits, self.model.threads.now());
         let gained = draws.iter().zip(before);
         let gained: Vec<usize> = gained
             .map(|(draw, before)| draw.sequence.tokens.len() - before)

@@ -50,6 +50,8 @@ struct InstanceBody {
     pinned: bool,
     loaded_for: String,
     prepacked: bool,
+    /// Threads it computes with: fewer while other models compute too.
+    threads: u32,
 }
 
 /// How far a load is.
@@ -133,6 +135,7 @@ impl From<Instance> for InstanceBody {
             pinned: instance.pinned,
             loaded_for: instance.loaded_for,
             prepacked: instance.prepacked,
+            threads: instance.threads,
         }
     }
 }

@@ -72,7 +72,6 @@ fn start(patience: Patience, slots: usize, cache: Box<dyn Cache>) -> Bench {
         parallel_requests: slots,
         queue_length: 12,
         prompt_chunk: 64,
-        threads: 1,
     };
     Bench {
         engine: Engine::start_patient(model, cache, options, patience).unwrap(),

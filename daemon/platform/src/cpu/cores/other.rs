@@ -1,0 +1,6 @@
+use airunner_core::cores::HardwareThread;
+
+/// Not asked.
+pub(super) const fn threads() -> Vec<HardwareThread> {
+    Vec::new()
+}
