@@ -14,6 +14,7 @@ pub mod defaults;
 pub mod download;
 pub mod error;
 pub mod event;
+pub mod fairness;
 pub mod generate;
 pub mod hardware;
 pub mod job;

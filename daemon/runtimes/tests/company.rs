@@ -8,8 +8,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use airunner_kernels::Isa;
 use airunner_runtimes::llm::prepack::prepack;
-use airunner_runtimes::{LlmRuntime, LoadOptions};
+use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
 use support::{Answer, ask, greedy, load, options, packages, read};
 
 /// The last two are quantized dynamically: as they are, with one scale for all activations of a
@@ -109,8 +110,11 @@ fn how_many_threads_compute_changes_no_answer_and_may_change_meanwhile() {
         let cache = tempfile::tempdir().unwrap();
         let options = LoadOptions {
             threads: Some(3),
-            ..from_copy(&package, cache.path())
+            kernels: Kernels::Only(Isa::best()),
+            prepacked_directory: Some(cache.path().to_owned()),
+            ..options(&package)
         };
+        prepack(&options, "m", cache.path()).unwrap();
         let model = load(&options).unwrap();
         let name = package.display();
         for (most, threads) in [(0, 1), (9, 3), (1, 1)] {

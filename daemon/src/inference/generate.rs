@@ -110,6 +110,7 @@ fn access(request: &GenerateRequest) -> Access {
     Access {
         model: request.model.clone(),
         keep_alive: request.keep_alive,
+        client: request.client,
         priority: request.priority,
         max_wait: request.max_wait,
     }

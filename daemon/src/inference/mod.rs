@@ -101,6 +101,7 @@ impl Inference {
         let access = Access {
             model: model.clone(),
             keep_alive: None,
+            client: ClientId::default(),
             priority: Priority::default(),
             max_wait: None,
         };

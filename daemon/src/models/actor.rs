@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use airunner_core::event::Event as Announcement;
+use airunner_core::generate::ClientId;
 use airunner_core::lifecycle::{
     AttemptId, Cause, Event, Limits, Purpose, RequestId, StateName, UnloadReason,
 };
@@ -333,6 +334,7 @@ impl Actor {
             name: name.clone(),
             purpose: Purpose::Load,
             keep_alive: entry.machine.keep_alive(),
+            client: ClientId::default(),
             priority: Priority::Background,
             max_wait: None,
             wishes: Wishes {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airunner_core::generate::ClientId;
 use airunner_core::lifecycle::{Purpose, RequestId};
 use airunner_core::model::Queued;
 use airunner_core::residency::{Demand, Wishes};
@@ -19,6 +20,7 @@ pub(super) struct Want {
     pub(super) name: ModelName,
     pub(super) purpose: Purpose,
     pub(super) keep_alive: Option<KeepAlive>,
+    pub(super) client: ClientId,
     pub(super) priority: Priority,
     pub(super) max_wait: Option<Duration>,
     pub(super) wishes: Wishes,
@@ -35,11 +37,13 @@ impl Want {
         Demand {
             request,
             model: self.name.clone(),
+            client: self.client,
             priority: self.priority,
             arrived: now,
             deadline: self.max_wait.map(|wait| now.plus(wait.max(AT_ONCE))),
             wishes: self.wishes,
             may_evict: self.may_evict,
+            start: 0,
         }
     }
 }

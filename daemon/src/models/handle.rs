@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airunner_core::generate::ClientId;
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::Purpose;
 use airunner_core::memory::{
@@ -133,6 +134,7 @@ impl Models {
             name: access.model,
             purpose: Purpose::Use,
             keep_alive: access.keep_alive,
+            client: access.client,
             priority: access.priority,
             max_wait: access.max_wait,
             wishes: Wishes::default(),
@@ -389,6 +391,8 @@ impl Models {
 pub struct Access {
     pub model: ModelName,
     pub keep_alive: Option<KeepAlive>,
+    /// Clients share the queue fairly.
+    pub client: ClientId,
     pub priority: Priority,
     /// How long it may take until its turn.
     pub max_wait: Option<Duration>,
@@ -422,6 +426,7 @@ fn wanted(request: LoadRequest, may_evict: bool, why: &'static str) -> Want {
         name: request.name,
         purpose: Purpose::Load,
         keep_alive: request.keep_alive,
+        client: ClientId::default(),
         priority: request.priority,
         max_wait: request.max_wait,
         wishes: Wishes {

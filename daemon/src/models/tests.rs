@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use airunner_core::event::{Event, WatchPayload};
-use airunner_core::generate::GenerateRequest;
+use airunner_core::generate::{ClientId, GenerateRequest};
 use airunner_core::lifecycle::{StateName, Stop, UnloadReason};
 use airunner_core::memory::Budget;
 use airunner_core::model::{LoadProgress, LoadRequest, LoadStage, Loaded, ModelKind, Source};
@@ -191,6 +191,7 @@ pub(super) fn access(model: &str) -> Access {
     Access {
         model: name(model),
         keep_alive: None,
+        client: ClientId::default(),
         priority: Priority::Api,
         max_wait: None,
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use airunner_core::generate::ClientId;
 use airunner_core::lifecycle::RequestId;
 use airunner_core::residency::{Demand, Place, Policy, Residency, Wishes};
 use airunner_core::{Moment, Priority};
@@ -97,11 +98,13 @@ fn ask(residency: &mut Residency, model: usize, now: Moment) {
     let demand = Demand {
         request,
         model: name(model),
+        client: ClientId::default(),
         priority: Priority::Api,
         arrived: now,
         deadline: None,
         wishes: Wishes::default(),
         may_evict: true,
+        start: 0,
     };
     residency.ask(demand).expect("the queue is long enough");
 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
+use airunner_core::generate::ClientId;
 use airunner_core::hardware::Device;
 use airunner_core::lifecycle::RequestId;
 use airunner_core::memory::{Budget, MemoryReading, PackageEstimate, Quantization, VariantEstimate};
@@ -196,11 +197,13 @@ impl<'a> Simulator<'a> {
         let demand = Demand {
             request: RequestId(u64::try_from(request).unwrap_or(u64::MAX)),
             model: self.names[arrival.model].clone(),
+            client: ClientId::default(),
             priority: Priority::Api,
             arrived: self.now,
             deadline: None,
             wishes: Wishes::default(),
             may_evict: true,
+            start: 0,
         };
         match self.residency.ask(demand) {
             Ok(()) => self.bounds.arrives(request, arrival.model, self.now),

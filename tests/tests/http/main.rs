@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a scenario fails where it stands")]
 
 mod anthropic;
+mod fair_queue;
 mod health;
 mod native_chat;
 mod native_conversations;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Fault;
-use crate::lifecycle::UnloadReason;
+use crate::lifecycle::{RequestId, UnloadReason};
 use crate::name::ModelName;
 use crate::time::Moment;
 
@@ -67,7 +67,9 @@ impl Residency {
     /// [`Decision::WakeAt`] is always later than `now`.
     pub fn decide(&mut self, now: Moment) -> Vec<Decision> {
         let mut queue = std::mem::take(&mut self.queue);
+        let displaced = std::mem::take(&mut self.displaced);
         let mut pass = Pass::new(self, &queue, now);
+        pass.tell_the_displaced(displaced);
         pass.expire();
         pass.group();
         pass.find_memory();
@@ -107,6 +109,13 @@ impl<'a> Pass<'a> {
             wake: None,
             residency,
         }
+    }
+
+    fn tell_the_displaced(&mut self, displaced: Vec<(RequestId, Fault)>) {
+        let refused = displaced
+            .into_iter()
+            .map(|(request, fault)| Decision::Refuse { request, fault });
+        self.decisions.extend(refused);
     }
 
     /// Who has waited for as long as they said.
@@ -336,6 +345,7 @@ impl<'a> Pass<'a> {
         if let Some(record) = self.residency.models.get_mut(&demand.model) {
             record.admit(demand.arrived);
         }
+        self.residency.clients.serve(demand.start);
         self.answered[index] = true;
         self.decisions.push(Decision::Admit {
             request: demand.request,

@@ -1,8 +1,10 @@
 //! Requests that wait for their turn.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::error::Fault;
+use crate::generate::ClientId;
 use crate::lifecycle::RequestId;
 use crate::memory::Quantization;
 use crate::name::ModelName;
@@ -24,6 +26,7 @@ pub struct Wishes {
 pub struct Demand {
     pub request: RequestId,
     pub model: ModelName,
+    pub client: ClientId,
     pub priority: Priority,
     pub arrived: Moment,
     /// Refused then if its turn has not come.
@@ -31,18 +34,51 @@ pub struct Demand {
     pub wishes: Wishes,
     /// False for what is only nice to have: it loads if there is room and is dropped otherwise.
     pub may_evict: bool,
+    /// Its place among the requests of all clients; the queue gives it.
+    pub start: u64,
 }
 
 impl Residency {
     /// Gets into the queue. Decide next.
-    pub fn ask(&mut self, demand: Demand) -> Result<(), Fault> {
+    ///
+    /// In a full queue whoever has fewer requests waiting takes the place of the latest request of
+    /// whoever has the most, which is refused with the next decision. So one client alone may have
+    /// the whole queue, and none can keep others out of it.
+    pub fn ask(&mut self, mut demand: Demand) -> Result<(), Fault> {
         // Who can be served at once does not wait, however many others do.
         let beyond = self.queue.len().saturating_sub(self.policy.queue_length);
         let served = beyond < self.policy.capacity && self.has_a_place(&demand.model);
         if self.queue.len() >= self.policy.queue_length && !served {
-            return Err(refusals::queue_full(self.policy.queue_length));
+            self.displace_for(demand.client)?;
         }
+        let waits = self.queue.iter().any(|other| other.client == demand.client);
+        demand.start = self.clients.start(demand.client, waits);
         self.queue.push(demand);
+        Ok(())
+    }
+
+    /// Takes the latest request of lowest class out of the queue of whoever has the most there, if
+    /// that is more than this client would have.
+    fn displace_for(&mut self, client: ClientId) -> Result<(), Fault> {
+        let limit = self.policy.queue_length;
+        let mut waiting: BTreeMap<ClientId, usize> = BTreeMap::new();
+        for demand in &self.queue {
+            *waiting.entry(demand.client).or_default() += 1;
+        }
+        let own = waiting.get(&client).copied().unwrap_or(0) + 1;
+        let heaviest = waiting.into_iter().filter(|(_, count)| *count > own);
+        let Some((heaviest, count)) = heaviest.max_by_key(|(_, count)| *count) else {
+            return Err(refusals::queue_full(limit));
+        };
+        let theirs = self.queue.iter().enumerate();
+        let theirs = theirs.filter(|(_, demand)| demand.client == heaviest);
+        let last = theirs.max_by_key(|(index, demand)| (Reverse(demand.priority), demand.start, *index));
+        let Some((index, _)) = last else {
+            return Err(refusals::queue_full(limit));
+        };
+        let displaced = self.queue.remove(index);
+        let fault = refusals::displaced(limit, count);
+        self.displaced.push((displaced.request, fault));
         Ok(())
     }
 

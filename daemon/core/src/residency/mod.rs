@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::Fault;
+use crate::fairness::Clients;
 use crate::hardware::Device;
 use crate::lifecycle::{RequestId, UnloadReason};
 use crate::name::ModelName;
@@ -98,6 +99,9 @@ pub struct Residency {
     resident: BTreeSet<ModelName>,
     /// In order of arrival.
     queue: Vec<Demand>,
+    clients: Clients,
+    /// Those that gave up their place in the queue to others, and were not told yet.
+    displaced: Vec<(RequestId, Fault)>,
 }
 
 impl Residency {
@@ -109,6 +113,8 @@ impl Residency {
             models: BTreeMap::new(),
             resident: BTreeSet::new(),
             queue: Vec::new(),
+            clients: Clients::default(),
+            displaced: Vec::new(),
         }
     }
 

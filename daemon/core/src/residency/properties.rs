@@ -8,6 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::error::{ErrorKind, Fault};
+use crate::generate::ClientId;
 use crate::hardware::Device;
 use crate::lifecycle::{Event, Purpose, RequestId};
 use crate::memory::{Budget, MemoryReading, Quantization};
@@ -31,6 +32,7 @@ enum Act {
         may_evict: bool,
         only_load: bool,
         context: Option<u32>,
+        client: u32,
     },
     End(usize),
     Wait(u64),
@@ -56,9 +58,10 @@ fn ask() -> impl Strategy<Value = Act> {
         proptest::bool::weighted(0.9),
         proptest::bool::weighted(0.1),
         proptest::option::weighted(0.1, prop_oneof![Just(1024_u32), Just(8192), Just(100_000)]),
+        0..3_u32,
     )
         .prop_map(
-            |(model, priority, answer, patience, may_evict, only_load, context)| Act::Ask {
+            |(model, priority, answer, patience, may_evict, only_load, context, client)| Act::Ask {
                 model,
                 priority,
                 answer,
@@ -66,6 +69,7 @@ fn ask() -> impl Strategy<Value = Act> {
                 may_evict,
                 only_load,
                 context,
+                client,
             },
         )
 }
@@ -114,6 +118,7 @@ fn asked(act: &Act) -> Option<(usize, Ask)> {
         may_evict,
         only_load,
         context,
+        client,
     } = act
     else {
         return None;
@@ -126,6 +131,7 @@ fn asked(act: &Act) -> Option<(usize, Ask)> {
             context_length: *context,
         },
         may_evict: *may_evict,
+        client: ClientId::program(*client),
         purpose: if *only_load { Purpose::Load } else { Purpose::Use },
         answer: Some(Duration::from_millis(*answer)),
     };
@@ -352,6 +358,42 @@ proptest! {
             let _ = world.residency.reserve(ReservationId(*own), Device::Cpu, *reserve, false, now);
             prop_assert!(world.residency.waiting(world.now).len() <= 512);
             world.settle();
+        }
+    }
+
+    /// Nobody is refused for want of a place while another client has more of them.
+    #[test]
+    fn places_in_the_queue_go_to_who_has_fewer(
+        length in 1..12_usize,
+        asks in proptest::collection::vec((0..4_u32, 0..3_usize, any::<bool>()), 1..80),
+    ) {
+        let cpu = device(Device::Cpu, 64 * GIB, Budget::Bytes(8 * GIB));
+        let policy = Policy { queue_length: length, ..policy() };
+        let mut world = World::with(policy, vec![cpu]).model("held", 8).model("b", 8);
+        world.wants("held");
+        world.until(world.now.plus(seconds(10.0)));
+        let mut waiting: Vec<(RequestId, u32)> = Vec::new();
+        let count = |waiting: &[(RequestId, u32)], who| waiting.iter().filter(|(_, other)| *other == who).count();
+        for (who, class, leaves) in asks {
+            if leaves && !waiting.is_empty() {
+                let (gone, _) = waiting.remove(who as usize % waiting.len());
+                world.ends(gone.0);
+            }
+            let before = waiting.clone();
+            let ask = Ask { client: ClientId::program(who), priority: Priority::ALL[class], ..Ask::default() };
+            let request = world.asks("b", ask);
+            waiting.retain(|(request, _)| !world.refused.contains_key(request));
+            let own = count(&before, who);
+            let most = (0..4).map(|other| count(&before, other)).max().unwrap_or(0);
+            if world.refused.contains_key(&request) {
+                prop_assert!(before.len() == length && own + 1 >= most, "{} of {}", own, most);
+                prop_assert_eq!(waiting.len(), before.len(), "a refusal costs nobody anything");
+            } else {
+                waiting.push((request, who));
+                prop_assert!(waiting.len() <= length);
+                prop_assert!(before.len() + 1 - waiting.len() <= 1, "one place for one request");
+                prop_assert!(before.len() < length || most > own + 1);
+            }
         }
     }
 }

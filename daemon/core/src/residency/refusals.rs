@@ -18,6 +18,19 @@ pub(super) fn queue_full(limit: usize) -> Fault {
     .retry_after(Duration::from_secs(5))
 }
 
+/// Others had fewer requests waiting.
+pub(super) fn displaced(limit: usize, own: usize) -> Fault {
+    Fault::new(
+        ErrorKind::QueueFull,
+        format!(
+            "{limit} requests wait already, {own} of them from here, and others have asked for less: try again later"
+        ),
+    )
+    .figure("queue_length", limit)
+    .figure("own_requests", own)
+    .retry_after(Duration::from_secs(5))
+}
+
 pub(super) fn too_late(waited: Duration, reason: &str) -> Fault {
     let because = if reason.is_empty() {
         String::new()

@@ -14,6 +14,8 @@ pub(super) struct Standing {
     pub(super) aged: bool,
     pub(super) priority: Priority,
     pub(super) arrived: Moment,
+    /// Its place among the requests of all clients.
+    start: u64,
     request: RequestId,
 }
 
@@ -23,25 +25,31 @@ impl Standing {
             aged: now.since(demand.arrived) >= policy.fair_after,
             priority: demand.priority,
             arrived: demand.arrived,
+            start: demand.start,
             request: demand.request,
         }
     }
 
-    /// To sort by: who has waited too long, then the class, then the arrival.
+    /// To sort by: who has waited too long, then the class, then fairly among clients, which for
+    /// requests of one client is the order of their arrival.
     pub(super) fn turn(self) -> impl Ord {
         let class = if self.aged {
             0
         } else {
             u8::MAX - self.priority as u8
         };
-        (!self.aged, class, self.arrived, self.request)
+        (!self.aged, class, self.place())
     }
 
-    /// True if the other one is not let in before this one is served. An earlier arrival alone
+    fn place(self) -> impl Ord {
+        (self.start, self.arrived, self.request)
+    }
+
+    /// True if the other one is not let in before this one is served. An earlier place alone
     /// does not suffice: whoever wants what is loaded may go first, until this one has aged.
     pub(super) fn outranks(self, other: Self) -> bool {
         if self.aged {
-            return !other.aged || (other.arrived, other.request) > (self.arrived, self.request);
+            return !other.aged || other.place() > self.place();
         }
         !other.aged && self.priority > other.priority
     }
@@ -54,12 +62,15 @@ mod tests {
     use super::*;
 
     fn standing() -> impl Strategy<Value = Standing> {
-        (any::<bool>(), 0..3_usize, 0..4_u64, 0..4_u64).prop_map(|(aged, class, arrived, request)| Standing {
-            aged,
-            priority: Priority::ALL[class],
-            arrived: Moment::since_start(std::time::Duration::from_secs(arrived)),
-            request: RequestId(request),
-        })
+        (any::<bool>(), 0..3_usize, 0..4_u64, 0..4_u64, 0..4_u64).prop_map(
+            |(aged, class, start, arrived, request)| Standing {
+                aged,
+                priority: Priority::ALL[class],
+                arrived: Moment::since_start(std::time::Duration::from_secs(arrived)),
+                start,
+                request: RequestId(request),
+            },
+        )
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Fault};
+use crate::generate::ClientId;
 use crate::hardware::Device;
 use crate::keep_alive::KeepAlive;
 use crate::lifecycle::{AttemptId, Effect, Event, Limits, Machine, Purpose, RequestId, State, UnloadReason};
@@ -83,6 +84,7 @@ pub(super) fn device(device: Device, total: u64, budget: Budget) -> DeviceFacts 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
+    pub(super) client: ClientId,
     pub(super) priority: Priority,
     pub(super) patience: Option<Duration>,
     pub(super) wishes: Wishes,
@@ -95,6 +97,7 @@ pub(super) struct Ask {
 impl Default for Ask {
     fn default() -> Self {
         Self {
+            client: ClientId::default(),
             priority: Priority::Api,
             patience: None,
             wishes: Wishes::default(),
@@ -207,11 +210,13 @@ impl World {
         let demand = Demand {
             request,
             model: name(model),
+            client: ask.client,
             priority: ask.priority,
             arrived: self.now,
             deadline: ask.patience.map(|patience| self.now.plus(patience)),
             wishes: ask.wishes,
             may_evict: ask.may_evict,
+            start: 0,
         };
         self.asked.insert(request, (demand.clone(), ask));
         if let Err(fault) = self.residency.ask(demand) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::ErrorKind;
+use crate::generate::ClientId;
 use crate::lifecycle::RequestId;
 use crate::memory::Budget;
 use crate::priority::Priority;
@@ -256,4 +257,97 @@ fn what_happens_at_the_same_moment_is_served_in_the_order_it_was_asked() {
     let as_asked = waits.clone();
     waits.sort();
     assert_eq!(waits, as_asked);
+}
+
+fn from(client: u32) -> Ask {
+    Ask {
+        client: ClientId::program(client),
+        answer: Some(seconds(1.0)),
+        ..Ask::default()
+    }
+}
+
+#[test]
+fn who_asks_for_much_waits_behind_itself() {
+    let mut world = World::new(8).model("a", 6);
+    for _ in 0..40 {
+        world.asks("a", from(1));
+    }
+    world.at(3.5);
+    let few: Vec<RequestId> = (0..2).map(|_| world.asks("a", from(2))).collect();
+    world.at(60.0);
+    assert_eq!(world.served.len(), 42);
+    for request in few {
+        let waited = world.waited[&request];
+        assert!(
+            waited <= seconds(2.0),
+            "the next places are theirs, not the last: {waited:?}"
+        );
+    }
+}
+
+/// A queue of four for a model that waits for another one to end.
+fn full_queue() -> World {
+    let policy = Policy {
+        queue_length: 4,
+        ..policy()
+    };
+    let cpu = device(crate::hardware::Device::Cpu, 64 * GIB, Budget::Bytes(8 * GIB));
+    let mut world = World::with(policy, vec![cpu]).model("a", 6).model("b", 6);
+    world.wants("a");
+    world.at(3.0);
+    world
+}
+
+#[test]
+fn a_client_that_fills_the_queue_gives_places_up_to_others() {
+    let mut world = full_queue();
+    let many: Vec<RequestId> = (0..4).map(|_| world.asks("b", from(1))).collect();
+    let refused = world.asks("b", from(1));
+    assert_eq!(world.refused[&refused].kind, ErrorKind::QueueFull);
+    assert_eq!(world.refused.len(), 1, "nobody makes room for who has the most");
+
+    let first = world.asks("b", from(2));
+    let second = world.asks("b", from(2));
+    for displaced in [many[3], many[2]] {
+        let fault = &world.refused[&displaced];
+        assert_eq!(fault.kind, ErrorKind::QueueFull);
+        assert!(fault.retry_after.is_some());
+        assert!(
+            fault.figures.contains_key("own_requests") && fault.figures.contains_key("queue_length"),
+            "{fault:?}"
+        );
+    }
+    let third = world.asks("b", from(2));
+    assert!(world.refused.contains_key(&third), "both have as many by now");
+    let other = world.asks("b", from(3));
+    assert_eq!(world.refused.len(), 5, "one who has none waiting gets in");
+    world.ends(1);
+    world.at(30.0);
+    let served = [many[0], many[1], first, second, other];
+    assert_eq!(
+        served
+            .iter()
+            .filter(|request| world.served.contains(request))
+            .count(),
+        4
+    );
+    assert!(world.served.contains(&other));
+}
+
+#[test]
+fn what_is_of_the_lowest_class_gives_its_place_up_first() {
+    let mut world = full_queue();
+    let classes = [
+        Priority::Background,
+        Priority::Interactive,
+        Priority::Background,
+        Priority::Api,
+    ];
+    let many = classes.map(|priority| {
+        let ask = Ask { priority, ..from(1) };
+        world.asks("b", ask)
+    });
+    world.asks("b", from(2));
+    assert_eq!(world.refused.keys().copied().collect::<Vec<_>>(), [many[2]]);
 }

@@ -269,11 +269,13 @@ fn a_model_that_turns_busy_between_plan_and_eviction_stays_and_the_plan_is_redon
     let demand = crate::residency::Demand {
         request: crate::lifecycle::RequestId(50),
         model: name("c"),
+        client: crate::generate::ClientId::default(),
         priority: Priority::Interactive,
         arrived: world.now,
         deadline: None,
         wishes: Wishes::default(),
         may_evict: true,
+        start: 0,
     };
     let facts = world.packages[&name("c")].clone();
     world.residency.facts(&name("c"), Ok(facts));

@@ -1,23 +1,14 @@
 //! Who comes before whom: one order for admission, for prompts and for who gives way.
 //!
-//! Clients share a model by start-time fair queueing (P. Goyal, H. Vin, H. Cheng, SIGCOMM 1996),
-//! with requests as what is shared: the next request of a client starts where its last one ended,
-//! but not before the time that has come. So whoever asks for much waits behind its own requests,
-//! and who asks for the first time in a while is next.
-
-use std::collections::HashMap;
+//! Clients share a model as they share the daemon's queue: whoever asks for much waits behind its
+//! own requests.
 
 use airunner_core::Priority;
+use airunner_core::fairness::{Clients, REQUEST};
 use airunner_core::generate::ClientId;
 
-/// What a request takes of its client's time.
-const REQUEST: u64 = 8;
-/// What passes at least when one is served: time goes on although only new clients come.
-const LEAST: u64 = 1;
 /// So many requests later, one of the next lower class has the better turn.
 const HEAD_START: u64 = 32 * REQUEST;
-/// Clients that are remembered before those are forgotten whose time has passed.
-const CLIENTS: usize = 256;
 
 /// The place of a request in the order of all, given once. A higher class is ahead of a lower
 /// one by a number of requests, so no class waits for ever.
@@ -52,27 +43,19 @@ impl Turn {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     arrivals: u64,
-    now: u64,
-    /// Where the next request of a client starts.
-    next: HashMap<ClientId, u64>,
+    clients: Clients,
 }
 
 impl Turns {
     pub(super) fn give(&mut self, client: ClientId, priority: Priority) -> Turn {
-        let next = self.next.get(&client).copied().unwrap_or(0);
-        let turn = Turn::new(priority, next.max(self.now), self.arrivals);
+        let turn = Turn::new(priority, self.clients.start(client, true), self.arrivals);
         self.arrivals += 1;
-        if self.next.len() >= CLIENTS {
-            let now = self.now;
-            self.next.retain(|_, next| *next > now);
-        }
-        self.next.insert(client, turn.start + REQUEST);
         turn
     }
 
     /// The request with this turn is at work.
     pub(super) fn serve(&mut self, turn: Turn) {
-        self.now = (self.now + LEAST).max(turn.start);
+        self.clients.serve(turn.start);
     }
 }
 
@@ -180,16 +163,6 @@ mod tests {
                     at_work.push(first);
                 }
             }
-        }
-
-        #[test]
-        fn the_memory_of_clients_is_bounded(count in 0..2000_u32) {
-            let mut turns = Turns::default();
-            for number in 0..count {
-                let turn = turns.give(client(number), Priority::Api);
-                turns.serve(turn);
-            }
-            prop_assert!(turns.next.len() <= CLIENTS + 1);
         }
     }
 }
