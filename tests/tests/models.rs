@@ -172,6 +172,22 @@ async fn a_model_in_memory_is_not_removed() {
 }
 
 #[tokio::test]
+async fn how_keys_and_values_are_kept_is_as_it_was_set() {
+    for (set, kept) in [(None, "f32"), (Some("q8"), "q8")] {
+        let mut home = Home::new();
+        if let Some(kind) = set {
+            home.set("AIRUNNER_MODELS_CACHE_TYPE", kind);
+        }
+        let daemon = Daemon::start_in(home).await;
+        daemon.install(&FakeModel::new("tiny").speaks(&["yes"])).await;
+        daemon.home.cli().run(&["load", "tiny"]).await.succeeded();
+        let row = daemon.ps("tiny").await.unwrap();
+        assert_eq!(row["cache_type"], kept, "{row}");
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn models_that_answer_at_the_same_time_share_the_cores() {
     let endless = |name| {
         FakeModel::new(name)

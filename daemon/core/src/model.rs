@@ -122,6 +122,8 @@ pub struct Instance {
     pub prepacked: bool,
     /// Threads it computes with: fewer while other models compute too; 0 until it has said so.
     pub threads: u32,
+    /// How keys and values are kept, such as `f16`; empty until loaded, and where there is no cache.
+    pub cache_type: String,
 }
 
 /// Waiting for a turn.
@@ -198,6 +200,8 @@ pub struct Loaded {
     pub level: Option<Quantization>,
     /// From a copy with weights already packed for this machine.
     pub prepacked: bool,
+    /// How keys and values are kept, such as `f16`; empty where there is no cache.
+    pub cache_type: String,
     /// For a person.
     pub warnings: Vec<String>,
 }
@@ -438,6 +442,39 @@ pub struct WorkerLoad {
     pub prepacked_directory: Option<String>,
     /// Whose kernels compute, as the settings name them; `None`: the best.
     pub kernels: Option<String>,
+    /// Of models whose attention is ours.
+    pub cache_type: CacheType,
+}
+
+/// How the keys and values of a conversation are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheType {
+    /// As precisely as suits the weights.
+    #[default]
+    Auto,
+    F32,
+    F16,
+    /// 8 bits, with a scale for each token and head.
+    Q8,
+}
+
+impl CacheType {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::F32, Self::F16, Self::Q8];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Q8 => "q8",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// One message of a worker's load; [`Loaded`](Self::Loaded) is the last.
@@ -463,6 +500,14 @@ mod tests {
             assert_eq!(Source::parse(&source.to_string()), Some(source));
         }
         assert_eq!(Source::parse("elsewhere"), None);
+    }
+
+    #[test]
+    fn a_type_of_cache_reads_back_from_its_text() {
+        for kind in CacheType::ALL {
+            assert_eq!(CacheType::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(CacheType::parse("q4"), None);
     }
 
     #[test]

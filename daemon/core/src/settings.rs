@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Every setting, by section: for whoever completes or checks names without a daemon.
-pub const NAMES: [&str; 57] = [
+pub const NAMES: [&str; 58] = [
     "daemon.grace_seconds",
     "daemon.reader_timeout_seconds",
     "models.keep_alive",
@@ -15,6 +15,7 @@ pub const NAMES: [&str; 57] = [
     "models.priority",
     "models.prepacked_cache",
     "models.kernels",
+    "models.cache_type",
     "memory.cpu_budget",
     "memory.gpu_budget",
     "http.listen",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use airunner_core::Fault;
 use airunner_core::generate::{GenerateEvent, GenerateRequest};
-use airunner_core::model::{LoadProgress, Loaded};
+use airunner_core::model::{CacheType, LoadProgress, Loaded};
 pub use airunner_core::tokenize::TokenizeInput;
 use tokio::sync::mpsc;
 
@@ -36,6 +36,8 @@ pub struct LoadOptions {
     pub prepacked_directory: Option<PathBuf>,
     /// Whose kernels compute: what copies are made, and which are used.
     pub kernels: Kernels,
+    /// How copies whose attention is ours keep keys and values.
+    pub cache_type: CacheType,
 }
 
 /// A loaded language model. Dropping it ends its thread and gives the memory back.

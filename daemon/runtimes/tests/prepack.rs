@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use airunner_core::generate::GenerateEvent;
+use airunner_core::model::CacheType;
 use airunner_kernels::Isa;
 use airunner_runtimes::llm::prepack::{UNFINISHED, copies, prepack};
 use airunner_runtimes::{Kernels, LoadOptions};
@@ -85,6 +86,41 @@ fn first_logprob(answer: &Answer) -> f32 {
         | GenerateEvent::Done(_) => None,
     });
     first.unwrap().logprob
+}
+
+#[test]
+fn keys_and_values_are_kept_as_precisely_as_is_asked() {
+    let cache = tempfile::tempdir().unwrap();
+    let package = packages().join("llama-gqa-int4");
+    prepack(&ours(&package), "m", cache.path()).unwrap();
+    let prompt = "once upon a time there was a quick brown fox that jumped ".repeat(6);
+    let kept = |cache_type| {
+        let options = LoadOptions {
+            cache_type,
+            ..in_cache(ours(&package), cache.path())
+        };
+        let model = load(&options).unwrap();
+        let answer = ask(&*model, greedy(&prompt, Some(8))).unwrap();
+        (model.loaded().cache_type.clone(), first_logprob(&answer))
+    };
+    let (by_itself, expected) = kept(CacheType::Auto);
+    assert_eq!(by_itself, "f16", "as suits weights of 4 bits");
+    for (cache_type, most) in [
+        (CacheType::F16, 0.0),
+        (CacheType::F32, 0.05),
+        (CacheType::Q8, 0.2),
+    ] {
+        let (as_set, logprob) = kept(cache_type);
+        assert_eq!(as_set, cache_type.as_str());
+        let apart = (logprob - expected).abs();
+        assert!(apart <= most, "{as_set}: {apart}");
+    }
+    let original = load(&options(&package)).unwrap();
+    assert_eq!(
+        original.loaded().cache_type,
+        "f32",
+        "ONNX Runtime's, as the package says"
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Assembly<'_> {
             prompt_chunk: settings.runtime.prompt_chunk,
             threads: options.load.threads.map(|threads| threads as usize),
         };
-        let runtime = identity(&options.onnxruntime_library);
+        let runtime = identity(&options.onnxruntime_library, options.load.cache_type);
         let failed = move |device| {
             tracing::warn!(%device, "a device failed");
             hardware.device_failed();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
-use airunner_core::model::WorkerLoad;
+use airunner_core::model::{CacheType, WorkerLoad};
 use airunner_core::residency::Policy;
 use airunner_platform::{ChildLimits, Installation, Places, cpu};
 use airunner_runtimes::Kernels;
@@ -15,8 +15,18 @@ use crate::workers::WorkerOptions;
 /// Requests that were given up and that a worker has not seen the end of yet, at most.
 const CANCELLED: usize = 256;
 
-/// Tells one library from another without reading it.
-pub(super) fn identity(library: &Path) -> String {
+/// Tells one library from another without reading it, and one type of cache from another: what a
+/// model takes with this one is not what it takes with that one.
+pub(super) fn identity(library: &Path, cache_type: CacheType) -> String {
+    match cache_type {
+        CacheType::Auto => file_identity(library),
+        CacheType::F32 | CacheType::F16 | CacheType::Q8 => {
+            format!("{} {}", file_identity(library), cache_type.as_str())
+        }
+    }
+}
+
+fn file_identity(library: &Path) -> String {
     let changed = |metadata: &std::fs::Metadata| {
         let time = metadata.modified().ok()?;
         time.duration_since(std::time::UNIX_EPOCH).ok()
@@ -135,6 +145,7 @@ pub(super) fn worker_options(
                 .prepacked_cache
                 .and_then(|_| places.prepacked().to_str().map(str::to_owned)),
             kernels: Some(kernels(settings).to_string()),
+            cache_type: settings.models.cache_type,
         },
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use airunner_core::memory::Budget;
+use airunner_core::model::CacheType;
 use airunner_core::notification::{NotificationKind, QuietHours};
 use airunner_core::{KeepAlive, ModelName};
 use airunner_runtimes::Kernels;
@@ -55,6 +56,8 @@ pub struct ModelsSettings {
     pub prepacked_cache: Option<u64>,
     /// Whose kernels compute.
     pub kernels: Kernels,
+    /// How keys and values are kept where attention is ours.
+    pub cache_type: CacheType,
 }
 
 /// How the program behaves on somebody's desk.
@@ -289,6 +292,7 @@ impl Default for ModelsSettings {
             priority: Vec::new(),
             prepacked_cache: Some(16 << 30),
             kernels: Kernels::Auto,
+            cache_type: CacheType::Auto,
         }
     }
 }

@@ -100,6 +100,10 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
             "models.kernels is \"mmx\": it must be one of \"auto\", \"off\", \"portable\", \"avx2\"",
         ),
         ("[models]\nkernels = false", "models.kernels is false"),
+        (
+            "[models]\ncache_type = \"q4\"",
+            "models.cache_type is \"q4\": it must be one of \"auto\", \"f32\", \"f16\", \"q8\"",
+        ),
         ("[models]\npreload = [1]", "it must be a list of names of models"),
         (
             "[models]\nfair_after_seconds = 3601",
@@ -211,6 +215,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
         preload = [\"tiny\", \"owner/name\", \"tiny\"]
         prepacked_cache = \"0\"
         kernels = \"neon-dot\"
+        cache_type = \"q8\"
         [memory]
         cpu_budget = \"2GiB\"
         gpu_budget = 0
@@ -224,6 +229,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
     assert_eq!(names(&settings.models.priority), ["one", "two/three"]);
     assert_eq!(settings.models.prepacked_cache, None);
     assert_eq!(settings.models.kernels.to_string(), "neon-dot");
+    assert_eq!(settings.models.cache_type.as_str(), "q8");
     assert_eq!(settings.memory.cpu_budget, Budget::Bytes(2 << 30));
     assert_eq!(settings.memory.gpu_budget, Budget::Bytes(0));
     assert_eq!(settings.downloads.hub.as_deref(), Some("http://localhost:8080"));

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use airunner_core::memory::{Budget, parse_bytes};
+use airunner_core::model::CacheType;
 use airunner_core::notification::{NotificationKind, QuietHours};
 use airunner_core::{KeepAlive, ModelName};
 use airunner_runtimes::Kernels;
@@ -223,6 +224,14 @@ pub(super) fn kernels(raw: Raw<'_>) -> Result<Kernels, String> {
     let named = raw.text().and_then(|text| text.parse().ok());
     named.ok_or_else(|| {
         let names: Vec<String> = Kernels::all().map(|kernels| format!("\"{kernels}\"")).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+pub(super) fn cache_type(raw: Raw<'_>) -> Result<CacheType, String> {
+    let named = raw.text().and_then(CacheType::parse);
+    named.ok_or_else(|| {
+        let names = CacheType::ALL.map(|kind| format!("\"{}\"", kind.as_str()));
         format!("one of {}", names.join(", "))
     })
 }

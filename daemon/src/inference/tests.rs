@@ -51,6 +51,7 @@ impl Launcher for Stage {
                 warnings: Vec::new(),
                 level: None,
                 prepacked: false,
+                cache_type: "f16".to_owned(),
             };
             reports.send(News::Loaded { loaded, llm }).await;
             let news = tokio::select! {

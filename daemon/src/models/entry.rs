@@ -143,6 +143,7 @@ impl Entry {
             level: loaded.and_then(|loaded| loaded.level).or(aside.level),
             prepacked: loaded.is_some_and(|loaded| loaded.prepacked),
             threads: worker.map_or(0, |worker| worker.threads.used),
+            cache_type: loaded.map_or_else(String::new, |loaded| loaded.cache_type.clone()),
         }
     }
 }

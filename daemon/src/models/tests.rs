@@ -49,6 +49,7 @@ impl Paper {
             warnings: Vec::new(),
             level: None,
             prepacked: false,
+            cache_type: "f16".to_owned(),
         };
         self.reports(News::Loaded { loaded, llm }).await;
     }

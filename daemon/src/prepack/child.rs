@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use airunner_core::model::CacheType;
 use airunner_core::{ErrorKind, Fault};
 use airunner_platform::{child, limits, parent};
 use airunner_runtimes::LoadOptions;
@@ -44,6 +45,7 @@ fn make(arguments: PrepackArguments) -> Result<(), Fault> {
         context_length: None,
         parallel_requests: 1,
         queue_length: 1,
+        cache_type: CacheType::Auto,
         prompt_chunk: 1,
         variant: Some(arguments.variant).filter(|variant| !variant.is_empty()),
         prepacked_directory: None,

@@ -175,6 +175,7 @@ fn options(load: &WorkerLoad) -> Result<LoadOptions, Fault> {
         variant: load.variant.clone(),
         prepacked_directory: load.prepacked_directory.as_ref().map(PathBuf::from),
         kernels: kernels.unwrap_or_default(),
+        cache_type: load.cache_type,
     })
 }
 

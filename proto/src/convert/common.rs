@@ -241,6 +241,7 @@ impl From<Instance> for v1::Instance {
             level: level_text(instance.level),
             prepacked: instance.prepacked,
             threads: instance.threads,
+            cache_type: instance.cache_type,
         }
     }
 }
@@ -266,6 +267,7 @@ impl TryFrom<v1::Instance> for Instance {
             level: level(&wire.level, "instance.level")?,
             prepacked: wire.prepacked,
             threads: wire.threads,
+            cache_type: wire.cache_type,
         })
     }
 }

@@ -16,9 +16,9 @@ use airunner_core::generate::{
 use airunner_core::lifecycle::{StateName, UnloadReason};
 use airunner_core::memory::Quantization;
 use airunner_core::model::{
-    Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress, LoadRequest,
-    LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued, Source,
-    WorkerLoad,
+    CacheType, Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress,
+    LoadRequest, LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued,
+    Source, WorkerLoad,
 };
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
@@ -130,13 +130,14 @@ pub(super) fn load_event() -> impl Strategy<Value = LoadEvent> {
 }
 
 pub(super) fn loaded() -> impl Strategy<Value = Loaded> {
-    (any::<(String, u32, String, bool, Vec<String>)>(), level()).prop_map(
-        |((device, context_length, variant, prepacked, warnings), level)| Loaded {
+    (any::<([String; 3], u32, bool, Vec<String>)>(), level()).prop_map(
+        |(([device, variant, cache_type], context_length, prepacked, warnings), level)| Loaded {
             device,
             context_length,
             variant,
             level,
             prepacked,
+            cache_type,
             warnings,
         },
     )
@@ -173,7 +174,7 @@ pub(super) fn import_progress() -> impl Strategy<Value = ImportProgress> {
 fn instance() -> impl Strategy<Value = Instance> {
     (
         any::<[u32; 5]>(),
-        [text(), text(), text()],
+        [text(), text(), text(), text()],
         any::<([u64; 2], [bool; 2])>(),
         option::of(progress()),
         option::of(moment()),
@@ -182,7 +183,7 @@ fn instance() -> impl Strategy<Value = Instance> {
         .prop_map(
             |(
                 [pid, context_length, active, waiting, threads],
-                [device, variant, loaded_for],
+                [device, variant, loaded_for, cache_type],
                 ([memory_bytes, estimated_bytes], [pinned, prepacked]),
                 progress,
                 expires_at,
@@ -204,6 +205,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                     level,
                     prepacked,
                     threads,
+                    cache_type,
                 }
             },
         )
@@ -501,7 +503,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
         1..=u32::MAX,
         1..=u32::MAX,
     );
-    let texts = (some_text(), some_text(), some_text());
+    let texts = (some_text(), some_text(), some_text(), select(&CacheType::ALL));
     (".{1,12}", text(), any::<bool>(), numbers, any::<u32>(), texts).prop_map(
         |(
             directory,
@@ -509,7 +511,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
             allow_spinning,
             (threads, context, parallel, chunk),
             queue_length,
-            (variant, prepacked_directory, kernels),
+            (variant, prepacked_directory, kernels, cache_type),
         )| {
             WorkerLoad {
                 directory,
@@ -523,6 +525,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
                 variant,
                 prepacked_directory,
                 kernels,
+                cache_type,
             }
         },
     )

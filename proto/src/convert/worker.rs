@@ -3,7 +3,7 @@
 use airunner_core::Fault;
 use airunner_core::generate::{ClientId, GenerateRequest};
 use airunner_core::memory::Quantization;
-use airunner_core::model::{Loaded, WorkerLoad, WorkerLoadEvent};
+use airunner_core::model::{CacheType, Loaded, WorkerLoad, WorkerLoadEvent};
 
 use super::wire::{answered, non_empty, required};
 use crate::worker_v1;
@@ -41,6 +41,7 @@ impl From<WorkerLoad> for worker_v1::LoadRequest {
             variant: load.variant.unwrap_or_default(),
             prepacked_directory: load.prepacked_directory.unwrap_or_default(),
             kernels: load.kernels.unwrap_or_default(),
+            cache_type: load.cache_type.as_str().to_owned(),
         }
     }
 }
@@ -62,8 +63,16 @@ impl TryFrom<worker_v1::LoadRequest> for WorkerLoad {
             variant: non_empty(wire.variant),
             prepacked_directory: non_empty(wire.prepacked_directory),
             kernels: non_empty(wire.kernels),
+            cache_type: cache_type(&wire.cache_type)?,
         })
     }
+}
+
+fn cache_type(text: &str) -> Result<CacheType, Fault> {
+    if text.is_empty() {
+        return Ok(CacheType::Auto);
+    }
+    CacheType::parse(text).ok_or_else(|| Fault::invalid(format!("{text:?} is no type of cache")))
 }
 
 impl From<WorkerLoadEvent> for worker_v1::LoadResponse {
@@ -100,6 +109,7 @@ impl From<Loaded> for worker_v1::Loaded {
                 .map(|level| level.as_str().to_owned())
                 .unwrap_or_default(),
             prepacked: loaded.prepacked,
+            cache_type: loaded.cache_type,
             warnings: loaded.warnings,
         }
     }
@@ -113,6 +123,7 @@ impl From<worker_v1::Loaded> for Loaded {
             variant: wire.variant,
             level: Quantization::parse(&wire.level),
             prepacked: wire.prepacked,
+            cache_type: wire.cache_type,
             warnings: wire.warnings,
         }
     }

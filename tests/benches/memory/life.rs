@@ -8,7 +8,7 @@ use airunner_core::ModelName;
 use airunner_core::generate::{GenerateEvent, GenerateRequest, Input};
 use airunner_core::hardware::ProcessMemory;
 use airunner_core::lifecycle::{AttemptId, Stop};
-use airunner_core::model::{Loaded, WorkerLoad};
+use airunner_core::model::{CacheType, Loaded, WorkerLoad};
 use airunner_core::tokenize::{DetokenizeRequest, TokenizeInput, TokenizeRequest};
 use airunner_daemon::config::LogLevel;
 use airunner_daemon::workers::{
@@ -52,6 +52,7 @@ impl Workplace {
                 context_length: None,
                 parallel_requests: PARALLEL_REQUESTS,
                 queue_length: 64,
+                cache_type: CacheType::Auto,
                 prompt_chunk: PROMPT_CHUNK,
                 variant: None,
                 prepacked_directory: copies.transpose()?,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use airunner_core::generate::{
     Done, FinishReason, GenerateEvent, GenerateRequest, Input, TextDelta, Timings, ToolCallDelta, Usage,
 };
-use airunner_core::model::{LoadProgress, LoadStage, Loaded, Queued};
+use airunner_core::model::{CacheType, LoadProgress, LoadStage, Loaded, Queued};
 use airunner_core::{ErrorKind, Fault};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -107,6 +107,12 @@ impl FakeRuntime {
                 level: Some(variant.level),
                 variant: variant.file,
                 prepacked: false,
+                cache_type: match options.cache_type {
+                    CacheType::Auto => CacheType::F32,
+                    kind @ (CacheType::F32 | CacheType::F16 | CacheType::Q8) => kind,
+                }
+                .as_str()
+                .to_owned(),
                 warnings: script.warnings.clone(),
             },
             _memory: memory,

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use airunner_core::generate::{FinishReason, GenerateEvent, GenerateRequest, Input};
 use airunner_core::memory::Quantization;
-use airunner_core::model::{LoadProgress, LoadStage, Queued};
+use airunner_core::model::{CacheType, LoadProgress, LoadStage, Queued};
 use airunner_core::{ErrorKind, Fault, ModelName};
 
 use crate::{Kernels, LlmRuntime, LoadOptions};
@@ -27,6 +27,7 @@ fn options(directory: &std::path::Path) -> LoadOptions {
         variant: None,
         prepacked_directory: None,
         kernels: Kernels::Auto,
+        cache_type: CacheType::Auto,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn load(
     let mut cache = open_cache(&model, &package, slots, loaded.context_length as usize);
     warm_up(&mut model, &mut *cache)?;
     loaded.prepacked = model.is_prepacked;
+    loaded.cache_type = model.cache_type().to_owned();
     if !cache.keeps() {
         loaded.warnings.push(
             "the graph has no key/value cache: every token computes the whole conversation again".to_owned(),
@@ -107,6 +108,7 @@ fn describe(package: &Package, options: &LoadOptions) -> Result<Loaded, Fault> {
         variant: package.variant().to_owned(),
         level: Some(level_of(package.files(), package.variant())?),
         prepacked: false,
+        cache_type: String::new(),
         warnings,
     })
 }

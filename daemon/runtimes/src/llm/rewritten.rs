@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airunner_core::ErrorKind;
+use airunner_core::model::CacheType;
 use airunner_kernels::Isa;
 use airunner_kernels::attention::{AttentionError, Element, Geometry};
 use ort::operator::OperatorDomain;
@@ -172,11 +173,7 @@ pub(super) struct Operators {
 pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Operators, RewriteError> {
     let threads = options.threads.unwrap_or_else(threads::default_count);
     let description = description(directory)?;
-    let element = if description.is_halved {
-        Element::F16
-    } else {
-        Element::F32
-    };
+    let element = element(options.cache_type, description.is_halved);
     let layers = description.attention.iter().map(|heads| heads.geometry(element));
     let layers: Vec<Geometry> = layers.collect::<Result<_, _>>()?;
     let is_paged = !layers.is_empty();
@@ -190,6 +187,16 @@ pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Opera
         paged: is_paged.then_some(paged),
         threads,
     })
+}
+
+/// What keys and values are kept as: by itself as precisely as suits the weights.
+fn element(cache_type: CacheType, is_halved: bool) -> Element {
+    match cache_type {
+        CacheType::Auto if is_halved => Element::F16,
+        CacheType::Auto | CacheType::F32 => Element::F32,
+        CacheType::F16 => Element::F16,
+        CacheType::Q8 => Element::I8,
+    }
 }
 
 impl Heads {

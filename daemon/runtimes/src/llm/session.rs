@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use airunner_kernels::attention::Element;
 use ort::environment::Environment;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
@@ -11,6 +12,7 @@ use super::ComputeError;
 use super::interface::Interface;
 use super::prepack;
 use super::rewritten;
+use super::tensor::Float;
 use super::threads::{self, Share};
 use crate::LoadOptions;
 use crate::operators::paged::Paged;
@@ -150,6 +152,21 @@ impl Model {
             (model.paged, model.threads) = shared;
         }
         Ok(model)
+    }
+
+    /// What its keys and values are kept as; empty where there is no cache.
+    pub(crate) fn cache_type(&self) -> &'static str {
+        match self.paged.as_ref().and_then(|paged| paged.element()) {
+            Some(Element::F32) => "f32",
+            Some(Element::F16) => "f16",
+            Some(Element::I8) => "q8",
+            None if self.interface.cache.is_empty() => "",
+            None => match self.interface.cache_float {
+                Float::F32 => "f32",
+                Float::F16 => "f16",
+                Float::BF16 => "bf16",
+            },
+        }
     }
 
     fn of(

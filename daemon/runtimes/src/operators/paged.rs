@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use airunner_kernels::Isa;
 use airunner_kernels::attention::{
-    Append, Attend, AttentionError, Geometry, Options, Pool as Blocks, Rotary, Rows, Scratch, Sequence,
-    append, attend,
+    Append, Attend, AttentionError, Element, Geometry, Options, Pool as Blocks, Rotary, Rows, Scratch,
+    Sequence, append, attend,
 };
 use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput};
 use ort::value::TensorElementType::Float32;
@@ -47,6 +47,11 @@ impl Paged {
             step: Vec::new(),
             scratch: Scratch::default(),
         }))
+    }
+
+    /// What its numbers are kept as.
+    pub(crate) fn element(&self) -> Option<Element> {
+        self.inner().geometries.first().map(Geometry::element)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
+use airunner_core::model::CacheType;
 use airunner_core::quantize::QuantizeComparison;
 
 use super::run::most_precise;
@@ -128,6 +129,7 @@ impl Run {
             prompt_chunk: 1,
             variant: Some(package.variant().to_owned()),
             prepacked_directory: None,
+            cache_type: CacheType::Auto,
             kernels: Kernels::Auto,
         };
         let model = Model::open(package, &load)?;

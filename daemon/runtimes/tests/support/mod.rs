@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use airunner_core::generate::{Done, GenerateEvent, GenerateRequest, Input, TextDelta};
+use airunner_core::model::CacheType;
 use airunner_core::{Fault, ModelName};
 use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
 use tokio::sync::mpsc::Receiver;
@@ -43,6 +44,7 @@ pub(crate) fn options(directory: &Path) -> LoadOptions {
         variant: None,
         prepacked_directory: None,
         kernels: Kernels::Auto,
+        cache_type: CacheType::Auto,
     }
 }
 

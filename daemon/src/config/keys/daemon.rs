@@ -3,7 +3,7 @@
 use airunner_core::settings::Applies;
 
 use super::{Key, seconds};
-use crate::config::value::{budget, bytes, keep_alive, kernels, models, path, whole};
+use crate::config::value::{budget, bytes, cache_type, keep_alive, kernels, models, path, whole};
 
 pub(super) const KEYS: &[Key] = &[
     Key {
@@ -106,6 +106,16 @@ pub(super) const KEYS: &[Key] = &[
         applies: Applies::NextLoad,
         help: "what computes models: our kernels (auto), ONNX Runtime's (off), or ours with these instructions",
         set: |settings, raw| kernels(raw).map(|kernels| settings.models.kernels = kernels),
+    },
+    Key {
+        section: "models",
+        name: "cache_type",
+        default: "\"auto\"",
+        allowed: "\"auto\", \"f32\", \"f16\", \"q8\"",
+        applies: Applies::Restart,
+        help: "how models with a faster copy keep what was said: as suits their weights (auto), with 32 or 16 bits, or in \
+               half of that again (q8), a little less exactly",
+        set: |settings, raw| cache_type(raw).map(|kind| settings.models.cache_type = kind),
     },
     Key {
         section: "memory",

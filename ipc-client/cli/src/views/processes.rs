@@ -28,6 +28,7 @@ pub(crate) struct ProcessRow {
     level: Option<&'static str>,
     prepacked: bool,
     threads: Option<u32>,
+    cache_type: Option<String>,
 }
 
 impl From<&Model> for ProcessRow {
@@ -51,6 +52,7 @@ impl From<&Model> for ProcessRow {
             level: instance.level.map(|level| level.as_str()),
             prepacked: instance.prepacked,
             threads: (instance.threads != 0).then_some(instance.threads),
+            cache_type: said(instance.cache_type),
         }
     }
 }
@@ -165,7 +167,7 @@ mod tests {
             "model": "tiny", "state": "LOADED", "pid": 7, "device": "cpu", "memory_bytes": 5 << 20,
             "estimated_bytes": 6 << 20, "context_length": 2048, "active_requests": 0, "waiting_requests": 0,
             "expires_at": "1970-01-01T00:05:00Z", "pinned": false, "loaded_for": "request",
-            "variant": "onnx/model_q4.onnx", "level": "4bit", "prepacked": false, "threads": 4
+            "variant": "onnx/model_q4.onnx", "level": "4bit", "prepacked": false, "threads": 4, "cache_type": "f16"
         });
         assert_eq!(rows, json!([row]));
         let starting = value(&process_rows(&[model(
@@ -180,6 +182,7 @@ mod tests {
             "variant",
             "level",
             "threads",
+            "cache_type",
         ] {
             assert_eq!(starting[0][field], Value::Null, "{field}");
         }

@@ -37,6 +37,7 @@ pub(super) fn loaded() -> Model {
         estimated_bytes: 6 << 20,
         loaded_for: "request".into(),
         level: Some(Quantization::Int4),
+        cache_type: "f16".into(),
         threads: 4,
         ..Instance::default()
     };

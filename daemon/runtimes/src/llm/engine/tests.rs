@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use airunner_core::ModelName;
 use airunner_core::generate::{FinishReason, GenerateRequest, Input, Sampling};
+use airunner_core::model::CacheType;
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
@@ -69,6 +70,7 @@ fn open(package: &str) -> (Package, Model, TextModel) {
         variant: None,
         prepacked_directory: None,
         kernels: Kernels::Auto,
+        cache_type: CacheType::Auto,
     };
     let package = Package::open(&options.directory).unwrap();
     let model = Model::open(&package, &options).unwrap();

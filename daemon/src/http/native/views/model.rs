@@ -52,6 +52,9 @@ struct InstanceBody {
     prepacked: bool,
     /// Threads it computes with: fewer while other models compute too.
     threads: u32,
+    /// How keys and values are kept: `f32`, `f16`, `bf16` or `q8`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cache_type: String,
 }
 
 /// How far a load is.
@@ -136,6 +139,7 @@ impl From<Instance> for InstanceBody {
             loaded_for: instance.loaded_for,
             prepacked: instance.prepacked,
             threads: instance.threads,
+            cache_type: instance.cache_type,
         }
     }
 }
