@@ -321,6 +321,7 @@ fn every_key_has_a_true_default_and_an_override() {
             "10.0.0.0/8",
             "5/s",
             "portable",
+            "q8",
             "model_loaded",
             "22:00-07:00",
             absolute.to_str().unwrap(),
