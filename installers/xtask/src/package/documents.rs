@@ -19,10 +19,13 @@ pub(super) struct Documents {
     pub(super) fish: String,
     /// File name and text of systemd's units for a user.
     pub(super) units: Vec<(String, String)>,
+    /// The same of launchd's agents.
+    pub(super) agents: Vec<(String, String)>,
 }
 
 /// Where packages put the daemon.
 const DAEMON: &str = "/usr/bin/airunnerd";
+const DAEMON_OF_MAC: &str = "/usr/local/bin/airunnerd";
 
 impl Documents {
     /// Asks the `airunner` of a build directory; nothing if it is not for this machine.
@@ -39,7 +42,7 @@ impl Documents {
             bash: command_line.ask(&["completions", "bash"])?,
             zsh: command_line.ask(&["completions", "zsh"])?,
             fish: command_line.ask(&["completions", "fish"])?,
-            units: Vec::new(),
+            ..Self::default()
         };
         if platform.system == "linux" {
             let print = ["service", "print", "--executable", DAEMON];
@@ -50,6 +53,17 @@ impl Documents {
                     command_line.ask(&[print.as_slice(), &["--socket"]].concat())?,
                 ),
             ];
+        }
+        if platform.system == "macos" {
+            let print = [
+                "service",
+                "print",
+                "--format",
+                "launchd",
+                "--executable",
+                DAEMON_OF_MAC,
+            ];
+            documents.agents = vec![("dev.airunner.daemon.plist".to_owned(), command_line.ask(&print)?)];
         }
         Ok(documents)
     }

@@ -69,6 +69,8 @@ impl Materials {
         setup::all(workspace)?;
         let platform = release.platform;
         let work = Work::new(workspace)?;
+        // Before anything is built: whoever cannot fetch it should not wait for that.
+        let library = setup::shipped_onnxruntime(workspace, platform.system, platform.processor)?;
         let built = match programs {
             Some(directory) => std::path::absolute(directory).context("there is no current directory")?,
             None => programs::build(workspace, platform)?,
@@ -78,7 +80,7 @@ impl Materials {
         let crates = licences::crates(workspace, platform, &programs)?;
         Ok(Self {
             documents: Documents::of(&built, platform, &work)?,
-            library: setup::shipped_onnxruntime(workspace, platform.system, platform.processor)?,
+            library,
             models: models(workspace)?,
             icons: icons(workspace)?,
             release,
@@ -157,6 +159,7 @@ pub(super) fn sample() -> Materials {
                 ("airunner.service".to_owned(), "[Service]\n".to_owned()),
                 ("airunner.socket".to_owned(), "[Socket]\n".to_owned()),
             ],
+            agents: vec![("dev.airunner.daemon.plist".to_owned(), "<plist/>\n".to_owned())],
         },
         crates: licences::sample(),
         work: Work(tempfile::tempdir().unwrap().keep()),

@@ -94,6 +94,7 @@ pub(crate) fn package(workspace: &Workspace, options: &Options) -> anyhow::Resul
     let mut release = Release::of(workspace, options.revision, options.programs.is_some())?;
     if options.kind == Kind::Msi {
         release.platform = platform::WINDOWS;
+        msi::require_tools()?;
     }
     let materials = Materials::gather(workspace, release, options.programs.as_deref())?;
     let kinds = if options.kind == Kind::All {

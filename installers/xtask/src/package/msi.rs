@@ -13,20 +13,30 @@ use super::materials::Materials;
 use super::metadata::Release;
 use super::notices;
 use super::stage::Stage;
+use crate::process;
+use crate::setup::{self, Tool};
 use crate::workspace::Workspace;
-use crate::{process, setup};
 
 /// Beside the description: wixl takes no absolute paths.
 const STAGE: &str = "files";
 const TEMPLATE: &str = include_str!("../../../windows/airunner.wxs");
 
+/// Of the programs that cannot be built, or whose package cannot be made, without them.
+const TOOLS: [Tool; 4] = [
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
+    ("x86_64-w64-mingw32-strip", "binutils-mingw-w64-x86-64"),
+    ("wixl", "wixl"),
+    ("msibuild", "msitools"),
+];
+
+/// Before anything is built, which takes minutes.
+pub(super) fn require_tools() -> anyhow::Result<()> {
+    setup::require_tools("what cross-builds for Windows and makes installers", &TOOLS)
+}
+
 pub(super) fn make(workspace: &Workspace, materials: &Materials, output: &Path) -> anyhow::Result<PathBuf> {
     let release = &materials.release;
     release.platform.require("windows", "Windows installer")?;
-    setup::require_tools(
-        "what makes Windows installers",
-        &[("wixl", "wixl"), ("msibuild", "msitools")],
-    )?;
     let licence = fs::read_to_string(workspace.root.join("LICENSE")).context("cannot read LICENSE")?;
     let mut entries = files::running(materials);
     entries.push(Entry::text(format!("{DOCUMENTS}/LICENSE.txt"), licence));
@@ -96,7 +106,7 @@ fn description(release: &Release, entries: &[Entry]) -> String {
         .iter()
         .map(|entry| format!("      <ComponentRef Id=\"C{}\" />\n", identifier(&entry.path)))
         .collect();
-    let shortcut = entries.iter().any(|entry| is_tray(&entry.path));
+    let tray = entries.iter().any(|entry| entry.path == TRAY);
     TEMPLATE
         .replace("@VERSION@", &release.version)
         .replace("@PRODUCT@", &guid(&format!("product {}", release.full())))
@@ -104,15 +114,55 @@ fn description(release: &Release, entries: &[Entry]) -> String {
         .replace("@PATH@", &guid("component PATH"))
         .replace("@FOLDERS@", folders.trim_end())
         .replace("@COMPONENTS@", references.trim_end())
-        .replace("@SHORTCUT@", if shortcut { SHORTCUT } else { "" })
+        .replace("@SHORTCUT@", if tray { SHORTCUT } else { "" })
+        .replace("@ACTIONS@", &actions(tray))
 }
+
+const TRAY: &str = "bin/airunner-tray.exe";
+const COMMAND_LINE: &str = "bin/airunner.exe";
+const REMOVED: &str = "REMOVE=\"ALL\"";
+
+/// What ends programs whose files go, in this order and before Windows looks for files in use. None of
+/// it can keep the files from being removed.
+fn actions(tray: bool) -> String {
+    let command_line = format!("FileKey=\"F{}\"", identifier(COMMAND_LINE));
+    let for_good = format!("{REMOVED} AND NOT UPGRADINGPRODUCTCODE");
+    let end_tray = (
+        "EndTray",
+        "Directory=\"BINDIR\"",
+        "[System64Folder]taskkill.exe /F /IM airunner-tray.exe",
+        REMOVED,
+    );
+    let mut actions = Vec::from_iter(tray.then_some(end_tray));
+    actions.push(("StopDaemon", command_line.as_str(), "stop", REMOVED));
+    actions.push(("EndService", &command_line, "service uninstall", &for_good));
+    let declared = actions.iter().map(|(name, place, words, _)| {
+        format!(
+            "    <CustomAction Id=\"{name}\" {place} ExeCommand=\"{words}\" Return=\"ignore\" Impersonate=\"yes\" />\n"
+        )
+    });
+    let ordered = actions
+        .iter()
+        .enumerate()
+        .map(|(index, (name, _, _, condition))| {
+            let place = FIRST_ACTION + index;
+            format!(
+                "      <Custom Action=\"{name}\" Sequence=\"{place}\">{}</Custom>\n",
+                condition.replace('"', "&quot;")
+            )
+        });
+    format!(
+        "{}    <InstallExecuteSequence>\n{}    </InstallExecuteSequence>",
+        declared.collect::<String>(),
+        ordered.collect::<String>()
+    )
+}
+
+/// After the folders are known (1000) and before files in use are looked for (1400).
+const FIRST_ACTION: usize = 1310;
 
 const SHORTCUT: &str = "<Shortcut Id=\"TrayShortcut\" Directory=\"ProgramMenuFolder\" Name=\"AI Runner\" \
                         Target=\"[BINDIR]airunner-tray.exe\" WorkingDirectory=\"BINDIR\" />";
-
-fn is_tray(path: &str) -> bool {
-    path == "bin/airunner-tray.exe"
-}
 
 fn write_folder(folder: &Folder<'_>, path: &str, text: &mut String) {
     for file in &folder.files {
@@ -198,6 +248,38 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("TrayShortcut"), "{text}");
+    }
+
+    #[test]
+    fn what_has_the_files_open_ends_first_and_nothing_is_started() {
+        let text = description(&sample().release, &entries());
+        let id = identifier(COMMAND_LINE);
+        assert_eq!(
+            text.matches(&format!("FileKey=\"F{id}\" ExeCommand=")).count(),
+            2,
+            "{text}"
+        );
+        assert!(text.contains(&format!("<File Id=\"F{id}\"")), "{text}");
+        let sequence = text.split("<InstallExecuteSequence>").nth(1).unwrap();
+        let conditions: Vec<&str> = sequence
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .strip_suffix("</Custom>")?
+                    .split_once('>')
+                    .map(|(_, condition)| condition)
+            })
+            .collect();
+        assert_eq!(
+            conditions,
+            [
+                "REMOVE=&quot;ALL&quot;",
+                "REMOVE=&quot;ALL&quot;",
+                "REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE",
+            ]
+        );
+        let without_tray = description(&sample().release, &entries()[..1]);
+        assert!(!without_tray.contains("tray"), "{without_tray}");
     }
 
     #[test]

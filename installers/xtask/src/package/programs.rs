@@ -27,7 +27,12 @@ pub(super) fn build(workspace: &Workspace, platform: Platform) -> anyhow::Result
         return Ok(workspace.target.join("release"));
     }
     setup::require_windows_compiler()?;
-    process::visible(Command::new("rustup").args(["target", "add", platform.triple]))?;
+    process::visible(Command::new("rustup").args(["target", "add", platform.triple])).with_context(|| {
+        format!(
+            "Rust's standard library for {} is missing, and takes rustup to be had",
+            platform.triple
+        )
+    })?;
     release::build_for(workspace, platform.triple)?;
     Ok(workspace.target.join(platform.triple).join("release"))
 }

@@ -12,7 +12,7 @@ mod system;
 pub(crate) use benchmarks::{kept, llama_cpp, package};
 pub(crate) use models::files_below;
 pub(crate) use onnxruntime::{Shipped, shipped as shipped_onnxruntime};
-pub(crate) use system::{python_with_pip, require_tools, require_windows_compiler};
+pub(crate) use system::{Tool, python_with_pip, require_tools, require_windows_compiler};
 
 use crate::say;
 use crate::workspace::Workspace;
