@@ -48,6 +48,13 @@ pub fn onnxruntime_library() -> PathBuf {
         .unwrap_or_else(|| panic!("no ONNX Runtime in {}: run `cargo xtask setup`", folder.display()))
 }
 
+/// The folder of programs that were built for Windows, where somebody has built them and says so.
+pub(crate) fn windows_programs() -> Option<PathBuf> {
+    std::env::var_os("AIRUNNER_WINDOWS_PROGRAMS")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
+}
+
 /// Directories of `PATH`.
 pub(crate) fn search_path() -> Vec<PathBuf> {
     std::env::var_os("PATH")

@@ -20,6 +20,7 @@ mod processes;
 mod socket;
 mod toasts;
 mod wait;
+mod wine;
 mod wire;
 mod xfce;
 
@@ -37,5 +38,6 @@ pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use socket::Socket;
 pub use toasts::{BY_THE_USER, FakeDesktop, PrivateBus, TIMED_OUT, Toast};
 pub use wait::{PATIENCE, eventually, eventually_ok};
+pub use wine::Wine;
 pub use wire::channel;
 pub use xfce::XfceDesktop;

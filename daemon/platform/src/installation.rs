@@ -57,13 +57,18 @@ impl Installation {
     /// The models that ship with the program.
     #[must_use]
     pub fn builtin_models(&self) -> PathBuf {
-        self.prefix.join("share/airunner/models/builtin")
+        self.inside(&["share", "airunner", "models", "builtin"])
     }
 
     /// The shared libraries that ship with the program.
     #[must_use]
     pub fn libraries(&self) -> PathBuf {
-        self.prefix.join("lib/airunner")
+        self.inside(&["lib", "airunner"])
+    }
+
+    /// With the separators of this system, which not everything that is given a path can do without.
+    fn inside(&self, folders: &[&str]) -> PathBuf {
+        self.prefix.join(folders.iter().collect::<PathBuf>())
     }
 
     /// Where ONNX Runtime's library is when it ships with the program.

@@ -98,7 +98,8 @@ impl Places {
             session_directory().map_or_else(|| state.join("run"), |session| session.join("airunner"));
         Ok(Self {
             config: user.config_dir().to_path_buf(),
-            data: user.data_dir().to_path_buf(),
+            // Models are too large to follow a user from machine to machine.
+            data: user.data_local_dir().to_path_buf(),
             state,
             cache: user.cache_dir().to_path_buf(),
             runtime: short_enough(runtime),

@@ -8,6 +8,7 @@ mod watcher;
 
 pub use bus::SessionBus;
 pub use menu::{MenuLine, TrayMenu};
+pub(crate) use screen::{HEIGHT, WIDTH, server};
 pub use screen::{Picture, Screen, Theme};
 pub use watcher::Watcher;
 

@@ -18,8 +18,8 @@ const PROGRAMS: [&str; 6] = [
     "import",
     "dbus-daemon",
 ];
-const WIDTH: u32 = 640;
-const HEIGHT: u32 = 420;
+pub(crate) const WIDTH: u32 = 640;
+pub(crate) const HEIGHT: u32 = 420;
 /// Height of the panel at the top of the screen.
 const PANEL: u32 = 30;
 /// Width of what a menu fills at the left of the screen.
@@ -200,7 +200,7 @@ fn quiet(bus: &SessionBus, program: &str, arguments: &[&str]) -> Child {
 }
 
 /// A server on a display with a number that nobody has, and the display's name.
-async fn server() -> (Child, String) {
+pub(crate) async fn server() -> (Child, String) {
     let screen = format!("{WIDTH}x{HEIGHT}x24");
     let mut server = tokio::process::Command::new("Xvfb")
         .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"])
@@ -218,7 +218,7 @@ async fn server() -> (Child, String) {
 }
 
 impl Picture {
-    fn read(file: &Path) -> Self {
+    pub(crate) fn read(file: &Path) -> Self {
         let data = std::fs::read(file).expect("the picture was written");
         let mut reader = png::Decoder::new(std::io::Cursor::new(data))
             .read_info()
@@ -250,6 +250,17 @@ impl Picture {
         }
         let middle = |sum: usize| u32::try_from(sum.checked_div(count)?).ok();
         Some((count, (middle(x_sum)?, middle(y_sum)?)))
+    }
+
+    /// The pixels in the corner at the bottom right.
+    #[must_use]
+    pub fn corner(&self, width: usize, height: usize) -> Vec<[u8; 3]> {
+        let row = self.width as usize * 3;
+        let lines = self.pixels.chunks(row).rev().take(height);
+        lines
+            .flat_map(|line| line.chunks(3).rev().take(width))
+            .map(|pixel| [pixel[0], pixel[1], pixel[2]])
+            .collect()
     }
 
     /// Share of the pixels below the icon that are not of the screen's own black: a menu.

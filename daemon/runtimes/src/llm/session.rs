@@ -26,6 +26,13 @@ const SMALLEST_OUTSIDE: &str = "1048577";
 /// ONNX Runtime is loaded once per process and stays.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
+/// What a library that is there may lack, where the system does not say so itself.
+const NEEDED: &str = if cfg!(windows) {
+    "; it needs Microsoft's Visual C++ Redistributable for x64, of 2015 or later"
+} else {
+    ""
+};
+
 pub(crate) fn environment(library: &Path) -> Result<Environment, ComputeError> {
     let failed = |reason: String| ComputeError::Library {
         path: library.to_owned(),
@@ -45,7 +52,7 @@ pub(crate) fn environment(library: &Path) -> Result<Environment, ComputeError> {
         return Err(failed("there is no such file".to_owned()));
     }
     let environment = ort::init_from(library)
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(format!("{error}{NEEDED}")))?
         .with_name("airunner")
         .with_telemetry(false)
         .with_logger(Arc::new(log))

@@ -60,7 +60,7 @@ pub(super) fn make(workspace: &Workspace, materials: &Materials, output: &Path) 
         .arg(&source)
         .current_dir(&directory);
     process::output(&mut command)?;
-    put_on_path(&path)?;
+    complete(&path, materials.has_tray())?;
     Ok(path)
 }
 
@@ -75,8 +75,17 @@ const ENVIRONMENT: [&str; 4] = [
     "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('WriteEnvironmentStrings', 5200)",
 ];
 
-fn put_on_path(installer: &Path) -> anyhow::Result<()> {
-    for query in ENVIRONMENT {
+/// Nor can it: a program of the system that is not installed with ours. The tray keeps nothing, so it
+/// can be ended like this; 98 runs a program from a folder and passes over its failure.
+const END_TRAY: [&str; 2] = [
+    "INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) \
+     VALUES ('EndTray', 98, 'BINDIR', '[System64Folder]taskkill.exe /F /IM airunner-tray.exe')",
+    "INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('EndTray', 'REMOVE=\"ALL\"', 1310)",
+];
+
+fn complete(installer: &Path, tray: bool) -> anyhow::Result<()> {
+    let end_tray = if tray { END_TRAY.as_slice() } else { &[] };
+    for query in ENVIRONMENT.iter().chain(end_tray) {
         process::output(Command::new("msibuild").arg(installer).args(["-q", query]))?;
     }
     Ok(())
@@ -115,7 +124,7 @@ fn description(release: &Release, entries: &[Entry]) -> String {
         .replace("@FOLDERS@", folders.trim_end())
         .replace("@COMPONENTS@", references.trim_end())
         .replace("@SHORTCUT@", if tray { SHORTCUT } else { "" })
-        .replace("@ACTIONS@", &actions(tray))
+        .replace("@ACTIONS@", &actions())
 }
 
 const TRAY: &str = "bin/airunner-tray.exe";
@@ -123,43 +132,35 @@ const COMMAND_LINE: &str = "bin/airunner.exe";
 const REMOVED: &str = "REMOVE=\"ALL\"";
 
 /// What ends programs whose files go, in this order and before Windows looks for files in use. None of
-/// it can keep the files from being removed.
-fn actions(tray: bool) -> String {
-    let command_line = format!("FileKey=\"F{}\"", identifier(COMMAND_LINE));
+/// it can keep the files from being removed. [`END_TRAY`] comes before.
+fn actions() -> String {
+    let program = identifier(COMMAND_LINE);
     let for_good = format!("{REMOVED} AND NOT UPGRADINGPRODUCTCODE");
-    let end_tray = (
-        "EndTray",
-        "Directory=\"BINDIR\"",
-        "[System64Folder]taskkill.exe /F /IM airunner-tray.exe",
-        REMOVED,
-    );
-    let mut actions = Vec::from_iter(tray.then_some(end_tray));
-    actions.push(("StopDaemon", command_line.as_str(), "stop", REMOVED));
-    actions.push(("EndService", &command_line, "service uninstall", &for_good));
-    let declared = actions.iter().map(|(name, place, words, _)| {
+    let actions = [
+        ("StopDaemon", "stop", REMOVED),
+        ("EndService", "service uninstall", &for_good),
+    ];
+    let declared = actions.map(|(name, words, _)| {
         format!(
-            "    <CustomAction Id=\"{name}\" {place} ExeCommand=\"{words}\" Return=\"ignore\" Impersonate=\"yes\" />\n"
+            "    <CustomAction Id=\"{name}\" FileKey=\"F{program}\" ExeCommand=\"{words}\" Return=\"ignore\" \
+             Impersonate=\"yes\" />\n"
         )
     });
-    let ordered = actions
-        .iter()
-        .enumerate()
-        .map(|(index, (name, _, _, condition))| {
-            let place = FIRST_ACTION + index;
-            format!(
-                "      <Custom Action=\"{name}\" Sequence=\"{place}\">{}</Custom>\n",
-                condition.replace('"', "&quot;")
-            )
-        });
+    let mut place = FIRST_ACTION;
+    let ordered = actions.map(|(name, _, condition)| {
+        place += 1;
+        let condition = condition.replace('"', "&quot;");
+        format!("      <Custom Action=\"{name}\" Sequence=\"{place}\">{condition}</Custom>\n")
+    });
     format!(
         "{}    <InstallExecuteSequence>\n{}    </InstallExecuteSequence>",
-        declared.collect::<String>(),
-        ordered.collect::<String>()
+        declared.concat(),
+        ordered.concat()
     )
 }
 
 /// After the folders are known (1000) and before files in use are looked for (1400).
-const FIRST_ACTION: usize = 1310;
+const FIRST_ACTION: u32 = 1310;
 
 const SHORTCUT: &str = "<Shortcut Id=\"TrayShortcut\" Directory=\"ProgramMenuFolder\" Name=\"AI Runner\" \
                         Target=\"[BINDIR]airunner-tray.exe\" WorkingDirectory=\"BINDIR\" />";
@@ -273,7 +274,6 @@ mod tests {
         assert_eq!(
             conditions,
             [
-                "REMOVE=&quot;ALL&quot;",
                 "REMOVE=&quot;ALL&quot;",
                 "REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE",
             ]

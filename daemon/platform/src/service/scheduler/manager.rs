@@ -125,7 +125,9 @@ impl<C: Commands> Scheduler<'_, C> {
     async fn described(&self) -> Result<Option<String>, ServiceError> {
         let query = Call::new("schtasks", ["/Query", "/TN", &self.name(), "/XML", "ONE"]);
         let said = run(self.commands, query).await?;
-        Ok(said.success.then_some(said.stdout))
+        // Where there is no scheduler behind the tool, it may succeed and say nothing.
+        let is_task = said.success && said.stdout.contains("<Task");
+        Ok(is_task.then_some(said.stdout))
     }
 
     fn file(&self) -> PathBuf {
@@ -224,12 +226,22 @@ mod tests {
     #[tokio::test]
     async fn an_upgrade_keeps_the_choice() {
         let home = tempfile::tempdir().unwrap();
-        let service = service(&home, "<LogonTrigger>\n<UserId>x</UserId></LogonTrigger>");
+        let service = service(
+            &home,
+            "<Task><LogonTrigger>\n<UserId>x</UserId></LogonTrigger></Task>",
+        );
         service.install(&OPTIONS(false)).await.unwrap();
         let file = std::fs::read(home.path().join("units/airunner-task.xml")).unwrap();
         let on: Vec<u8> = ON.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(file.windows(on.len()).any(|window| window == on));
         assert!(service.status().await.unwrap().enabled);
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_says_nothing_knows_no_task() {
+        let home = tempfile::tempdir().unwrap();
+        let status = service(&home, "").status().await.unwrap();
+        assert!(!status.installed && !status.enabled, "{status:?}");
     }
 
     #[test]
