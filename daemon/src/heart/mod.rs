@@ -5,6 +5,8 @@
 //! answer. Without a service manager nothing of this runs.
 
 mod summary;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -26,12 +28,32 @@ pub trait Answers: Send {
     fn ask(&mut self) -> BoxFuture<'_, Result<(), Fault>>;
 }
 
+/// The service manager, as far as it matters here.
+pub trait Manager: Send + Sync {
+    /// It ends this process if it hears nothing for so long.
+    fn watchdog(&self) -> Option<Duration>;
+    /// Never waits.
+    fn tell(&self, notice: &Notice);
+}
+
+impl Manager for Supervisor {
+    fn watchdog(&self) -> Option<Duration> {
+        self.watchdog()
+    }
+
+    fn tell(&self, notice: &Notice) {
+        self.tell(notice);
+    }
+}
+
 /// Tells the service manager, while there is one.
 pub struct Heart {
-    supervisor: Supervisor,
+    manager: Box<dyn Manager>,
     server: Box<dyn Answers>,
     models: Models,
     ending: Ending,
+    /// What does not answer, since the last beat.
+    trouble: Option<String>,
 }
 
 impl Heart {
@@ -48,14 +70,20 @@ impl Heart {
             return Ok(None);
         };
         let mut heart = Self {
-            supervisor,
+            manager: Box::new(supervisor),
             server,
             models,
             ending,
+            trouble: None,
         };
-        heart.beat().await?;
-        heart.supervisor.tell(&Notice::Ready);
+        heart.rise().await?;
         Ok(Some(tokio::spawn(heart.run(patience))))
+    }
+
+    async fn rise(&mut self) -> Result<(), Fault> {
+        self.beat().await?;
+        self.manager.tell(&Notice::Ready);
+        Ok(())
     }
 
     async fn run(mut self, patience: Duration) {
@@ -64,14 +92,14 @@ impl Heart {
             () = asked => {}
             () = self.live() => {}
         }
-        self.supervisor.tell(&Notice::Stopping(patience));
+        self.manager.tell(&Notice::Stopping(patience));
     }
 
     async fn live(&mut self) {
         let mut watch = self.models.watch();
         let mut told = String::new();
         // Twice as often as is demanded.
-        let interval = self.supervisor.watchdog().map(|demanded| demanded / 2);
+        let interval = self.manager.watchdog().map(|demanded| demanded / 2);
         let mut ticks = interval.map(tokio::time::interval);
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,7 +107,10 @@ impl Heart {
         let mut calm_at = Some(Instant::now());
         loop {
             tokio::select! {
-                () = tick(ticks.as_mut()) => self.say_alive(interval.unwrap_or_default()).await,
+                () = tick(ticks.as_mut()) => {
+                    self.say_alive(interval.unwrap_or_default()).await;
+                    calm_at.get_or_insert_with(Instant::now);
+                }
                 message = watch.next() => {
                     if message.is_none() {
                         return;
@@ -88,9 +119,12 @@ impl Heart {
                 }
                 () = until(calm_at) => {
                     calm_at = None;
-                    let summary = summary::of(&self.models.list());
+                    let summary = match &self.trouble {
+                        Some(trouble) => format!("not well: {trouble}"),
+                        None => summary::of(&self.models.list()),
+                    };
                     if summary != told {
-                        self.supervisor.tell(&Notice::Status(summary.clone()));
+                        self.manager.tell(&Notice::Status(summary.clone()));
                         told = summary;
                     }
                 }
@@ -104,12 +138,17 @@ impl Heart {
         self.server.ask().await
     }
 
-    /// Says nothing if something does not answer: then the manager does what it is there for.
+    /// Is silent if something does not answer: then the manager does what it is there for.
     async fn say_alive(&mut self, patience: Duration) {
-        match tokio::time::timeout(patience, self.beat()).await {
-            Ok(Ok(())) => self.supervisor.tell(&Notice::Alive),
-            Ok(Err(fault)) => tracing::error!("the daemon is not well: {fault}"),
-            Err(_) => tracing::error!("the daemon is not well: something in it does not answer"),
+        let heard = tokio::time::timeout(patience, self.beat()).await;
+        self.trouble = match heard {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(fault.to_string()),
+            Err(_) => Some("something in it does not answer".to_owned()),
+        };
+        match &self.trouble {
+            None => self.manager.tell(&Notice::Alive),
+            Some(trouble) => tracing::error!("the daemon is not well: {trouble}"),
         }
     }
 }
