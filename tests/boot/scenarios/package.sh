@@ -69,10 +69,13 @@ has "each of them" "bob still runs the daemon of before" "$(cat upgrade)"
 same "alice's daemon was left alone" "$before" "$(daemon_of alice)"
 check "the daemon of before still answers" answers alice
 has "and she is told" "airunner restart" "$(as alice airunner status)"
+outdated() { as alice airunner status --json | grep -o '"outdated": [a-z]*'; }
+same "scripts are told as well" '"outdated": true' "$(outdated)"
 check "she restarts it" as alice airunner restart
 refuse "it is another process" is "$before" "$(daemon_of alice)"
 not_told() { ! as alice airunner status | grep -q "airunner restart"; }
 check "and there is nothing more to tell" not_told
+same "nor to scripts" '"outdated": false' "$(outdated)"
 same "it is still the service" active "$(active_for alice)"
 same "and still enabled" enabled "$(enabled_for alice)"
 same "it still is not for bob" disabled "$(enabled_for bob)"

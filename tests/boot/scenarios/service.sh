@@ -223,6 +223,18 @@ expect 0 ann "systemd-analyze --user --man=no verify airunner.service airunner.s
 expect 0 ann "airunner service uninstall"; expect 3 ann "systemctl --user is-active airunner.service"
 expect 1 ann systemctl --user is-enabled airunner.service
 [[ -e /usr/lib/systemd/user/airunner.service ]] || fail "a package's unit was removed"
+
+step "a package's unit passes over root, who has one of its own"
+log_in root
+expect 0 root airunner service install --now --enable; says "it starts when you log in"
+expect 0 root systemctl --user is-enabled airunner.service
+[[ $(stat -c '%a %U' /run/user/0/airunner/airunnerd.sock) == "600 root" ]] || fail "socket of root"
+expect 0 root airunner service status --json; says '"scope": "user"'; says "\"pid\": $(pid_of root)"
+expect 0 root "airunner chat builtin/helper 'What is a model?'"; [[ -n $output ]] || fail "no answer"
+[[ $(systemctl list-unit-files --no-legend 'airunner*' | grep -v airunner-test) == "" ]] || fail "the system has a unit"
+expect 0 root airunner service uninstall; expect 3 root airunner service status
+expect 2 bob "ls /run/user/0"
+log_out root
 rm /usr/lib/systemd/user/airunner.*
 
 step "a person is asked once, and no is the answer"
