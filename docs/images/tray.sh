@@ -6,7 +6,7 @@ cargo build --workspace --bins --lib
 cargo test -p airunner-tests --test tray panel::every_state
 pictures="${CARGO_TARGET_DIR:-target}/tmp/tray"
 for theme in light dark; do
-    for state in idle loading working warning stopped; do
+    for state in idle loading working warning paused stopped; do
         # The part with the menu, and after a crash with its notification; the screen is black.
         case $state in
             warning) width=640 ;;

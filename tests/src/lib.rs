@@ -36,7 +36,7 @@ pub use machine::Machines;
 pub use packages::{FakeModel, Gate, builtin_directory, parity_packages, testdata};
 pub use processes::{children_of, is_alive, send_signal, workers_of};
 pub use socket::Socket;
-pub use toasts::{BY_THE_USER, FakeDesktop, PrivateBus, TIMED_OUT, Toast};
+pub use toasts::{BY_THE_USER, FakeDesktop, TIMED_OUT, Toast};
 pub use wait::{PATIENCE, eventually, eventually_ok};
 pub use wine::Wine;
 pub use wire::channel;

@@ -1,15 +1,13 @@
-//! A private D-Bus, and a program on it that shows notifications to nobody but a test.
+//! A program on a private D-Bus that shows notifications to nobody but a test.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedVariant};
 
-use crate::desktop::have_programs;
-use crate::wait::{eventually, eventually_ok};
+use crate::desktop::SessionBus;
+use crate::wait::eventually_ok;
 
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -17,107 +15,6 @@ const PATH: &str = "/org/freedesktop/Notifications";
 pub const TIMED_OUT: u32 = 1;
 pub const BY_THE_USER: u32 = 2;
 const BY_A_CALL: u32 = 3;
-
-/// A D-Bus that knows nobody and starts nothing by itself; ended when dropped.
-pub struct PrivateBus {
-    directory: tempfile::TempDir,
-    environment: Vec<(String, String)>,
-    child: Option<Child>,
-}
-
-impl PrivateBus {
-    /// `None`, and said so, where there is no D-Bus.
-    pub async fn start() -> Option<Self> {
-        Self::with(false, &[]).await
-    }
-
-    /// One on which the system's programs are started when they are asked for, with these variables.
-    pub async fn with_services(environment: &[(&str, &str)]) -> Option<Self> {
-        Self::with(true, environment).await
-    }
-
-    async fn with(services: bool, environment: &[(&str, &str)]) -> Option<Self> {
-        if !have_programs(&["dbus-daemon"]) {
-            return None;
-        }
-        let directory = tempfile::Builder::new()
-            .prefix("bus-")
-            .tempdir()
-            .expect("a temporary directory can be made");
-        let mut bus = Self {
-            directory,
-            environment: environment
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-            child: None,
-        };
-        std::fs::write(bus.file("config"), bus.config(services)).expect("the directory is writable");
-        bus.spawn().await;
-        Some(bus)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn config(&self, services: bool) -> String {
-        let services = if services {
-            "<standard_session_servicedirs/>"
-        } else {
-            ""
-        };
-        format!(
-            "<busconfig><type>session</type><listen>{}</listen>{services}<policy context=\"default\">\
-             <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/>\
-             <allow own=\"*\"/></policy></busconfig>",
-            self.address()
-        )
-    }
-
-    /// Where it listens, also after it was started again.
-    #[must_use]
-    pub fn address(&self) -> String {
-        format!("unix:path={}", self.file("socket").display())
-    }
-
-    async fn spawn(&mut self) {
-        let child = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", self.file("config").display()))
-            .args(["--nofork", "--nosyslog"])
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("dbus-daemon starts"));
-        let socket = self.file("socket");
-        eventually("the bus listens", async || {
-            tokio::net::UnixStream::connect(&socket).await.is_ok()
-        })
-        .await;
-    }
-
-    pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let _ = std::fs::remove_file(self.file("socket"));
-    }
-
-    pub async fn start_again(&mut self) {
-        self.stop();
-        self.spawn().await;
-    }
-}
-
-impl Drop for PrivateBus {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// A notification as it came to the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,17 +114,17 @@ impl Interface {
 
 impl FakeDesktop {
     /// One that shows buttons and reads markup.
-    pub async fn start(bus: &PrivateBus) -> Self {
+    pub async fn start(bus: &SessionBus) -> Self {
         Self::with(bus, &["actions", "body", "body-markup", "persistence"], None).await
     }
 
     /// One on which every button of that key is pressed at once, before the program that sent the
     /// notification knows its number.
-    pub async fn pressing(bus: &PrivateBus, key: &str) -> Self {
+    pub async fn pressing(bus: &SessionBus, key: &str) -> Self {
         Self::with(bus, &["actions", "body"], Some(key)).await
     }
 
-    pub async fn with(bus: &PrivateBus, capabilities: &[&str], presses: Option<&str>) -> Self {
+    pub async fn with(bus: &SessionBus, capabilities: &[&str], presses: Option<&str>) -> Self {
         Self::at(&bus.address(), capabilities, presses).await
     }
 

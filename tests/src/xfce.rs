@@ -4,17 +4,14 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::desktop::have_programs;
-use crate::toasts::PrivateBus;
+use crate::desktop::{SessionBus, have_programs};
 
 /// Where Debian puts the program that shows notifications.
 const NOTIFYD: &str = "/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd";
 
 /// Xfce's notifications on a screen of their own; ended when dropped.
 pub struct XfceDesktop {
-    pub bus: PrivateBus,
-    display: String,
-    home: tempfile::TempDir,
+    pub bus: SessionBus,
     programs: Vec<Child>,
 }
 
@@ -25,20 +22,9 @@ impl XfceDesktop {
             return None;
         }
         let (screen, display) = screen();
-        let home = tempfile::tempdir().expect("a temporary directory can be made");
-        let folder = home.path().to_str().expect("a text path").to_owned();
-        let environment = [
-            ("DISPLAY", &*display),
-            ("HOME", &*folder),
-            ("XDG_CONFIG_HOME", &*folder),
-            ("XDG_RUNTIME_DIR", &*folder),
-            ("NO_AT_BRIDGE", "1"),
-        ];
-        let bus = PrivateBus::with_services(&environment).await?;
+        let bus = SessionBus::start(&[("DISPLAY", &display), ("NO_AT_BRIDGE", "1")]).await;
         let mut desktop = Self {
             bus,
-            display: display.clone(),
-            home,
             programs: vec![screen],
         };
         let notifyd = desktop.command(NOTIFYD).spawn().expect("it is installed");
@@ -47,17 +33,11 @@ impl XfceDesktop {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.bus.command(program);
         command
-            .env("DISPLAY", &self.display)
-            .env("DBUS_SESSION_BUS_ADDRESS", self.bus.address())
-            .env("NO_AT_BRIDGE", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
-            command.env(name, self.home.path());
-        }
         command
     }
 

@@ -5,40 +5,29 @@
 use std::time::SystemTime;
 
 use airunner_core::notification::{
-    Button, Closing, Notification, NotificationId, NotificationKind, NotificationState, PresenterOrder,
-    PresenterReport,
+    Closing, NewNotification, Notification, NotificationId, NotificationKind, PresenterOrder, PresenterReport,
 };
 use airunner_ipc_client::{Endpoint, present};
 use airunner_platform::notify::{Notifier, NotifierOptions};
+use airunner_tests::desktop::SessionBus;
 use airunner_tests::{
-    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PATIENCE, PrivateBus, TIMED_OUT, XfceDesktop,
-    eventually, send_signal,
+    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PATIENCE, TIMED_OUT, XfceDesktop, eventually, send_signal,
 };
 use serde_json::Value;
 
 const SIGKILL: i32 = 9;
 
 fn notification(id: u64) -> Notification {
-    Notification {
-        id: NotificationId(id),
-        kind: NotificationKind::WorkerCrashed,
-        title: format!("<b>tiny</b> crashed {id}"),
-        body: "It ended & is gone.".into(),
-        buttons: vec![Button {
-            key: "load".into(),
-            label: "Load again".into(),
-        }],
-        state: NotificationState::Waiting,
-        revision: 1,
-        created_at: SystemTime::UNIX_EPOCH,
-        deadline: SystemTime::UNIX_EPOCH,
-        deferral: None,
-        acted: None,
-        outcome: None,
-    }
+    let made = NewNotification::new(
+        NotificationKind::WorkerCrashed,
+        &format!("<b>tiny</b> crashed {id}"),
+        "It ended & is gone.",
+    );
+    let buttons = [("load", "Load again")];
+    Notification::waiting(NotificationId(id), &made, &buttons, SystemTime::UNIX_EPOCH)
 }
 
-fn notifier(bus: &PrivateBus) -> Notifier {
+fn notifier(bus: &SessionBus) -> Notifier {
     Notifier::start(NotifierOptions {
         bus: Some(bus.address()),
         ..NotifierOptions::default()
@@ -76,7 +65,7 @@ async fn ability(notifier: &mut Notifier, able: bool) -> PresenterReport {
 
 #[tokio::test]
 async fn no_press_is_lost_even_if_it_comes_before_the_number_of_the_notification() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::pressing(&bus, "load").await;
@@ -96,7 +85,7 @@ async fn no_press_is_lost_even_if_it_comes_before_the_number_of_the_notification
 
 #[tokio::test]
 async fn it_looks_as_the_desktop_can_show_it() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;
@@ -130,7 +119,7 @@ async fn it_looks_as_the_desktop_can_show_it() {
 
 #[tokio::test]
 async fn what_leaves_the_screen_is_said_with_its_reason_and_strangers_are_not_believed() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;
@@ -171,7 +160,7 @@ async fn what_leaves_the_screen_is_said_with_its_reason_and_strangers_are_not_be
 
 #[tokio::test]
 async fn a_desktop_that_comes_goes_and_comes_again_is_noticed() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let mut notifier = notifier(&bus);
@@ -224,14 +213,14 @@ async fn eventually_lost(notifier: &mut Notifier, id: u64) {
 
 #[tokio::test]
 async fn a_bus_that_is_started_again_is_found_again() {
-    let Some(mut bus) = PrivateBus::start().await else {
+    let Some(mut bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;
     let mut notifier = notifier(&bus);
     show(&mut notifier, 1).await;
     report(&mut notifier).await;
-    bus.stop();
+    bus.end().await;
     drop(desktop);
     assert_eq!(
         report(&mut notifier).await,
@@ -254,7 +243,7 @@ async fn a_bus_that_is_started_again_is_found_again() {
 }
 
 /// A home whose programs see that bus.
-fn home_on(bus: &PrivateBus) -> Home {
+fn home_on(bus: &SessionBus) -> Home {
     let mut home = Home::new();
     home.set("DBUS_SESSION_BUS_ADDRESS", bus.address());
     home.configure("[notifications]\nlong_wait_seconds = 1\n");
@@ -262,7 +251,7 @@ fn home_on(bus: &PrivateBus) -> Home {
 }
 
 /// A daemon with a model whose worker can be killed while it answers.
-async fn daemon_on(bus: &PrivateBus) -> Daemon {
+async fn daemon_on(bus: &SessionBus) -> Daemon {
     let daemon = Daemon::start_in(home_on(bus)).await;
     let model = FakeModel::new("tiny").speaks(&["word "; 9]).hangs_after(5);
     daemon.install(&model).await;
@@ -294,7 +283,7 @@ async fn until_listed(daemon: &Daemon, kind: &str, field: &str, value: &str) -> 
 
 #[tokio::test]
 async fn a_crash_comes_to_the_screen_and_load_again_loads() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;
@@ -324,7 +313,7 @@ async fn a_crash_comes_to_the_screen_and_load_again_loads() {
 
 #[tokio::test]
 async fn without_a_desktop_it_waits_and_says_so_and_is_shown_when_one_comes() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let daemon = daemon_on(&bus).await;
@@ -357,7 +346,7 @@ async fn without_a_desktop_it_waits_and_says_so_and_is_shown_when_one_comes() {
 
 #[tokio::test]
 async fn a_button_counts_that_is_pressed_after_the_daemon_was_killed_and_started_again() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;
@@ -387,7 +376,7 @@ async fn a_button_counts_that_is_pressed_after_the_daemon_was_killed_and_started
 
 #[tokio::test]
 async fn a_press_while_no_daemon_runs_is_carried_out_by_the_next() {
-    let Some(bus) = PrivateBus::start().await else {
+    let Some(bus) = SessionBus::bare().await else {
         return;
     };
     let desktop = FakeDesktop::start(&bus).await;

@@ -9,12 +9,13 @@ use airunner_core::pause::PauseRequest;
 use airunner_core::priority::Priority;
 use airunner_core::settings::SettingChange;
 use airunner_ipc_client::{Client, Endpoint, Places, Starter, wait_for_end};
+use airunner_platform::process;
 use airunner_platform::service::login::{self, LoginState};
 use airunner_platform::service::{Service, remember_answer, was_asked};
 use tokio::sync::mpsc;
 
 use crate::controller::{Answer, Input};
-use crate::state::Refreshed;
+use crate::state::{Refreshed, Upgrade};
 use crate::view::Command;
 
 /// Carries commands out and reports what became of them.
@@ -52,6 +53,7 @@ async fn execute(starter: &Starter, command: &Command) -> Result<Answer, Fault> 
             starter.connect_or_start().await?;
         }
         Command::Stop => stop(starter.places(), &endpoint).await?,
+        Command::Restart => restart(starter, &endpoint).await?,
         Command::Refresh => return refresh(&connect().await?).await,
         Command::Load(name) => load(&connect().await?, LoadRequest::new(name.clone())).await?,
         Command::Pin(name, pinned) => {
@@ -123,18 +125,38 @@ async fn execute(starter: &Starter, command: &Command) -> Result<Answer, Fault> 
 /// Through the service manager if it is the one who would bring the daemon back. One of another
 /// version can be stopped as well.
 async fn stop(places: &Places, endpoint: &Endpoint) -> Result<(), Fault> {
-    if let Ok(service) = Service::of_this_user()
-        && service.surroundings().places == *places
-    {
-        let status = service.status().await?;
-        if status.installed && (status.listening || status.running) {
-            return Ok(service.stop().await?);
-        }
+    if let Some(service) = in_charge(places).await? {
+        return Ok(service.stop().await?);
     }
     let client = Client::connect_to_any_version(endpoint).await?;
     client.control().shutdown(false).await?;
     wait_for_end(client.hello().pid).await;
     Ok(())
+}
+
+async fn restart(starter: &Starter, endpoint: &Endpoint) -> Result<(), Fault> {
+    if let Some(service) = in_charge(starter.places()).await?
+        && service.ends_in_good_order()
+    {
+        service.restart().await?;
+    } else {
+        stop(starter.places(), endpoint).await?;
+    }
+    starter.connect_or_start().await?;
+    Ok(())
+}
+
+/// The service, if it is the one that runs the daemon or would bring it back.
+async fn in_charge(places: &Places) -> Result<Option<Service>, Fault> {
+    let Ok(service) = Service::of_this_user() else {
+        return Ok(None);
+    };
+    if service.surroundings().places != *places {
+        return Ok(None);
+    }
+    let status = service.status().await?;
+    let in_charge = status.installed && (status.listening || status.running);
+    Ok(in_charge.then_some(service))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it ends calls that may fail")]
@@ -147,10 +169,16 @@ async fn refresh(client: &Client) -> Result<Answer, Fault> {
     let (control, hardware) = (client.control(), client.hardware());
     let settings = client.settings();
     let (status, memory, settings) = tokio::try_join!(control.status(), hardware.memory(), settings.list())?;
+    let upgrade = Upgrade::of(
+        status.daemon_version == env!("CARGO_PKG_VERSION"),
+        process::program_was_replaced(status.pid),
+        process::program_was_replaced(std::process::id()),
+    );
     Ok(Answer::Refreshed(Box::new(Refreshed {
         status,
         memory,
         settings,
+        upgrade,
     })))
 }
 

@@ -23,6 +23,10 @@ pub(crate) trait Shell {
     fn open(&mut self, target: &Target);
     /// Begins to do this. What became of it comes back as [`Input::Outcome`].
     fn perform(&mut self, command: Command);
+    /// Asks on the screen whether to start at login. An answer comes back as a click.
+    fn ask_about_login(&mut self);
+    /// It was answered elsewhere.
+    fn settle_question(&mut self);
     /// Tells the user something where there is no icon to show it.
     fn tell(&mut self, text: &str);
 }
@@ -32,6 +36,8 @@ pub(crate) trait Shell {
 pub(crate) enum Input {
     Daemon(Update),
     Clicked(Action),
+    /// The question whether to start at login is on the screen, and so it was asked.
+    Asked,
     /// The user is about to look at the menu.
     MenuOpened,
     Host(Host),
@@ -85,6 +91,8 @@ pub(crate) struct Controller<S> {
     quiet_until: Instant,
     refreshing: bool,
     asking_login: bool,
+    /// The screen was asked to show the question about it.
+    asked_on_screen: bool,
     leaving: bool,
     /// The user has been told that there is no place for the icon.
     told: bool,
@@ -104,6 +112,7 @@ impl<S: Shell> Controller<S> {
             quiet_until: now + FIRST_PATIENCE,
             refreshing: false,
             asking_login: false,
+            asked_on_screen: false,
             leaving: false,
             told: false,
             owes_page: false,
@@ -120,6 +129,7 @@ impl<S: Shell> Controller<S> {
                 self.refresh();
                 self.ask_login();
             }
+            Input::Asked => self.ask_login(),
             Input::Host(host) => self.host(host),
             Input::Outcome(command, result) => return self.outcome(command, result),
             Input::NotOpened(text) => self.state.complain(Subject::Request, text),
@@ -159,7 +169,7 @@ impl<S: Shell> Controller<S> {
     fn click(&mut self, action: Action) -> Flow {
         match action {
             Action::Ask(command) => {
-                if command == Command::Start {
+                if matches!(command, Command::Start | Command::Restart) {
                     self.state.starting();
                 }
                 self.shell.perform(command);
@@ -185,11 +195,16 @@ impl<S: Shell> Controller<S> {
             Ok(Answer::Refreshed(refreshed)) => {
                 self.state.refresh(*refreshed);
                 self.open_page();
+                self.ask_on_screen();
             }
             Ok(Answer::Login { state, decided }) => {
                 self.begin_at_login(&state);
-                self.state.ask_about_login = !decided;
+                self.state.ask_about_login = !decided && !state.enabled;
                 self.state.login = Some(state);
+                if command != Command::AskLogin {
+                    self.shell.settle_question();
+                }
+                self.ask_on_screen();
             }
             Ok(Answer::Done) if command == Command::Stop && self.leaving => {
                 return ControlFlow::Break(Ok(()));
@@ -212,7 +227,7 @@ impl<S: Shell> Controller<S> {
 
     fn failed(&mut self, command: &Command, fault: &Fault) {
         match command {
-            Command::Start => self.state.start_failed(fault),
+            Command::Start | Command::Restart => self.state.start_failed(fault),
             // The watch says it if the daemon is gone, and anything else is asked again.
             Command::Refresh | Command::AskLogin => {}
             Command::Stop => {
@@ -255,6 +270,18 @@ impl<S: Shell> Controller<S> {
         if !self.asking_login {
             self.asking_login = true;
             self.shell.perform(Command::AskLogin);
+        }
+    }
+
+    /// Once, where a daemon says that notifications are wanted.
+    fn ask_on_screen(&mut self) {
+        let Daemon::Running(running) = &self.state.daemon else {
+            return;
+        };
+        let wanted = running.switch("notifications.enabled") == Some(true);
+        if wanted && self.state.ask_about_login && !self.asked_on_screen {
+            self.asked_on_screen = true;
+            self.shell.ask_about_login();
         }
     }
 

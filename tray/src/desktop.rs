@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use airunner_platform::{Places, open};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::commands::Commands;
 use crate::controller::{Input, Shell};
 use crate::display::Display;
+use crate::question;
 use crate::view::{Command, Target, View};
 
 pub(crate) struct Desktop {
@@ -16,6 +17,8 @@ pub(crate) struct Desktop {
     commands: Commands,
     places: Places,
     inputs: mpsc::Sender<Input>,
+    /// Dropped when the question on the screen needs no answer any more.
+    question: Option<oneshot::Sender<()>>,
 }
 
 impl Desktop {
@@ -30,6 +33,7 @@ impl Desktop {
             commands,
             places,
             inputs,
+            question: None,
         }
     }
 }
@@ -59,6 +63,17 @@ impl Shell for Desktop {
 
     fn perform(&mut self, command: Command) {
         self.commands.perform(command);
+    }
+
+    fn ask_about_login(&mut self) {
+        let (question, settled) = oneshot::channel();
+        self.question = Some(question);
+        let (places, inputs) = (self.places.clone(), self.inputs.clone());
+        tokio::spawn(question::ask(question::notifier(), places, inputs, settled));
+    }
+
+    fn settle_question(&mut self) {
+        self.question = None;
     }
 
     #[expect(

@@ -14,6 +14,7 @@ mod desktop;
 mod display;
 mod icon;
 mod log;
+mod question;
 mod state;
 mod view;
 

@@ -64,6 +64,28 @@ pub(crate) struct Running {
     pub(crate) stopping: bool,
     /// `None` until it was asked.
     pub(crate) http: Option<HttpStatus>,
+    /// What runs is not what is installed.
+    pub(crate) upgrade: Option<Upgrade>,
+}
+
+/// What is left to do after an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    /// The daemon is the one from before.
+    Daemon,
+    /// The daemon is the installed one, and this tray is the one from before.
+    Tray,
+}
+
+impl Upgrade {
+    /// `replaced`: other files have taken the place of the ones that run.
+    pub(crate) const fn of(same_version: bool, daemon_replaced: bool, tray_replaced: bool) -> Option<Self> {
+        match (same_version, daemon_replaced, tray_replaced) {
+            (true, false, false) => None,
+            (_, true, _) | (false, false, false) => Some(Self::Daemon),
+            (_, false, true) => Some(Self::Tray),
+        }
+    }
 }
 
 /// What the daemon answers when it is asked for everything that it does not tell by itself.
@@ -72,6 +94,7 @@ pub(crate) struct Refreshed {
     pub(crate) status: DaemonStatus,
     pub(crate) memory: Vec<MemoryBreakdown>,
     pub(crate) settings: Vec<Setting>,
+    pub(crate) upgrade: Option<Upgrade>,
 }
 
 /// What a trouble is about. At most one is kept of each.
@@ -107,9 +130,11 @@ impl State {
             status,
             memory,
             settings,
+            upgrade,
         } = refreshed;
         if let Daemon::Running(running) = &mut self.daemon {
             running.settings = settings;
+            running.upgrade = upgrade;
             running.paused = status.paused;
             running.models = by_name(status.models);
             running.memory = memory;
@@ -174,6 +199,7 @@ impl State {
             // What a snapshot does not say is as it was.
             settings: before.settings,
             http: before.http,
+            upgrade: before.upgrade,
         };
         self.resolve(&Subject::Request);
         self.troubles

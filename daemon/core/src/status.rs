@@ -37,6 +37,23 @@ pub struct DaemonStatus {
     pub paused: Option<Pause>,
 }
 
+impl DaemonStatus {
+    /// In what the daemon differs from a program of that version beside which it is installed;
+    /// `replaced`: another file has taken the place of the one it runs. A restart makes it the
+    /// installed one.
+    #[must_use]
+    pub fn difference(&self, version: &str, replaced: bool) -> Option<String> {
+        if self.daemon_version != version {
+            let daemon = &self.daemon_version;
+            Some(format!("the daemon is {daemon} and this program {version}"))
+        } else if replaced {
+            Some("the daemon that runs is the one from before an upgrade".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
 /// The HTTP API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpStatus {
@@ -46,4 +63,36 @@ pub struct HttpStatus {
     pub open: bool,
     /// Why it is not served although it should be.
     pub problem: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_differs_by_its_version_or_by_its_file() {
+        let status = DaemonStatus {
+            pid: 1,
+            daemon_version: "0.2.0".to_owned(),
+            protocol_version: 1,
+            socket: String::new(),
+            uptime: Duration::ZERO,
+            memory_bytes: 0,
+            models: Vec::new(),
+            shutting_down: false,
+            onnxruntime_library: None,
+            http: HttpStatus::default(),
+            traces: None,
+            paused: None,
+        };
+        assert_eq!(status.difference("0.2.0", false), None);
+        for (version, replaced, words) in [
+            ("0.2.0", true, "from before an upgrade"),
+            ("0.1.0", false, "the daemon is 0.2.0 and this program 0.1.0"),
+            ("0.3.0", true, "the daemon is 0.2.0 and this program 0.3.0"),
+        ] {
+            let difference = status.difference(version, replaced).unwrap();
+            assert!(difference.contains(words), "{difference}");
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::process::Output;
 
+use airunner_tests::desktop::SessionBus;
 use airunner_tests::{Home, PATIENCE};
 
-use crate::support::{Scene, bus, command};
+use crate::support::{Scene, command};
 
 async fn run(command: std::process::Command) -> Output {
     let output = tokio::process::Command::from(command).output();
@@ -33,7 +34,7 @@ async fn a_second_tray_says_who_is_there_and_leaves() {
 
 #[tokio::test]
 async fn without_a_session_it_says_so_and_leaves() {
-    let Some(mut bus) = bus().await else { return };
+    let Some(mut bus) = SessionBus::bare().await else { return };
     bus.end().await;
     let home = Home::new();
     for address in [None, Some("unix:path=/nowhere/at/all")] {

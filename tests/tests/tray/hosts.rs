@@ -1,13 +1,13 @@
 //! The place for icons comes, goes and restarts, and so does the bus it is on.
 
-use airunner_tests::desktop::Watcher;
+use airunner_tests::desktop::{SessionBus, Watcher};
 use airunner_tests::{Daemon, eventually};
 
-use crate::support::{Scene, Tray, bus, opened};
+use crate::support::{Scene, Tray, opened};
 
 #[tokio::test]
 async fn without_a_place_it_is_said_once_and_the_page_is_opened_instead() {
-    let Some(bus) = bus().await else { return };
+    let Some(bus) = SessionBus::bare().await else { return };
     let daemon = Daemon::start().await;
     let tray = Tray::start(&daemon.home, &bus);
     eventually("the page is opened", async || {

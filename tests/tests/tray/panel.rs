@@ -15,6 +15,7 @@ const IDLE: [u8; 3] = [0x6b, 0x7f, 0xa0];
 const WORKING: [u8; 3] = [0x16, 0xa3, 0x4a];
 const LOADING: [u8; 3] = [0x3b, 0x82, 0xf6];
 const WARNING: [u8; 3] = [0xf7, 0xa6, 0x14];
+const PAUSED: [u8; 3] = [0x8b, 0x5c, 0xf6];
 const STOPPED: [u8; 3] = [0x8a, 0x8a, 0x8a];
 /// Pixels of an icon's own colour at the least.
 const ENOUGH: usize = 25;
@@ -103,6 +104,10 @@ async fn every_state(theme: Theme) {
     cli.run(&["load", "tiny", "--pin"]).await.succeeded();
     let _tray = Tray::start(&daemon.home, &tour.screen.bus);
     tour.menu("idle", IDLE).await;
+    cli.run(&["pause"]).await.succeeded();
+    tour.menu("paused", PAUSED).await;
+    cli.run(&["resume"]).await.succeeded();
+    cli.run(&["load", "tiny", "--pin"]).await.succeeded();
     let chat = cli.spawn(&["chat", "slow", "Well?", "--json"]);
     tour.menu("loading", LOADING).await;
     gate.open();

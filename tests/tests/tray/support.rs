@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
 use airunner_platform::Places;
-use airunner_tests::desktop::{SessionBus, TrayMenu, Watcher, have_programs};
+use airunner_tests::desktop::{SessionBus, TrayMenu, Watcher};
 use airunner_tests::{Daemon, FakeModel, Home, PATIENCE, binary};
 use tokio::process::Child;
 
@@ -94,18 +94,9 @@ pub(crate) struct Scene {
     pub(crate) menu: TrayMenu,
 }
 
-/// `None`, loudly, where there is no `dbus-daemon`.
-pub(crate) async fn bus() -> Option<SessionBus> {
-    if have_programs(&["dbus-daemon"]) {
-        Some(SessionBus::start(&[]).await)
-    } else {
-        None
-    }
-}
-
 impl Scene {
     pub(crate) async fn with(models: &[FakeModel]) -> Option<Self> {
-        let bus = bus().await?;
+        let bus = SessionBus::bare().await?;
         let daemon = Daemon::with_models(models).await;
         let mut watcher = Watcher::start(&bus).await;
         let tray = Tray::start(&daemon.home, &bus);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use airunner_core::ModelName;
 use airunner_core::event::Event;
+use airunner_core::settings::{Applies, Pending, Setting, SettingSource};
 use airunner_core::status::{DaemonStatus, HttpStatus};
 
 use super::*;
@@ -30,6 +31,14 @@ impl Shell for Recorder {
 
     fn perform(&mut self, command: Command) {
         self.note(format!("perform {command:?}"));
+    }
+
+    fn ask_about_login(&mut self) {
+        self.note("ask".to_owned());
+    }
+
+    fn settle_question(&mut self) {
+        self.note("settle".to_owned());
     }
 
     fn tell(&mut self, text: &str) {
@@ -88,6 +97,24 @@ fn not_running() -> Fault {
 }
 
 fn refreshed(urls: &[&str]) -> Input {
+    refreshed_with(urls, Vec::new())
+}
+
+fn notifications(enabled: &str) -> Setting {
+    Setting {
+        section: "notifications".to_owned(),
+        key: "enabled".to_owned(),
+        value: enabled.to_owned(),
+        default: "true".to_owned(),
+        source: SettingSource::File,
+        allowed: String::new(),
+        help: String::new(),
+        applies: Applies::AtOnce,
+        pending: Pending::Nothing,
+    }
+}
+
+fn refreshed_with(urls: &[&str], settings: Vec<Setting>) -> Input {
     let status = DaemonStatus {
         pid: 1,
         daemon_version: String::new(),
@@ -108,7 +135,8 @@ fn refreshed(urls: &[&str]) -> Input {
     let answer = Answer::Refreshed(Box::new(Refreshed {
         status,
         memory: Vec::new(),
-        settings: Vec::new(),
+        settings,
+        upgrade: None,
     }));
     Input::Outcome(Command::Refresh, Ok(answer))
 }
@@ -232,6 +260,39 @@ fn whether_to_start_at_login_is_shown_as_the_system_says_and_asked_until_answere
     let text = menu(&scene);
     assert!(text.contains("    no systemd\n"), "{text}");
     assert!(text.contains("[x] <Start at login>"), "{text}");
+}
+
+#[test]
+fn the_screen_asks_once_and_only_where_notifications_are_wanted() {
+    for (wanted, decided, enabled, asked) in [
+        ("true", false, false, 1),
+        ("false", false, false, 0),
+        ("true", true, false, 0),
+        ("true", false, true, 0),
+    ] {
+        let mut scene = Scene::new(false);
+        let login = |command: Command, decided: bool| {
+            let state = LoginState {
+                enabled,
+                ..LoginState::default()
+            };
+            Input::Outcome(command, Ok(Answer::Login { state, decided }))
+        };
+        let _ = scene.input(login(Command::AskLogin, decided));
+        assert!(!scene.taken().contains(&"ask".to_owned()), "no daemon runs");
+        let _ = scene.input(snapshot());
+        for _ in 0..2 {
+            let _ = scene.input(refreshed_with(&[], vec![notifications(wanted)]));
+            let _ = scene.input(login(Command::AskLogin, decided));
+        }
+        let taken = scene.taken();
+        assert_eq!(taken.iter().filter(|line| *line == "ask").count(), asked, "{taken:?}");
+        let _ = scene.input(Input::Asked);
+        let _ = scene.input(login(Command::AskLogin, true));
+        assert_eq!(scene.taken().first().map(String::as_str), Some("perform AskLogin"));
+        let _ = scene.input(login(Command::DeclineLogin, true));
+        assert!(scene.taken().contains(&"settle".to_owned()));
+    }
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub(crate) enum Action {
 pub(crate) enum Command {
     Start,
     Stop,
+    /// Ends the daemon and starts the installed one.
+    Restart,
     /// What the daemon does not tell by itself.
     Refresh,
     Load(ModelName),

@@ -9,10 +9,11 @@ mod status;
 mod tests;
 mod text;
 
+use airunner_core::ErrorKind;
 use airunner_core::memory::MemoryBreakdown;
 use jiff::tz::TimeZone;
 
-use crate::state::{Daemon, Running, State};
+use crate::state::{Daemon, Running, State, Upgrade};
 
 pub(crate) use menu::{Action, Command, Entry, Target, View};
 
@@ -25,6 +26,9 @@ pub(crate) fn view(state: &State, zone: &TimeZone) -> View {
     menu.extend(question(state));
     match &state.daemon {
         Daemon::Running(running) => menu.extend(running_part(running, zone)),
+        Daemon::Unusable(fault) if fault.kind == ErrorKind::ProtocolMismatch => {
+            menu.push(Entry::item("Restart the daemon", Action::Ask(Command::Restart)));
+        }
         Daemon::NotRunning | Daemon::Unusable(_) => {
             menu.push(Entry::item("Start the daemon", Action::Ask(Command::Start)));
         }
@@ -40,7 +44,8 @@ pub(crate) fn view(state: &State, zone: &TimeZone) -> View {
 }
 
 fn running_part(running: &Running, zone: &TimeZone) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = notifications::entry(running).into_iter().collect();
+    let mut entries: Vec<Entry> = upgrade(running).into_iter().collect();
+    entries.extend(notifications::entry(running));
     entries.push(Entry::Separator);
     entries.extend(models::entries(running, zone));
     let downloads = downloads::entries(running);
@@ -56,6 +61,17 @@ fn running_part(running: &Running, zone: &TimeZone) -> Vec<Entry> {
         Some(_) => Entry::item("Resume", Action::Ask(Command::Resume)),
     });
     entries
+}
+
+/// What is left to do after an upgrade.
+fn upgrade(running: &Running) -> Option<Entry> {
+    Some(match running.upgrade? {
+        Upgrade::Daemon => Entry::item(
+            "Restart the daemon to finish the upgrade",
+            Action::Ask(Command::Restart),
+        ),
+        Upgrade::Tray => Entry::Text("Quit the tray and start it again to finish the upgrade".to_owned()),
+    })
 }
 
 /// Such as `Memory (cpu): models have 1.2 GiB of 12.0 GiB`.

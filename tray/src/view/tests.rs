@@ -16,7 +16,7 @@ use airunner_ipc_client::Update;
 use jiff::tz::TimeZone;
 
 use super::{Entry, View, view};
-use crate::state::{Daemon, Refreshed, State};
+use crate::state::{Daemon, Refreshed, State, Upgrade};
 
 fn name(name: &str) -> ModelName {
     ModelName::new(name).unwrap()
@@ -159,6 +159,7 @@ fn the_whole_menu_of_a_daemon_at_work() {
         status,
         memory: vec![memory()],
         settings: vec![switch("desktop", "run_in_background", "true")],
+        upgrade: None,
     });
     assert_eq!(
         drawn(&state),
@@ -276,6 +277,7 @@ fn a_daemon_that_does_not_stay_in_the_background_ends_with_the_tray() {
             switch("desktop", "run_in_background", value),
             switch("models", "keep_alive", "\"5m\""),
         ],
+        upgrade: None,
     };
     let told = refreshed(&state, "false");
     state.refresh(told);
@@ -288,6 +290,33 @@ fn a_daemon_that_does_not_stay_in_the_background_ends_with_the_tray() {
     let told = refreshed(&state, "true");
     state.refresh(told);
     assert!(drawn(&state).contains("<Quit tray>"));
+}
+
+#[test]
+fn what_is_left_to_do_after_an_upgrade_is_the_first_entry() {
+    for (same_version, daemon_replaced, tray_replaced, expected) in [
+        (true, false, false, "Idle\n---\n"),
+        (true, true, true, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
+        (false, true, false, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
+        (false, false, false, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
+        (
+            false,
+            false,
+            true,
+            "Idle\nQuit the tray and start it again to finish the upgrade\n---\n",
+        ),
+    ] {
+        let mut state = with(vec![], vec![]);
+        let told = Refreshed {
+            status: status(&state),
+            memory: vec![],
+            settings: vec![],
+            upgrade: Upgrade::of(same_version, daemon_replaced, tray_replaced),
+        };
+        state.refresh(told);
+        let text = drawn(&state);
+        assert!(text.starts_with(&format!("(idle) Idle\n{expected}")), "{text}");
+    }
 }
 
 #[test]
@@ -340,6 +369,7 @@ fn a_daemon_that_ends_or_is_of_another_version_is_named() {
         "2 is not 1",
     )));
     assert_eq!(seen(&state), "(warning) The running daemon is of another version");
+    assert!(drawn(&state).contains("<Restart the daemon>\n"));
     state.apply(Update::Disconnected(Fault::new(
         ErrorKind::PermissionDenied,
         "another\nuser's",

@@ -295,6 +295,36 @@ impl NewNotification {
     }
 }
 
+impl Notification {
+    /// One that nobody has seen yet; its buttons are keys and labels.
+    #[must_use]
+    pub fn waiting(
+        id: NotificationId,
+        made: &NewNotification,
+        buttons: &[(&str, &str)],
+        created_at: SystemTime,
+    ) -> Self {
+        let button = |&(key, label): &(&str, &str)| Button {
+            key: key.to_owned(),
+            label: label.to_owned(),
+        };
+        Self {
+            id,
+            kind: made.kind,
+            title: made.title.clone(),
+            body: made.body.clone(),
+            buttons: buttons.iter().map(button).collect(),
+            state: NotificationState::Waiting,
+            revision: 1,
+            created_at,
+            deadline: made.deadline(created_at),
+            deferral: None,
+            acted: None,
+            outcome: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

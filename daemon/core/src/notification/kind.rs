@@ -27,12 +27,14 @@ pub enum NotificationKind {
     ActionFailed,
     /// Several others at once.
     Summary,
+    /// Whether AI Runner is to start at login; asked once, by the tray itself.
+    StartAtLogin,
     /// Somebody wants to see whether notifications arrive.
     Test,
 }
 
 impl NotificationKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ModelLoaded,
         Self::DownloadFinished,
         Self::DownloadFailed,
@@ -42,6 +44,7 @@ impl NotificationKind {
         Self::JobFailed,
         Self::ActionFailed,
         Self::Summary,
+        Self::StartAtLogin,
         Self::Test,
     ];
 
@@ -58,6 +61,7 @@ impl NotificationKind {
             Self::JobFailed => ("job_failed", WEEK, true, true),
             Self::ActionFailed => ("action_failed", DAY, true, false),
             Self::Summary => ("summary", WEEK, true, false),
+            Self::StartAtLogin => ("start_at_login", WEEK, true, false),
             Self::Test => ("test", MINUTES, false, false),
         }
     }

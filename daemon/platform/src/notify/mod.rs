@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use airunner_core::notification::{PresenterOrder, PresenterReport};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -31,6 +31,9 @@ const CAPACITY: usize = 64;
 pub struct NotifierOptions {
     /// As the user knows the program.
     pub application: String,
+    /// A desktop without buttons is told which command to type instead: only for what the daemon
+    /// knows.
+    pub hints: bool,
     /// Address of the session's D-Bus; `None`: that of the environment. Only where there is one.
     pub bus: Option<String>,
 }
@@ -39,6 +42,7 @@ impl Default for NotifierOptions {
     fn default() -> Self {
         Self {
             application: "AI Runner".to_owned(),
+            hints: true,
             bus: None,
         }
     }
@@ -51,7 +55,7 @@ pub struct Notifier {
     reports: mpsc::Receiver<PresenterReport>,
     /// Reports that came while an order was given.
     early: VecDeque<PresenterReport>,
-    task: Option<AbortHandle>,
+    task: Option<JoinHandle<()>>,
 }
 
 /// The other end of a notifier without a screen, for those who test what they do with one.
@@ -66,8 +70,7 @@ impl Notifier {
     #[must_use]
     pub fn start(options: NotifierOptions) -> Self {
         let (mut notifier, script) = Self::scripted();
-        let task = tokio::spawn(os::run(options, script.orders, script.reports));
-        notifier.task = Some(task.abort_handle());
+        notifier.task = Some(tokio::spawn(os::run(options, script.orders, script.reports)));
         notifier
     }
 
@@ -114,6 +117,15 @@ impl Notifier {
         match self.reports.recv().await {
             Some(report) => report,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Returns when every order was obeyed; what is reported meanwhile is lost.
+    pub async fn finish(mut self) {
+        let (nobody, _) = mpsc::channel(1);
+        self.orders = nobody;
+        if let Some(task) = &mut self.task {
+            drop(task.await);
         }
     }
 }

@@ -1,10 +1,19 @@
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use airunner_core::hardware::ProcessMemory;
 
 /// One small file instead of everything a process table holds: this is asked with every status.
 pub(super) fn memory(pid: u32) -> Option<ProcessMemory> {
     parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+/// How the path of a file is marked that has lost its name.
+const GONE: &[u8] = b" (deleted)";
+
+pub(super) fn program_was_replaced(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe"))
+        .is_ok_and(|program| program.as_os_str().as_bytes().ends_with(GONE))
 }
 
 /// `None` without a resident size, as of a process that has ended and was not waited for.
@@ -37,7 +46,28 @@ fn bytes(value: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    #[test]
+    fn a_program_whose_file_is_replaced_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (program, other) = (directory.path().join("cat"), directory.path().join("other"));
+        // Copied by a process of its own: the system runs no file that somebody has open for
+        // writing, and what this process has open, one that another test is just starting has too.
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("/bin/cat").arg(&program).status().unwrap();
+        assert!(copied.success());
+        let mut child = Command::new(&program).stdin(Stdio::piped()).spawn().unwrap();
+        assert!(!program_was_replaced(child.id()));
+        fs::copy("/bin/cat", &other).unwrap();
+        fs::rename(&other, &program).unwrap();
+        assert!(program_was_replaced(child.id()));
+        // Its input ends, and so does it.
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
 
     const fn memory(resident: u64, private: u64, peak: u64) -> Option<ProcessMemory> {
         Some(ProcessMemory {

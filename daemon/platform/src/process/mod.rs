@@ -1,4 +1,4 @@
-//! What processes cost.
+//! What processes cost, and whether their programs are still those on the disk.
 
 use airunner_core::hardware::ProcessMemory;
 
@@ -27,6 +27,13 @@ pub fn resident_memory(pid: u32) -> Option<u64> {
 #[must_use]
 pub fn own_resident_memory() -> u64 {
     resident_memory(std::process::id()).unwrap_or(0)
+}
+
+/// True if another file has taken the place of the one a process runs, as an upgrade does it. Only
+/// Linux tells; the file of a running program cannot be replaced on Windows.
+#[must_use]
+pub fn program_was_replaced(pid: u32) -> bool {
+    os::program_was_replaced(pid)
 }
 
 #[cfg(test)]

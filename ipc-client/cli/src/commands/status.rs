@@ -33,7 +33,8 @@ impl Status {
         match daemon {
             Ok(status) if output.is_json() => {
                 let service = service.as_ref().map(ServiceView::new);
-                output.value(&StatusView::running(&status, service))
+                let outdated = outdated(&status).is_some();
+                output.value(&StatusView::running(&status, outdated, service))
             }
             Ok(status) => print(output, &status, service.as_ref()),
             Err(()) => {

@@ -19,11 +19,6 @@ pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     os::is_open_to_others(path)
 }
 
-/// Whether the program of a process was replaced by another file since it started, as by an upgrade.
-pub(crate) fn program_was_replaced(pid: u32) -> bool {
-    os::program_was_replaced(pid)
-}
-
 /// The machine's memory, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {

@@ -6,8 +6,3 @@ use std::path::Path;
 pub(super) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     fs::symlink_metadata(path).map(|_| false)
 }
-
-/// The file of a running program cannot be replaced there.
-pub(super) fn program_was_replaced(_pid: u32) -> bool {
-    false
-}

@@ -13,6 +13,8 @@ pub(crate) struct StatusView {
     running: bool,
     pid: Option<u32>,
     version: Option<String>,
+    /// It is not the installed one: a restart finishes an upgrade.
+    outdated: Option<bool>,
     protocol: Option<u32>,
     socket: String,
     uptime_seconds: Option<u64>,
@@ -36,11 +38,12 @@ struct HttpView {
 }
 
 impl StatusView {
-    pub(crate) fn running(status: &DaemonStatus, service: Option<ServiceView>) -> Self {
+    pub(crate) fn running(status: &DaemonStatus, outdated: bool, service: Option<ServiceView>) -> Self {
         Self {
             running: true,
             pid: Some(status.pid),
             version: Some(status.daemon_version.clone()),
+            outdated: Some(outdated),
             protocol: Some(status.protocol_version),
             socket: status.socket.clone(),
             uptime_seconds: Some(status.uptime.as_secs()),
@@ -62,6 +65,7 @@ impl StatusView {
             running: false,
             pid: None,
             version: None,
+            outdated: None,
             protocol: None,
             socket,
             uptime_seconds: None,
@@ -102,15 +106,16 @@ mod tests {
             traces: None,
             paused: None,
         };
-        let up = StatusView::running(&status, None);
+        let up = StatusView::running(&status, true, None);
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected = "running pid version protocol socket uptime_seconds memory_bytes http traces service paused models";
+        let expected = "running pid version outdated protocol socket uptime_seconds memory_bytes http traces service paused models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(
             (&up["uptime_seconds"], &down["running"]),
             (&json!(2), &json!(false))
         );
+        assert_eq!((&up["outdated"], &down["outdated"]), (&json!(true), &Value::Null));
     }
 }

@@ -168,7 +168,7 @@ impl Desk {
         let Some(bus) = &self.bus else {
             return Err(NO_BUS.to_owned());
         };
-        let body = body(notification, &server);
+        let body = body(notification, &server, self.options.hints);
         let toast = Toast {
             application: &self.options.application,
             replaces: self.screen.number_of(notification.id).unwrap_or(0),
@@ -302,9 +302,9 @@ fn handle(identity: &str, server: &str, number: u32) -> String {
     format!("{identity}/{server}/{number}")
 }
 
-fn body<'a>(notification: &'a Notification, server: &Server) -> Cow<'a, str> {
+fn body<'a>(notification: &'a Notification, server: &Server, hints: bool) -> Cow<'a, str> {
     let mut text = Cow::Borrowed(&*notification.body);
-    if !server.has_buttons && !notification.buttons.is_empty() {
+    if hints && !server.has_buttons && !notification.buttons.is_empty() {
         let keys: Vec<&str> = notification.buttons.iter().map(|button| &*button.key).collect();
         let hint = format!("\nairunner notify act {} {}", notification.id, keys.join("|"));
         text.to_mut().push_str(&hint);
@@ -329,28 +329,14 @@ fn actions<'a>(notification: &'a Notification, server: &Server) -> Vec<&'a str> 
 mod tests {
     use std::time::SystemTime;
 
-    use airunner_core::notification::{Button, NotificationId, NotificationKind, NotificationState};
+    use airunner_core::notification::{NewNotification, NotificationId, NotificationKind};
 
     use super::*;
 
     fn notification() -> Notification {
-        Notification {
-            id: NotificationId(12),
-            kind: NotificationKind::WorkerCrashed,
-            title: "<i>x</i>".into(),
-            body: "a < b".into(),
-            buttons: vec![Button {
-                key: "load".into(),
-                label: "Load again".into(),
-            }],
-            state: NotificationState::Waiting,
-            revision: 1,
-            created_at: SystemTime::UNIX_EPOCH,
-            deadline: SystemTime::UNIX_EPOCH,
-            deferral: None,
-            acted: None,
-            outcome: None,
-        }
+        let made = NewNotification::new(NotificationKind::WorkerCrashed, "<i>x</i>", "a < b");
+        let buttons = [("load", "Load again")];
+        Notification::waiting(NotificationId(12), &made, &buttons, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -367,8 +353,10 @@ mod tests {
                 reads_markup,
             };
             let notification = notification();
-            assert_eq!(body(&notification, &server), expected);
+            assert_eq!(body(&notification, &server, true), expected);
             assert_eq!(actions(&notification, &server), buttons);
+            let plain = expected.lines().next().unwrap_or_default();
+            assert_eq!(body(&notification, &server, false), plain);
         }
     }
 }

@@ -98,28 +98,13 @@ impl Screen {
 mod tests {
     use std::time::SystemTime;
 
-    use airunner_core::notification::{Button, NotificationKind, NotificationState};
+    use airunner_core::notification::{NewNotification, NotificationKind};
 
     use super::*;
 
     fn notification(id: u64) -> Notification {
-        Notification {
-            id: NotificationId(id),
-            kind: NotificationKind::Test,
-            title: String::new(),
-            body: String::new(),
-            buttons: vec![Button {
-                key: "load".into(),
-                label: "Load".into(),
-            }],
-            state: NotificationState::Waiting,
-            revision: 1,
-            created_at: SystemTime::UNIX_EPOCH,
-            deadline: SystemTime::UNIX_EPOCH,
-            deferral: None,
-            acted: None,
-            outcome: None,
-        }
+        let made = NewNotification::new(NotificationKind::Test, "", "");
+        Notification::waiting(NotificationId(id), &made, &[("load", "Load")], SystemTime::UNIX_EPOCH)
     }
 
     #[test]

@@ -4,7 +4,6 @@ use airunner_core::{ErrorKind, PROTOCOL_VERSION};
 use serde::Serialize;
 
 use super::facts::{Access, Facts};
-use crate::commands::outdated::different;
 use crate::units;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -107,7 +106,7 @@ fn version(facts: &Facts) -> Check {
     let Ok(status) = &facts.daemon else {
         return Check::ok("version", format!("{mine}; the daemon's is not known"));
     };
-    match different(status, mine, facts.replaced) {
+    match status.difference(mine, facts.replaced) {
         None => Check::ok("version", format!("{mine}, protocol {PROTOCOL_VERSION}")),
         Some(difference) => Check::warn(
             "version",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use airunner_core::Fault;
 use airunner_core::status::DaemonStatus;
 use airunner_ipc_client::{Client, Endpoint, Places};
-use airunner_platform::{Installation, disk};
+use airunner_platform::{Installation, disk, process};
 
 use super::runtime_version;
 use crate::connection::places;
@@ -80,7 +80,7 @@ impl Facts {
             builtin_models: builtin_models(&daemon, installation.as_ref()),
             replaced: daemon
                 .as_ref()
-                .is_ok_and(|status| system::program_was_replaced(status.pid)),
+                .is_ok_and(|status| process::program_was_replaced(status.pid)),
             daemon,
             socket: place("socket", &places.socket()),
             directories: directories.map(|(check, path)| place(check, path)).into(),
