@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::activities::Activities;
 use crate::catalog::{self, Catalog};
 use crate::config::{Environment, Settings, Written};
 use crate::conversations::Conversations;
@@ -138,6 +139,7 @@ impl Daemon {
         );
         let (publisher, hub) = events::hub();
         let downloads_publisher = publisher.clone();
+        let activities = Activities::new(publisher.clone(), hub.clone());
         let telling = Telling {
             storage: storage.clone(),
             publisher: publisher.clone(),
@@ -171,7 +173,7 @@ impl Daemon {
         )
         .await?;
         let quantizer = Quantizer::new(models.clone(), quantize_options(&workers_now));
-        let works = works(&downloads, &models, &quantizer);
+        let works = works(&activities, &downloads, &models, &quantizer);
         let (jobs, jobs_actor) = Jobs::new(works, storage.clone());
         let (notifications, notifications_actor) =
             telling.begin(&settings.notifications, &models, &downloads, &jobs);
@@ -227,6 +229,7 @@ impl Daemon {
         };
         let services = Services {
             about,
+            activities,
             catalog,
             downloads: downloads.clone(),
             hardware,

@@ -4,6 +4,7 @@
 //! `inference` and `models`; these use `workers`, the daemon's view of its child processes.
 //! `worker` is the body of such a child. Settings are read in `config` and passed down.
 
+pub mod activities;
 pub mod app;
 pub mod catalog;
 pub mod config;

@@ -1,6 +1,7 @@
 //! The daemon itself.
 
 use airunner_core::Fault;
+use airunner_core::activity::ActivityId;
 use airunner_core::event::WatchMessage;
 use airunner_core::pause::{PauseRequest, Paused};
 use airunner_core::status::DaemonStatus;
@@ -65,6 +66,20 @@ impl Control {
                 .map_err(|status| fault(&status))
         };
         Ok(promptly(call).await?.into_inner().was_paused)
+    }
+
+    /// Gives up what is being worked on. What was begun leaves nothing.
+    pub async fn cancel_activity(&self, id: ActivityId) -> Result<(), Fault> {
+        let mut client = self.client.clone();
+        let request = v1::CancelActivityRequest { id: id.0 };
+        promptly(async {
+            client
+                .cancel_activity(request)
+                .await
+                .map_err(|status| fault(&status))
+        })
+        .await?;
+        Ok(())
     }
 
     /// One subscription, without reconnecting: a snapshot, then every change in order.

@@ -106,6 +106,9 @@ async fn execute(starter: &Starter, command: &Command) -> Result<Answer, Fault> 
         Command::CancelDownload(id) => {
             connect().await?.downloads().cancel(*id).await?;
         }
+        Command::CancelActivity(id) => {
+            connect().await?.control().cancel_activity(*id).await?;
+        }
         Command::Answer(id, button) => {
             connect().await?.notifications().act(*id, button).await?;
         }

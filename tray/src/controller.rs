@@ -248,6 +248,7 @@ impl<S: Shell> Controller<S> {
             | Command::PauseDownload(_)
             | Command::ResumeDownload(_)
             | Command::CancelDownload(_)
+            | Command::CancelActivity(_)
             | Command::Answer(..)
             | Command::DismissNotification(_)
             | Command::SetLogin(_)

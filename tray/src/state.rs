@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use airunner_core::activity::{Activity, ActivityId};
 use airunner_core::download::{Download, DownloadId, DownloadState};
 use airunner_core::event::{Event, Snapshot};
 use airunner_core::lifecycle::{Cause, StateName, UnloadReason};
@@ -54,6 +55,7 @@ pub(crate) struct Running {
     pub(crate) models: BTreeMap<ModelName, Model>,
     pub(crate) memory: Vec<MemoryBreakdown>,
     pub(crate) downloads: BTreeMap<DownloadId, Download>,
+    pub(crate) activities: BTreeMap<ActivityId, Activity>,
     /// Those that want an answer.
     pub(crate) notifications: BTreeMap<NotificationId, Notification>,
     /// Nothing is loaded or answered meanwhile.
@@ -188,11 +190,13 @@ impl State {
             }
         };
         let downloads = snapshot.downloads.into_iter();
+        let activities = snapshot.activities.into_iter();
         let notifications = snapshot.notifications.into_iter();
         let running = Running {
             models: by_name(snapshot.models),
             memory: snapshot.memory,
             downloads: downloads.map(|download| (download.id, download)).collect(),
+            activities: activities.map(|activity| (activity.id, activity)).collect(),
             notifications: notifications.map(|told| (told.id, told)).collect(),
             paused: snapshot.paused,
             stopping: false,
@@ -248,6 +252,12 @@ impl State {
                     Some(text) => self.complain(Subject::Download(id), text),
                     None => self.resolve(&Subject::Download(id)),
                 }
+            }
+            Event::ActivityChanged(activity) => {
+                running.activities.insert(activity.id, *activity);
+            }
+            Event::ActivityEnded(id) => {
+                running.activities.remove(&id);
             }
             Event::NotificationChanged(told) if told.state.is_open() => {
                 running.notifications.insert(told.id, *told);

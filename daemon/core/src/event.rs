@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::activity::{Activity, ActivityId};
 use crate::download::Download;
 use crate::lifecycle::{Cause, StateName};
 use crate::memory::MemoryBreakdown;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub memory: Vec<MemoryBreakdown>,
     /// Downloads that are not over, and those that ended lately.
     pub downloads: Vec<Download>,
+    /// What is worked on besides.
+    pub activities: Vec<Activity>,
     /// Notifications that want an answer.
     pub notifications: Vec<Notification>,
     /// Why nothing is loaded or run, if that is so.
@@ -53,6 +56,9 @@ pub enum Event {
     /// Budgets, reservations or what others use have changed noticeably.
     MemoryChanged(Vec<MemoryBreakdown>),
     DownloadChanged(Box<Download>),
+    /// One began, or is further.
+    ActivityChanged(Box<Activity>),
+    ActivityEnded(ActivityId),
     NotificationChanged(Box<Notification>),
     /// A pause began or was changed; `None`: it is over.
     PauseChanged(Option<Pause>),

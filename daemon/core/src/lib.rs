@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod amount;
+pub mod activity;
 pub mod breaker;
 pub mod catalog;
 pub mod chat;

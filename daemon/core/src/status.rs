@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::activity::Activity;
 use crate::model::Model;
 use crate::pause::Pause;
 
@@ -35,6 +36,8 @@ pub struct DaemonStatus {
     pub traces: Option<String>,
     /// Why nothing is loaded or run, if that is so.
     pub paused: Option<Pause>,
+    /// What is worked on besides models and downloads.
+    pub activities: Vec<Activity>,
 }
 
 impl DaemonStatus {
@@ -84,6 +87,7 @@ mod tests {
             http: HttpStatus::default(),
             traces: None,
             paused: None,
+            activities: Vec::new(),
         };
         assert_eq!(status.difference("0.2.0", false), None);
         for (version, replaced, words) in [

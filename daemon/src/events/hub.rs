@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use airunner_core::ModelName;
+use airunner_core::activity::{Activity, ActivityId};
 use airunner_core::download::{Download, DownloadId, DownloadState};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::memory::MemoryBreakdown;
@@ -30,6 +31,7 @@ struct Picture {
     models: BTreeMap<ModelName, Model>,
     memory: Vec<MemoryBreakdown>,
     downloads: BTreeMap<DownloadId, Download>,
+    activities: BTreeMap<ActivityId, Activity>,
     /// Those that want an answer.
     notifications: BTreeMap<NotificationId, Notification>,
     paused: Option<Pause>,
@@ -121,6 +123,12 @@ impl Picture {
                 self.downloads.insert(download.id, (**download).clone());
                 self.forget_old_downloads();
             }
+            Event::ActivityChanged(activity) => {
+                self.activities.insert(activity.id, (**activity).clone());
+            }
+            Event::ActivityEnded(id) => {
+                self.activities.remove(id);
+            }
             Event::NotificationChanged(notification) if notification.state.is_open() => {
                 self.notifications
                     .insert(notification.id, (**notification).clone());
@@ -159,6 +167,12 @@ impl Hub {
     #[must_use]
     pub fn model(&self, name: &ModelName) -> Option<Model> {
         self.picture.borrow().models.get(name).cloned()
+    }
+
+    /// What is worked on besides models and downloads.
+    #[must_use]
+    pub fn activities(&self) -> Vec<Activity> {
+        self.picture.borrow().activities.values().cloned().collect()
     }
 
     #[must_use]
@@ -233,6 +247,7 @@ impl Watch {
                 models: picture.models.into_values().collect(),
                 memory: picture.memory,
                 downloads: picture.downloads.into_values().collect(),
+                activities: picture.activities.into_values().collect(),
                 notifications: picture.notifications.into_values().collect(),
                 paused: picture.paused,
             }),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use airunner_core::PROTOCOL_VERSION;
+use airunner_core::activity::ActivityId;
 use airunner_core::pause::PauseRequest;
 use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
 use airunner_platform::{Peer, process};
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::stream::{Events, events, status};
+use crate::activities::Activities;
 use crate::events::Watch;
 use crate::models::Models;
 use crate::pause::Pausing;
@@ -34,6 +36,7 @@ pub(super) struct Service {
     pub(super) about: Arc<About>,
     pub(super) models: Models,
     pub(super) pausing: Pausing,
+    pub(super) activities: Activities,
     pub(super) ending: Ending,
 }
 
@@ -52,6 +55,7 @@ impl Service {
             http: self.about.http.clone(),
             traces: self.about.traces.clone(),
             paused: self.models.paused(),
+            activities: self.activities.list(),
         }
     }
 }
@@ -101,6 +105,15 @@ impl Control for Service {
     ) -> Result<Response<v1::ResumeResponse>, Status> {
         let was_paused = self.pausing.resume().await.map_err(status)?;
         Ok(Response::new(v1::ResumeResponse { was_paused }))
+    }
+
+    async fn cancel_activity(
+        &self,
+        request: Request<v1::CancelActivityRequest>,
+    ) -> Result<Response<v1::CancelActivityResponse>, Status> {
+        let id = ActivityId(request.get_ref().id);
+        self.activities.cancel(id).map_err(status)?;
+        Ok(Response::new(v1::CancelActivityResponse {}))
     }
 
     async fn shutdown(

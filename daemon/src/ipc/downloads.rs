@@ -1,9 +1,8 @@
-//! `airunner.v1.Downloads`, and the check of installed models.
+//! `airunner.v1.Downloads`.
 
-use airunner_core::download::{DownloadId, PullRequest, VerifyRequest};
+use airunner_core::download::{DownloadId, PullRequest};
 use airunner_proto::v1;
 use airunner_proto::v1::downloads_server::Downloads as Rpc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::stream::{Events, events, status};
@@ -49,13 +48,4 @@ impl Rpc for Service {
             self.downloads.cancel(id).await.map_err(status)?.into(),
         ))
     }
-}
-
-/// `airunner.v1.Models.Verify`.
-pub(super) fn verify(
-    downloads: &Downloads,
-    request: v1::VerifyModelRequest,
-) -> Result<Response<Events<v1::VerifyModelResponse>>, Status> {
-    let request = VerifyRequest::try_from(request).map_err(status)?;
-    events(ReceiverStream::new(downloads.verify(request)))
 }

@@ -1,5 +1,7 @@
 //! `airunner.v1.Models`.
 
+use airunner_core::activity::ActivityKind;
+use airunner_core::download::VerifyRequest;
 use airunner_core::memory::{EstimateRequest, PermissionRequest};
 use airunner_core::model::{CopyRequest, ImportRequest, LoadEvent, LoadRequest, UnloadRequest};
 use airunner_core::quantize::QuantizeRequest;
@@ -10,14 +12,15 @@ use airunner_proto::v1::models_server::Models as Rpc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::downloads;
 use super::stream::{Events, events, status};
+use crate::activities::Activities;
 use crate::downloads::Downloads;
 use crate::models::{Acquisition, Models, Turn};
 use crate::quantize::Quantizer;
 use crate::usage::Usage;
 
 pub(super) struct Service {
+    pub(super) activities: Activities,
     pub(super) downloads: Downloads,
     pub(super) models: Models,
     pub(super) quantizer: Quantizer,
@@ -52,7 +55,10 @@ impl Rpc for Service {
         request: Request<v1::ImportModelRequest>,
     ) -> Result<Response<Self::ImportStream>, Status> {
         let request = ImportRequest::try_from(request.into_inner()).map_err(status)?;
-        events(ReceiverStream::new(self.models.import(request)))
+        let name = request.name.clone();
+        let told = self.models.import(request);
+        let told = self.activities.track(ActivityKind::Import, name, told);
+        events(ReceiverStream::new(told))
     }
 
     async fn copy(
@@ -119,14 +125,21 @@ impl Rpc for Service {
     ) -> Result<Response<Self::QuantizeStream>, Status> {
         let request = QuantizeRequest::try_from(request.into_inner()).map_err(status)?;
         self.quantizer.check(&request).map_err(status)?;
-        events(ReceiverStream::new(self.quantizer.quantize(request)))
+        let name = request.model.clone();
+        let told = self.quantizer.quantize(request);
+        let told = self.activities.track(ActivityKind::Quantize, name, told);
+        events(ReceiverStream::new(told))
     }
 
     async fn verify(
         &self,
         request: Request<v1::VerifyModelRequest>,
     ) -> Result<Response<Self::VerifyStream>, Status> {
-        downloads::verify(&self.downloads, request.into_inner())
+        let request = VerifyRequest::try_from(request.into_inner()).map_err(status)?;
+        let name = request.name.clone();
+        let told = self.downloads.verify(request);
+        let told = self.activities.track(ActivityKind::Verify, name, told);
+        events(ReceiverStream::new(told))
     }
 
     async fn usage(&self, request: Request<v1::UsageRequest>) -> Result<Response<v1::UsageResponse>, Status> {

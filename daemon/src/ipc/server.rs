@@ -18,6 +18,7 @@ use airunner_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::control::About;
 use super::{catalog, connection, control, downloads, hardware, keys, llm, models, notifications, settings};
+use crate::activities::Activities;
 use crate::catalog::Catalog;
 use crate::downloads::Downloads;
 use crate::hardware::Hardware;
@@ -45,6 +46,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the services call.
 pub struct Services {
     pub about: About,
+    pub activities: Activities,
     pub catalog: Catalog,
     pub downloads: Downloads,
     pub hardware: Hardware,
@@ -69,6 +71,7 @@ impl Server {
     pub async fn new(services: Services) -> Result<Self, Fault> {
         let Services {
             about,
+            activities,
             catalog,
             downloads,
             hardware,
@@ -86,6 +89,7 @@ impl Server {
             about: Arc::new(about),
             models: models.clone(),
             pausing,
+            activities: activities.clone(),
             ending: ending.clone(),
         };
         let control = ControlServer::new(control)
@@ -107,6 +111,7 @@ impl Server {
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let models = ModelsServer::new(models::Service {
+            activities,
             downloads: downloads.clone(),
             models,
             quantizer,

@@ -153,6 +153,8 @@ impl Acquisition {
                 | Event::ModelRemoved(_)
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
+                | Event::ActivityChanged(_)
+                | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },

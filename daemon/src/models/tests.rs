@@ -162,6 +162,8 @@ impl World {
                     Event::ModelRemoved(_)
                     | Event::MemoryChanged(_)
                     | Event::DownloadChanged(_)
+                    | Event::ActivityChanged(_)
+                    | Event::ActivityEnded(_)
                     | Event::NotificationChanged(_)
                     | Event::PauseChanged(_)
                     | Event::ShuttingDown { .. },

@@ -26,6 +26,8 @@ impl Activity {
             WatchPayload::Event(Event::DownloadChanged(download)) => self.download(download),
             WatchPayload::Event(
                 Event::MemoryChanged(_)
+                | Event::ActivityChanged(_)
+                | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },

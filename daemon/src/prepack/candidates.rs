@@ -51,6 +51,8 @@ impl Candidates {
             Event::ModelChanged { .. }
             | Event::MemoryChanged(_)
             | Event::DownloadChanged(_)
+            | Event::ActivityChanged(_)
+            | Event::ActivityEnded(_)
             | Event::NotificationChanged(_)
             | Event::PauseChanged(_)
             | Event::ShuttingDown { .. } => {}

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory, models,
-    notify, pause, ps, restart, resume, service, settings, start, stats, status, stop, unload,
+    bench, cancel, chat, completions, doctor, downloads, free, hardware, keys, load, logs, man, memory,
+    models, notify, pause, ps, restart, resume, service, settings, start, stats, status, stop, unload,
 };
 
 /// Run AI models on this machine.
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Pause(pause::Pause),
     /// End a pause.
     Resume(resume::Resume),
+    /// Give up an import, a check or a quantization that is under way.
+    Cancel(cancel::Cancel),
     /// Show the processor, the memory and the GPUs of this machine.
     Hardware(hardware::Hardware),
     /// List downloads; pause, resume or cancel one.
@@ -97,6 +99,7 @@ impl Command {
             | Self::Free(_)
             | Self::Pause(_)
             | Self::Resume(_)
+            | Self::Cancel(_)
             | Self::Hardware(_)
             | Self::Downloads(_)
             | Self::Keys(_)
@@ -171,6 +174,7 @@ mod tests {
             "pause",
             "pause --for 1h --force --json",
             "resume",
+            "cancel 3 --json",
             "settings",
             "settings list",
             "settings list models --changed --json",

@@ -99,6 +99,7 @@ async fn execute(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Free(free) => free.run(context).await,
         Command::Pause(pause) => pause.run(context).await,
         Command::Resume(resume) => resume.run(context).await,
+        Command::Cancel(cancel) => cancel.run(context).await,
         Command::Hardware(hardware) => hardware.run(context).await,
         Command::Downloads(downloads) => downloads.run(context).await,
         Command::Keys(keys) => keys.run(context).await,

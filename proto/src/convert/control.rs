@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use airunner_core::activity::{Activity, ActivityId, ActivityKind};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::Cause;
 use airunner_core::pause::{Pause, PauseRequest, Paused};
@@ -50,6 +51,7 @@ impl From<DaemonStatus> for v1::StatusResponse {
             http: Some(status.http.into()),
             traces: status.traces.unwrap_or_default(),
             paused: status.paused.map(Into::into),
+            activities: status.activities.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -71,6 +73,35 @@ impl TryFrom<v1::StatusResponse> for DaemonStatus {
             http: wire.http.unwrap_or_default().into(),
             traces: non_empty(wire.traces),
             paused: wire.paused.map(TryInto::try_into).transpose()?,
+            activities: activities(wire.activities)?,
+        })
+    }
+}
+
+fn activities(wire: Vec<v1::Activity>) -> Result<Vec<Activity>, Fault> {
+    wire.into_iter().map(TryInto::try_into).collect()
+}
+
+impl From<Activity> for v1::Activity {
+    fn from(activity: Activity) -> Self {
+        Self {
+            id: activity.id.0,
+            kind: activity.kind.as_str().to_owned(),
+            model: activity.model.to_string(),
+            fraction: activity.fraction,
+        }
+    }
+}
+
+impl TryFrom<v1::Activity> for Activity {
+    type Error = Fault;
+
+    fn try_from(wire: v1::Activity) -> Result<Self, Fault> {
+        Ok(Self {
+            id: ActivityId(wire.id),
+            kind: known(ActivityKind::parse(&wire.kind), "activity.kind", &wire.kind)?,
+            model: named(&wire.model, "activity.model")?,
+            fraction: wire.fraction,
         })
     }
 }
@@ -125,6 +156,10 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
             Payload::DownloadChanged(download) => {
                 WatchPayload::Event(Event::DownloadChanged(Box::new(download.try_into()?)))
             }
+            Payload::ActivityChanged(activity) => {
+                WatchPayload::Event(Event::ActivityChanged(Box::new(activity.try_into()?)))
+            }
+            Payload::ActivityEnded(ended) => WatchPayload::Event(Event::ActivityEnded(ActivityId(ended.id))),
             Payload::NotificationChanged(notification) => {
                 WatchPayload::Event(Event::NotificationChanged(Box::new(notification.try_into()?)))
             }
@@ -148,6 +183,7 @@ impl From<Snapshot> for v1::Snapshot {
             models: snapshot.models.into_iter().map(Into::into).collect(),
             memory: snapshot.memory.into_iter().map(Into::into).collect(),
             downloads: snapshot.downloads.into_iter().map(Into::into).collect(),
+            activities: snapshot.activities.into_iter().map(Into::into).collect(),
             notifications: snapshot.notifications.into_iter().map(Into::into).collect(),
             paused: snapshot.paused.map(Into::into),
         }
@@ -162,6 +198,7 @@ impl TryFrom<v1::Snapshot> for Snapshot {
             models: models(wire.models)?,
             memory: breakdowns(wire.memory)?,
             downloads: downloads(wire.downloads)?,
+            activities: activities(wire.activities)?,
             notifications: notifications(wire.notifications)?,
             paused: wire.paused.map(TryInto::try_into).transpose()?,
         })
@@ -187,6 +224,8 @@ impl From<Event> for v1::watch_response::Payload {
             }),
             Event::MemoryChanged(memory) => Self::MemoryChanged(memory.into()),
             Event::DownloadChanged(download) => Self::DownloadChanged((*download).into()),
+            Event::ActivityChanged(activity) => Self::ActivityChanged((*activity).into()),
+            Event::ActivityEnded(id) => Self::ActivityEnded(v1::ActivityEnded { id: id.0 }),
             Event::NotificationChanged(notification) => Self::NotificationChanged((*notification).into()),
             Event::PauseChanged(paused) => Self::PauseChanged(v1::PauseChanged {
                 paused: paused.map(Into::into),

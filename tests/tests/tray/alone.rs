@@ -34,7 +34,9 @@ async fn a_second_tray_says_who_is_there_and_leaves() {
 
 #[tokio::test]
 async fn without_a_session_it_says_so_and_leaves() {
-    let Some(mut bus) = SessionBus::bare().await else { return };
+    let Some(mut bus) = SessionBus::bare().await else {
+        return;
+    };
     bus.end().await;
     let home = Home::new();
     for address in [None, Some("unix:path=/nowhere/at/all")] {

@@ -165,3 +165,33 @@ async fn a_daemon_that_is_not_to_stay_ends_with_the_tray() {
     assert!(scene.tray.ended().await.0.success());
     assert!(daemon.ended().await.success());
 }
+
+#[tokio::test]
+async fn an_import_is_shown_and_given_up_by_a_click() {
+    let Some(scene) = Scene::with(&[]).await else {
+        return;
+    };
+    let (home, menu) = (&scene.daemon.home, &scene.menu);
+    let idle = menu.icon().await.unwrap().1;
+    let package = FakeModel::new("large").write_below(&home.path().join("packages"));
+    // Zeros that take no room, and longer to read than anybody waits.
+    let zeros = std::fs::File::create(package.join("zeros.bin")).unwrap();
+    zeros.set_len(1 << 40).unwrap();
+    let package = package.to_str().unwrap();
+    let arguments = ["models", "import", package, "--link", "--name", "large"];
+    let import = home.cli().spawn(&arguments);
+    menu.until("(Importing large: ").await;
+    assert_ne!(menu.icon().await.unwrap().1, idle, "it works");
+    let status = home.cli().json(&["status"]).await;
+    let activity = &status["activities"][0];
+    assert_eq!(activity["kind"], "import", "{status}");
+    assert_eq!(activity["model"], "large", "{status}");
+    menu.click(&["Importing large", "Cancel"]).await;
+    let output = import.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("given up"), "{said}");
+    menu.until("(Idle)").await;
+    let (_, reason, _) = home.cli().refusal(&["cancel", &activity["id"].to_string()]).await;
+    assert_eq!(reason, "not_found");
+    assert!(!menu.text().await.unwrap().contains("large"), "nothing is left");
+}

@@ -7,7 +7,9 @@ use crate::support::{Scene, Tray, opened};
 
 #[tokio::test]
 async fn without_a_place_it_is_said_once_and_the_page_is_opened_instead() {
-    let Some(bus) = SessionBus::bare().await else { return };
+    let Some(bus) = SessionBus::bare().await else {
+        return;
+    };
     let daemon = Daemon::start().await;
     let tray = Tray::start(&daemon.home, &bus);
     eventually("the page is opened", async || {

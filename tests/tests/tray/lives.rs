@@ -10,7 +10,9 @@ const SIGTERM: i32 = 15;
 
 #[tokio::test]
 async fn a_click_starts_the_daemon_and_another_ends_both() {
-    let Some(bus) = SessionBus::bare().await else { return };
+    let Some(bus) = SessionBus::bare().await else {
+        return;
+    };
     let home = Home::new();
     let mut watcher = Watcher::start(&bus).await;
     let tray = Tray::start(&home, &bus);
@@ -29,7 +31,9 @@ async fn a_click_starts_the_daemon_and_another_ends_both() {
 
 #[tokio::test]
 async fn a_daemon_that_is_started_with_the_tray_goes_on_without_it() {
-    let Some(bus) = SessionBus::bare().await else { return };
+    let Some(bus) = SessionBus::bare().await else {
+        return;
+    };
     let home = Home::new();
     let mut watcher = Watcher::start(&bus).await;
     let tray = Tray::start_with(&home, &bus, &["--start"]);
@@ -58,7 +62,9 @@ async fn a_daemon_that_is_killed_and_started_again_is_noticed_both_times() {
 
 #[tokio::test]
 async fn a_daemon_that_cannot_be_started_is_a_trouble_with_its_reason() {
-    let Some(bus) = SessionBus::bare().await else { return };
+    let Some(bus) = SessionBus::bare().await else {
+        return;
+    };
     let home = Home::new();
     home.configure("nonsense = true\n");
     let mut watcher = Watcher::start(&bus).await;

@@ -131,6 +131,7 @@ fn refreshed_with(urls: &[&str], settings: Vec<Setting>) -> Input {
         },
         traces: None,
         paused: None,
+        activities: Vec::new(),
     };
     let answer = Answer::Refreshed(Box::new(Refreshed {
         status,
@@ -286,10 +287,17 @@ fn the_screen_asks_once_and_only_where_notifications_are_wanted() {
             let _ = scene.input(login(Command::AskLogin, decided));
         }
         let taken = scene.taken();
-        assert_eq!(taken.iter().filter(|line| *line == "ask").count(), asked, "{taken:?}");
+        assert_eq!(
+            taken.iter().filter(|line| *line == "ask").count(),
+            asked,
+            "{taken:?}"
+        );
         let _ = scene.input(Input::Asked);
         let _ = scene.input(login(Command::AskLogin, true));
-        assert_eq!(scene.taken().first().map(String::as_str), Some("perform AskLogin"));
+        assert_eq!(
+            scene.taken().first().map(String::as_str),
+            Some("perform AskLogin")
+        );
         let _ = scene.input(login(Command::DeclineLogin, true));
         assert!(scene.taken().contains(&"settle".to_owned()));
     }

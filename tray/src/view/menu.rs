@@ -3,6 +3,7 @@
 use std::fmt;
 
 use airunner_core::ModelName;
+use airunner_core::activity::ActivityId;
 use airunner_core::download::DownloadId;
 use airunner_core::keep_alive::KeepAlive;
 use airunner_core::notification::NotificationId;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     PauseDownload(DownloadId),
     ResumeDownload(DownloadId),
     CancelDownload(DownloadId),
+    CancelActivity(ActivityId),
     /// Presses a button of a notification, by its key.
     Answer(NotificationId, String),
     DismissNotification(NotificationId),

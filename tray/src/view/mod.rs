@@ -1,5 +1,6 @@
 //! From what is known to what is seen: a pure function, compared whole in its tests.
 
+mod activities;
 mod downloads;
 mod menu;
 mod models;
@@ -48,10 +49,11 @@ fn running_part(running: &Running, zone: &TimeZone) -> Vec<Entry> {
     entries.extend(notifications::entry(running));
     entries.push(Entry::Separator);
     entries.extend(models::entries(running, zone));
-    let downloads = downloads::entries(running);
-    if !downloads.is_empty() {
-        entries.push(Entry::Separator);
-        entries.extend(downloads);
+    for work in [downloads::entries(running), activities::entries(running)] {
+        if !work.is_empty() {
+            entries.push(Entry::Separator);
+            entries.extend(work);
+        }
     }
     entries.push(Entry::Separator);
     entries.extend(running.memory.iter().map(memory_line));

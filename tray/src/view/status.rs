@@ -39,7 +39,7 @@ pub(super) fn icon(state: &State) -> IconKind {
         IconKind::Paused
     } else if any(StateName::Loading) || running.active_downloads().next().is_some() {
         IconKind::Loading
-    } else if any(StateName::Busy) {
+    } else if any(StateName::Busy) || !running.activities.is_empty() {
         IconKind::Working
     } else {
         IconKind::Idle
@@ -59,6 +59,7 @@ fn of_running(running: &Running, zone: &TimeZone) -> String {
         .or_else(|| unloading(running))
         .or_else(|| waiting(running))
         .or_else(|| downloading(running))
+        .or_else(|| working(running))
         .unwrap_or_else(|| "Idle".to_owned())
 }
 
@@ -95,6 +96,12 @@ fn downloading(running: &Running) -> Option<String> {
     let percent = text::percent(first.done_bytes, first.total_bytes);
     let percent = percent.map_or_else(String::new, |percent| format!(" {percent} %"));
     Some(format!("Downloading {name}{percent}{}", more(downloads.len())))
+}
+
+fn working(running: &Running) -> Option<String> {
+    let first = running.activities.values().next()?;
+    let others = more(running.activities.len());
+    Some(format!("{}{others}", super::activities::line(first)))
 }
 
 /// How many there are beside the one that is named.

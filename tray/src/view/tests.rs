@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use airunner_core::activity::{Activity, ActivityId, ActivityKind};
 use airunner_core::download::{Download, DownloadId, DownloadState};
 use airunner_core::event::{Event, Snapshot};
 use airunner_core::hardware::Device;
@@ -235,6 +236,7 @@ fn status(state: &State) -> DaemonStatus {
         http: HttpStatus::default(),
         traces: None,
         paused: None,
+        activities: Vec::new(),
     }
 }
 
@@ -293,12 +295,64 @@ fn a_daemon_that_does_not_stay_in_the_background_ends_with_the_tray() {
 }
 
 #[test]
+fn what_is_worked_on_is_there_with_its_progress_and_can_be_given_up() {
+    let mut state = with(vec![], vec![]);
+    let activity = |id: u64, kind: ActivityKind, fraction: f64| Activity {
+        id: ActivityId(id),
+        kind,
+        model: name("tiny"),
+        fraction,
+    };
+    let told = |activity: Activity| Update::Event(Event::ActivityChanged(Box::new(activity)));
+    state.apply(told(activity(1, ActivityKind::Quantize, 0.0)));
+    state.apply(told(activity(1, ActivityKind::Quantize, 0.434)));
+    state.apply(told(activity(2, ActivityKind::Verify, 0.1)));
+    let text = drawn(&state);
+    let expected = "\
+(working) Quantizing tiny: 43 % and 1 more
+Quantizing tiny: 43 % and 1 more
+---
+No model is installed
+---
+Quantizing tiny: 43 % >
+    <Cancel>
+Checking tiny: 10 % >
+    <Cancel>
+---
+";
+    assert!(text.starts_with(expected), "{text}");
+    for id in 3..=9 {
+        state.apply(told(activity(id, ActivityKind::Import, 0.0)));
+    }
+    assert!(drawn(&state).contains("    <Cancel>\n4 more of these\n---\n"));
+    for id in 1..=9 {
+        state.apply(Update::Event(Event::ActivityEnded(ActivityId(id))));
+    }
+    assert_eq!(seen(&state), "(idle) Idle");
+}
+
+#[test]
 fn what_is_left_to_do_after_an_upgrade_is_the_first_entry() {
     for (same_version, daemon_replaced, tray_replaced, expected) in [
         (true, false, false, "Idle\n---\n"),
-        (true, true, true, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
-        (false, true, false, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
-        (false, false, false, "Idle\n<Restart the daemon to finish the upgrade>\n---\n"),
+        (
+            true,
+            true,
+            true,
+            "Idle\n<Restart the daemon to finish the upgrade>\n---\n",
+        ),
+        (
+            false,
+            true,
+            false,
+            "Idle\n<Restart the daemon to finish the upgrade>\n---\n",
+        ),
+        (
+            false,
+            false,
+            false,
+            "Idle\n<Restart the daemon to finish the upgrade>\n---\n",
+        ),
         (
             false,
             false,

@@ -80,6 +80,8 @@ impl Observer {
             WatchPayload::Event(Event::DownloadChanged(download)) => self.download(download, clock),
             WatchPayload::Event(
                 Event::MemoryChanged(_)
+                | Event::ActivityChanged(_)
+                | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },

@@ -1,5 +1,6 @@
 //! Copying a package of this machine into the store.
 
+use airunner_core::activity::ActivityKind;
 use airunner_core::model::{ImportEvent, ImportRequest};
 use airunner_core::{Fault, ModelName};
 use serde::{Deserialize, Serialize};
@@ -7,12 +8,14 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{cancelled, read, share, shutting_down, write};
+use crate::activities::Activities;
 use crate::jobs::{Going, Outcome, Progress, Work};
 use crate::models::{ImportEvents, Models};
 
 /// See the module. One that was cut off has left nothing, and is not begun again by itself: the
 /// directory may be another one by then.
 pub struct Import {
+    pub activities: Activities,
     pub models: Models,
 }
 
@@ -59,14 +62,16 @@ impl Work for Import {
         progress: Progress,
         cancel: CancellationToken,
     ) -> Going {
-        let models = self.models.clone();
+        let (models, activities) = (self.models.clone(), self.activities.clone());
         Box::pin(async move {
             let written: Written = read(request)?;
+            let name = ModelName::new(&written.name)?;
             let events = models.import(ImportRequest {
                 directory: written.directory,
-                name: ModelName::new(&written.name)?,
+                name: name.clone(),
                 link: written.link,
             });
+            let events = activities.track(ActivityKind::Import, name, events);
             tokio::select! {
                 () = cancel.cancelled() => Err(cancelled()),
                 outcome = follow(events, &progress) => outcome,

@@ -128,6 +128,8 @@ async fn next(watch: &mut Watch, id: DownloadId) -> Result<Download, Fault> {
                 | Event::ModelRemoved(_)
                 | Event::MemoryChanged(_)
                 | Event::DownloadChanged(_)
+                | Event::ActivityChanged(_)
+                | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
                 | Event::ShuttingDown { .. },

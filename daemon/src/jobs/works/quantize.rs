@@ -1,5 +1,6 @@
 //! Making a smaller model of an installed one.
 
+use airunner_core::activity::ActivityKind;
 use airunner_core::quantize::{QuantizeEvent, QuantizeLevel, QuantizeReport, QuantizeRequest};
 use airunner_core::{Fault, ModelName};
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{cancelled, read, shutting_down, write};
+use crate::activities::Activities;
 use crate::jobs::{Going, Outcome, Progress, Work};
 use crate::quantize::{QuantizeEvents, Quantizer};
 
 /// See the module. One that was cut off has left nothing, and is begun again.
 pub struct Quantize {
+    pub activities: Activities,
     pub quantizer: Quantizer,
 }
 
@@ -110,9 +113,12 @@ impl Work for Quantize {
         progress: Progress,
         cancel: CancellationToken,
     ) -> Going {
-        let quantizer = self.quantizer.clone();
+        let (quantizer, activities) = (self.quantizer.clone(), self.activities.clone());
         Box::pin(async move {
-            let events = quantizer.quantize(understood(request)?);
+            let request = understood(request)?;
+            let name = request.model.clone();
+            let events = quantizer.quantize(request);
+            let events = activities.track(ActivityKind::Quantize, name, events);
             tokio::select! {
                 () = cancel.cancelled() => Err(cancelled()),
                 outcome = follow(events, &progress) => outcome,

@@ -1,5 +1,6 @@
 //! Checking the files of an installed model.
 
+use airunner_core::activity::ActivityKind;
 use airunner_core::download::{VerifyEvent, VerifyRequest};
 use airunner_core::{Fault, ModelName};
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,13 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{cancelled, read, share, shutting_down, write};
+use crate::activities::Activities;
 use crate::downloads::{Downloads, VerifyEvents};
 use crate::jobs::{Going, Outcome, Progress, Work};
 
 /// See the module.
 pub struct Verify {
+    pub activities: Activities,
     pub downloads: Downloads,
 }
 
@@ -81,13 +84,15 @@ impl Work for Verify {
         progress: Progress,
         cancel: CancellationToken,
     ) -> Going {
-        let downloads = self.downloads.clone();
+        let (downloads, activities) = (self.downloads.clone(), self.activities.clone());
         Box::pin(async move {
             let written: Written = read(request)?;
+            let name = ModelName::new(&written.model)?;
             let events = downloads.verify(VerifyRequest {
-                name: ModelName::new(&written.model)?,
+                name: name.clone(),
                 repair: written.repair,
             });
+            let events = activities.track(ActivityKind::Verify, name, events);
             tokio::select! {
                 () = cancel.cancelled() => Err(cancelled()),
                 outcome = follow(events, &progress) => outcome,

@@ -1,6 +1,7 @@
 //! One file per command: its arguments and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod cancel;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -96,6 +96,13 @@ fn print(output: &Output, status: &DaemonStatus, service: Option<&Installed>) ->
         let line = pause_line(pause, SystemTime::now());
         output.pieces(&[(Style::Yellow, &line)])?;
     }
+    for activity in &status.activities {
+        let (doing, model) = (activity.kind.doing().to_lowercase(), &activity.model);
+        let (percent, id) = (activity.percent(), activity.id);
+        output.line(&format!(
+            "  at work       {doing} {model}: {percent} %; airunner cancel {id} gives it up"
+        ))?;
+    }
     if let Some(collector) = &status.traces {
         let loud = format!("  traces        of every request are sent to {collector}");
         output.pieces(&[(Style::Yellow, &loud)])?;

@@ -1,5 +1,6 @@
 //! The daemon.
 
+use airunner_core::activity::Activity;
 use airunner_core::status::DaemonStatus;
 use serde::Serialize;
 
@@ -26,7 +27,29 @@ pub(crate) struct StatusView {
     service: Option<ServiceView>,
     /// Set while it is paused.
     paused: Option<PauseView>,
+    /// Imports, checks and quantizations under way.
+    activities: Vec<ActivityView>,
     models: Vec<ProcessRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActivityView {
+    id: u64,
+    kind: &'static str,
+    model: String,
+    /// 0 to 1.
+    progress: f64,
+}
+
+impl From<&Activity> for ActivityView {
+    fn from(activity: &Activity) -> Self {
+        Self {
+            id: activity.id.0,
+            kind: activity.kind.as_str(),
+            model: activity.model.to_string(),
+            progress: activity.fraction,
+        }
+    }
 }
 
 /// The HTTP API.
@@ -56,6 +79,7 @@ impl StatusView {
             traces: status.traces.clone(),
             service,
             paused: status.paused.as_ref().map(PauseView::from),
+            activities: status.activities.iter().map(ActivityView::from).collect(),
             models: process_rows(&status.models),
         }
     }
@@ -74,6 +98,7 @@ impl StatusView {
             traces: None,
             service,
             paused: None,
+            activities: Vec::new(),
             models: Vec::new(),
         }
     }
@@ -105,11 +130,12 @@ mod tests {
             http: HttpStatus::default(),
             traces: None,
             paused: None,
+            activities: Vec::new(),
         };
         let up = StatusView::running(&status, true, None);
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        let expected = "running pid version outdated protocol socket uptime_seconds memory_bytes http traces service paused models";
+        let expected = "running pid version outdated protocol socket uptime_seconds memory_bytes http traces service paused activities models";
         assert_eq!(keys(&up).join(" "), expected);
         assert_eq!(keys(&down), keys(&up));
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The daemon's state and what it tells, for property tests.
 
+use airunner_core::activity::{Activity, ActivityId, ActivityKind};
 use airunner_core::event::{Event, Snapshot, WatchMessage, WatchPayload};
 use airunner_core::lifecycle::{Cause, StateName};
 use airunner_core::pause::{Pause, PauseRequest, Paused};
@@ -15,6 +16,17 @@ use super::{
 
 pub(in crate::convert) fn pause() -> impl Strategy<Value = Pause> {
     (moment(), option::of(moment())).prop_map(|(since, until)| Pause { since, until })
+}
+
+fn activity() -> impl Strategy<Value = Activity> {
+    (any::<u64>(), select(&ActivityKind::ALL), name(), 0.0..1.0).prop_map(|(id, kind, model, fraction)| {
+        Activity {
+            id: ActivityId(id),
+            kind,
+            model,
+            fraction,
+        }
+    })
 }
 
 pub(in crate::convert) fn pause_request() -> impl Strategy<Value = PauseRequest> {
@@ -49,7 +61,7 @@ pub(in crate::convert) fn status() -> impl Strategy<Value = DaemonStatus> {
         duration(),
         vec(model(), 0..3),
         (some_text(), some_text()),
-        (http_status(), option::of(pause())),
+        (http_status(), option::of(pause()), vec(activity(), 0..3)),
     )
         .prop_map(
             |(
@@ -59,7 +71,7 @@ pub(in crate::convert) fn status() -> impl Strategy<Value = DaemonStatus> {
                 uptime,
                 models,
                 (onnxruntime_library, traces),
-                (http, paused),
+                (http, paused, activities),
             )| DaemonStatus {
                 pid,
                 daemon_version,
@@ -73,6 +85,7 @@ pub(in crate::convert) fn status() -> impl Strategy<Value = DaemonStatus> {
                 http,
                 traces,
                 paused,
+                activities,
             },
         )
 }
@@ -93,6 +106,8 @@ pub(in crate::convert) fn watch_message() -> impl Strategy<Value = WatchMessage>
         name().prop_map(Event::ModelRemoved),
         vec(breakdown(), 0..3).prop_map(Event::MemoryChanged),
         download().prop_map(|download| Event::DownloadChanged(Box::new(download))),
+        activity().prop_map(|activity| Event::ActivityChanged(Box::new(activity))),
+        any::<u64>().prop_map(|id| Event::ActivityEnded(ActivityId(id))),
         notification().prop_map(|notification| Event::NotificationChanged(Box::new(notification))),
         option::of(pause()).prop_map(Event::PauseChanged),
         duration().prop_map(|grace| Event::ShuttingDown { grace }),
@@ -101,16 +116,20 @@ pub(in crate::convert) fn watch_message() -> impl Strategy<Value = WatchMessage>
         vec(model(), 0..3),
         vec(breakdown(), 0..3),
         vec(download(), 0..3),
+        vec(activity(), 0..3),
         vec(notification(), 0..3),
         option::of(pause()),
     )
-        .prop_map(|(models, memory, downloads, notifications, paused)| Snapshot {
-            models,
-            memory,
-            downloads,
-            notifications,
-            paused,
-        });
+        .prop_map(
+            |(models, memory, downloads, activities, notifications, paused)| Snapshot {
+                models,
+                memory,
+                downloads,
+                activities,
+                notifications,
+                paused,
+            },
+        );
     let payload = prop_oneof![
         snapshot.prop_map(WatchPayload::Snapshot),
         event.prop_map(WatchPayload::Event),

@@ -104,7 +104,12 @@ mod tests {
 
     fn notification(id: u64) -> Notification {
         let made = NewNotification::new(NotificationKind::Test, "", "");
-        Notification::waiting(NotificationId(id), &made, &[("load", "Load")], SystemTime::UNIX_EPOCH)
+        Notification::waiting(
+            NotificationId(id),
+            &made,
+            &[("load", "Load")],
+            SystemTime::UNIX_EPOCH,
+        )
     }
 
     #[test]

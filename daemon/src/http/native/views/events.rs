@@ -1,10 +1,33 @@
 //! What happens.
 
+use airunner_core::activity::Activity;
 use airunner_core::event::{Event, WatchMessage, WatchPayload};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{DownloadBody, MemoryBody, ModelBody, PauseBody, milliseconds};
+
+/// What the daemon works on for a while that is neither a load nor an answer nor a download.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::http::native) struct ActivityBody {
+    id: u64,
+    /// `import`, `quantize` or `verify`.
+    kind: &'static str,
+    model: String,
+    /// 0 to 1.
+    progress: f64,
+}
+
+impl From<Activity> for ActivityBody {
+    fn from(activity: Activity) -> Self {
+        Self {
+            id: activity.id.0,
+            kind: activity.kind.as_str(),
+            model: activity.model.to_string(),
+            progress: activity.fraction,
+        }
+    }
+}
 
 /// Something that happened, with its number.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -24,6 +47,7 @@ pub(in crate::http::native) enum EventBody {
         models: Vec<ModelBody>,
         memory: Vec<MemoryBody>,
         downloads: Vec<DownloadBody>,
+        activities: Vec<ActivityBody>,
         /// Set while the daemon is paused.
         paused: Option<PauseBody>,
     },
@@ -43,6 +67,13 @@ pub(in crate::http::native) enum EventBody {
     },
     DownloadChanged {
         download: Box<DownloadBody>,
+    },
+    /// An import, a check or a quantization began, or is further.
+    ActivityChanged {
+        activity: ActivityBody,
+    },
+    ActivityEnded {
+        id: u64,
     },
     /// What it says is told at `/notifications`.
     NotificationChanged {
@@ -68,6 +99,8 @@ impl EventBody {
             Self::ModelRemoved { .. } => "model_removed",
             Self::MemoryChanged { .. } => "memory_changed",
             Self::DownloadChanged { .. } => "download_changed",
+            Self::ActivityChanged { .. } => "activity_changed",
+            Self::ActivityEnded { .. } => "activity_ended",
             Self::NotificationChanged { .. } => "notification_changed",
             Self::PauseChanged { .. } => "pause_changed",
             Self::ShuttingDown { .. } => "shutting_down",
@@ -83,6 +116,7 @@ impl From<WatchMessage> for SequencedBody {
                 models: snapshot.models.into_iter().map(ModelBody::from).collect(),
                 memory: memory(snapshot.memory),
                 downloads: snapshot.downloads.into_iter().map(DownloadBody::from).collect(),
+                activities: snapshot.activities.into_iter().map(ActivityBody::from).collect(),
                 paused: snapshot.paused.map(PauseBody::from),
             },
             WatchPayload::Event(Event::ModelChanged {
@@ -105,6 +139,10 @@ impl From<WatchMessage> for SequencedBody {
             WatchPayload::Event(Event::DownloadChanged(download)) => EventBody::DownloadChanged {
                 download: Box::new((*download).into()),
             },
+            WatchPayload::Event(Event::ActivityChanged(activity)) => EventBody::ActivityChanged {
+                activity: (*activity).into(),
+            },
+            WatchPayload::Event(Event::ActivityEnded(id)) => EventBody::ActivityEnded { id: id.0 },
             WatchPayload::Event(Event::NotificationChanged(notification)) => EventBody::NotificationChanged {
                 id: notification.id.0,
                 kind: notification.kind.as_str(),

@@ -1,0 +1,51 @@
+//! How far work is, from what it tells.
+
+use airunner_core::download::VerifyEvent;
+use airunner_core::model::ImportEvent;
+use airunner_core::quantize::QuantizeEvent;
+
+/// What work tells.
+pub trait Step: Send + 'static {
+    /// 0 to 1; `None`: it is the end.
+    fn fraction(&self) -> Option<f64>;
+}
+
+impl Step for ImportEvent {
+    fn fraction(&self) -> Option<f64> {
+        match self {
+            Self::Progress(step) => Some(share(step.done_bytes, step.total_bytes)),
+            Self::Installed(_) => None,
+        }
+    }
+}
+
+impl Step for QuantizeEvent {
+    fn fraction(&self) -> Option<f64> {
+        match self {
+            Self::Progress(step) => Some(step.fraction),
+            Self::Installed { .. } => None,
+        }
+    }
+}
+
+impl Step for VerifyEvent {
+    fn fraction(&self) -> Option<f64> {
+        match self {
+            Self::Progress {
+                done_bytes,
+                total_bytes,
+                ..
+            } => Some(share(*done_bytes, *total_bytes)),
+            Self::Finished(_) => None,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share needs no exact bytes")]
+fn share(done: u64, total: u64) -> f64 {
+    if total == 0 {
+        0.0
+    } else {
+        done as f64 / total as f64
+    }
+}

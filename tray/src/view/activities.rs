@@ -1,0 +1,29 @@
+//! What is worked on besides models and downloads, and how to give it up.
+
+use airunner_core::activity::Activity;
+
+use super::{Action, Command, Entry, text};
+use crate::state::Running;
+
+/// More than these are counted only.
+const MOST: usize = 5;
+
+pub(super) fn entries(running: &Running) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = running.activities.values().take(MOST).map(entry).collect();
+    let others = running.activities.len().saturating_sub(MOST);
+    if others > 0 {
+        entries.push(Entry::Text(format!("{others} more of these")));
+    }
+    entries
+}
+
+fn entry(activity: &Activity) -> Entry {
+    let cancel = Command::CancelActivity(activity.id);
+    Entry::submenu(line(activity), vec![Entry::item("Cancel", Action::Ask(cancel))])
+}
+
+/// Such as `Quantizing tiny: 43 %`.
+pub(super) fn line(activity: &Activity) -> String {
+    let (doing, percent) = (activity.kind.doing(), activity.percent());
+    format!("{doing} {}: {percent} %", text::name(activity.model.as_str()))
+}
