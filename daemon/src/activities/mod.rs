@@ -10,4 +10,4 @@ mod steps;
 mod tests;
 
 pub use handle::Activities;
-pub use steps::Step;
+pub use steps::{Step, share};

@@ -41,8 +41,9 @@ impl Step for VerifyEvent {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no exact bytes")]
-fn share(done: u64, total: u64) -> f64 {
+/// 0 while it is not known how much there is.
+#[expect(clippy::cast_precision_loss, reason = "a share is not that exact")]
+pub fn share(done: u64, total: u64) -> f64 {
     if total == 0 {
         0.0
     } else {

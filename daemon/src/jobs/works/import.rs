@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{cancelled, read, share, shutting_down, write};
-use crate::activities::Activities;
+use super::{cancelled, read, shutting_down, write};
+use crate::activities::{Activities, Step as _};
 use crate::jobs::{Going, Outcome, Progress, Work};
 use crate::models::{ImportEvents, Models};
 
@@ -42,9 +42,10 @@ impl Import {
 
 async fn follow(mut events: ImportEvents, progress: &Progress) -> Outcome {
     while let Some(event) = events.recv().await {
-        match event? {
-            ImportEvent::Progress(step) => progress.reached(share(step.done_bytes, step.total_bytes)),
-            ImportEvent::Installed(model) => return Ok(json!({"model": model.name.as_str()})),
+        let event = event?;
+        progress.reached(event.fraction().unwrap_or(1.0));
+        if let ImportEvent::Installed(model) = event {
+            return Ok(json!({"model": model.name.as_str()}));
         }
     }
     Err(shutting_down())

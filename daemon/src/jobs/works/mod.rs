@@ -32,12 +32,3 @@ fn cancelled() -> Fault {
 fn shutting_down() -> Fault {
     Fault::new(ErrorKind::ShuttingDown, "the daemon is shutting down")
 }
-
-#[expect(clippy::cast_precision_loss, reason = "a share is not that exact")]
-fn share(done: u64, total: u64) -> f64 {
-    if total == 0 {
-        0.0
-    } else {
-        done as f64 / total as f64
-    }
-}

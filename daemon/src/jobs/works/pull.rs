@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{cancelled, read, share, shutting_down, write};
+use super::{cancelled, read, shutting_down, write};
+use crate::activities::share;
 use crate::downloads::Downloads;
 use crate::events::Watch;
 use crate::jobs::{Going, Outcome, Progress, Work};

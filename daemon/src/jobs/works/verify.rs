@@ -1,14 +1,14 @@
 //! Checking the files of an installed model.
 
 use airunner_core::activity::ActivityKind;
-use airunner_core::download::{VerifyEvent, VerifyRequest};
+use airunner_core::download::{FileProblem, VerifyEvent, VerifyRequest};
 use airunner_core::{Fault, ModelName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{cancelled, read, share, shutting_down, write};
-use crate::activities::Activities;
+use super::{cancelled, read, shutting_down, write};
+use crate::activities::{Activities, Step as _};
 use crate::downloads::{Downloads, VerifyEvents};
 use crate::jobs::{Going, Outcome, Progress, Work};
 
@@ -39,28 +39,22 @@ impl Verify {
 
 async fn follow(mut events: VerifyEvents, progress: &Progress) -> Outcome {
     while let Some(event) = events.recv().await {
-        match event? {
-            VerifyEvent::Progress {
-                done_bytes,
-                total_bytes,
-                ..
-            } => progress.reached(share(done_bytes, total_bytes)),
-            VerifyEvent::Finished(problems) => {
-                let problems: Vec<Value> = problems
-                    .into_iter()
-                    .map(|problem| {
-                        json!({
-                            "path": problem.path,
-                            "problem": problem.problem,
-                            "repaired": problem.repaired,
-                        })
-                    })
-                    .collect();
-                return Ok(json!({"problems": problems}));
-            }
+        let event = event?;
+        progress.reached(event.fraction().unwrap_or(1.0));
+        if let VerifyEvent::Finished(problems) = event {
+            let problems: Vec<Value> = problems.iter().map(shown).collect();
+            return Ok(json!({"problems": problems}));
         }
     }
     Err(shutting_down())
+}
+
+fn shown(problem: &FileProblem) -> Value {
+    json!({
+        "path": problem.path,
+        "problem": problem.problem,
+        "repaired": problem.repaired,
+    })
 }
 
 impl Work for Verify {
