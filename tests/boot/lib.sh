@@ -73,8 +73,11 @@ login() {
 # logout NAME: ends the session and waits until the user's own manager is gone
 logout() {
     systemctl stop "session-$1"
-    until_true 300 not systemctl is-active --quiet "user@$(id -u "$1")"
+    until_true 300 ended "user@$(id -u "$1")"
 }
+
+# ended UNIT: it does not run; one that is still ending does
+ended() { [[ $(systemctl show "$1" --property=ActiveState --value) == @(inactive|failed) ]]; }
 
 # as NAME COMMAND...: runs it in a session of that user, from the home directory
 as() {

@@ -4,8 +4,8 @@
 //! clock, environment or thread is touched; time is an argument ([`Moment`]).
 
 pub mod access;
-pub mod amount;
 pub mod activity;
+pub mod amount;
 pub mod breaker;
 pub mod catalog;
 pub mod chat;

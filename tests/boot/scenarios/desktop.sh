@@ -20,7 +20,7 @@ icon() { as ann busctl --user list --no-legend | grep -o '^org\.kde\.StatusNotif
 call() {
     local method=$1
     shift
-    as ann busctl --user --json=short call "$(icon)" /MenuBar com.canonical.dbusmenu "$method" "$@"
+    as ann busctl --user --json=short -- call "$(icon)" /MenuBar com.canonical.dbusmenu "$method" "$@"
 }
 menu() { call GetLayout iias 0 -1 0; }
 says() { menu | grep -qF "\"$1"; }
@@ -42,32 +42,32 @@ must "apt installs the package" apt-get install -y --no-install-recommends "$PWD
 
 echo "== the tray"
 must "it starts, with the daemon" tray --start
-must "its menu is there" until_true 60 says Idle
+must "its menu is there" until_true 300 says Idle
 check "nothing starts at login that nobody wants" enabled disabled
-check "the menu asks whether it should" until_true 30 says "Start AI Runner when you log in?"
+check "the menu asks whether it should" until_true 300 says "Start AI Runner when you log in?"
 check "and says that it does not" checked "Start at login" 0
 
 echo "== start at login"
 check "a click on it" click "Start at login"
-check "has systemd start the service" until_true 30 enabled enabled
-check "the menu says so" until_true 30 checked "Start at login" 1
-check "nobody is asked any more" until_true 30 no_longer_says "Start AI Runner when you log in?"
+check "has systemd start the service" until_true 300 enabled enabled
+check "the menu says so" until_true 300 checked "Start at login" 1
+check "nobody is asked any more" until_true 300 no_longer_says "Start AI Runner when you log in?"
 has "the setting says so as well" true "$(setting)"
 check "the tray comes with the desktop" as ann test -e .config/autostart/airunner-tray.desktop
 check "the tray is quit" click "Quit tray"
-check "and is gone" until_true 30 tray_ended
+check "and is gone" until_true 300 tray_ended
 check "ann logs out" logout ann
-check "nothing of hers runs" until_true 30 no_daemon
+check "nothing of hers runs" until_true 300 no_daemon
 check "she logs in" login ann
-check "the daemon is there without being asked" until_true 60 service_of is-active
+check "the daemon is there without being asked" until_true 300 service_of is-active
 has "and answers" '"running": true' "$(as ann airunner status --json)"
 
 echo "== and no more"
 check "the tray starts" tray
-check "it knows how things are" until_true 60 checked "Start at login" 1
+check "it knows how things are" until_true 300 checked "Start at login" 1
 check "a click on it" click "Start at login"
-check "has systemd leave it alone" until_true 30 enabled disabled
-check "the menu says so" until_true 30 checked "Start at login" 0
+check "has systemd leave it alone" until_true 300 enabled disabled
+check "the menu says so" until_true 300 checked "Start at login" 0
 has "the setting says so as well" false "$(setting)"
 check "the tray does not come with the desktop" not as ann test -e .config/autostart/airunner-tray.desktop
 check "the daemon goes on" service_of is-active
@@ -75,20 +75,20 @@ check "the daemon goes on" service_of is-active
 echo "== an upgrade"
 before=$(daemon)
 check "the next package goes over it" apt-get install -y --no-install-recommends "$PWD/airunner_2.deb"
-check "the menu says what is left to do" until_true 30 opened "Restart the daemon to finish the upgrade"
+check "the menu says what is left to do" until_true 300 opened "Restart the daemon to finish the upgrade"
 check "a click on it" click "Restart the daemon"
-check "brings another daemon" until_true 60 other_daemon "$before"
+check "brings another daemon" until_true 300 other_daemon "$before"
 has "which is the installed one" '"outdated": false' "$(as ann airunner status --json)"
-check "the tray is the last of before" until_true 30 opened "Quit the tray and start it again"
+check "the tray is the last of before" until_true 300 opened "Quit the tray and start it again"
 check "it is quit" click "Quit tray"
-check "and is gone" until_true 30 tray_ended
+check "and is gone" until_true 300 tray_ended
 check "and started again" tray
-check "nothing is left to do" until_true 60 says Idle
-check "as the menu says" until_true 30 no_longer_says "Quit the tray and start"
+check "nothing is left to do" until_true 300 says Idle
+check "as the menu says" until_true 300 no_longer_says "Quit the tray and start"
 
 echo "== the next login"
 check "the tray and the daemon end on a click" click "Stop the daemon and quit"
-check "and are gone" until_true 60 tray_ended
+check "and are gone" until_true 300 tray_ended
 check "ann logs out" logout ann
 check "she logs in" login ann
 check "nothing has started" no_daemon

@@ -36,7 +36,8 @@ log_in() {
   until_true "systemd of $1 runs" systemctl is-active --quiet "user@$(id -u "$1")"
 }
 log_out() { systemctl stop "login-$1"; until_true "$1 is logged out" gone "user@$(id -u "$1")"; }
-gone() { ! systemctl is-active --quiet "$1"; }
+# One that is still ending is not gone.
+gone() { [[ $(systemctl show "$1" --property=ActiveState --value) == @(inactive|failed) ]]; }
 changed() { local pid; pid=$(pid_of "$1"); [[ $pid != 0 && $pid != "$2" ]]; }
 
 at_work() { [[ $(show "$1" StatusText) == *"at work"* ]]; }

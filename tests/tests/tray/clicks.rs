@@ -180,13 +180,13 @@ async fn an_import_is_shown_and_given_up_by_a_click() {
     let package = package.to_str().unwrap();
     let arguments = ["models", "import", package, "--link", "--name", "large"];
     let import = home.cli().spawn(&arguments);
-    menu.until("(Importing large: ").await;
+    menu.until("(Importing large ").await;
     assert_ne!(menu.icon().await.unwrap().1, idle, "it works");
     let status = home.cli().json(&["status"]).await;
     let activity = &status["activities"][0];
     assert_eq!(activity["kind"], "import", "{status}");
     assert_eq!(activity["model"], "large", "{status}");
-    menu.click(&["Importing large", "Cancel"]).await;
+    menu.click(&["Importing large:", "Cancel"]).await;
     let output = import.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("given up"), "{said}");

@@ -19,11 +19,11 @@ pub(super) fn entries(running: &Running) -> Vec<Entry> {
 
 fn entry(activity: &Activity) -> Entry {
     let cancel = Command::CancelActivity(activity.id);
-    Entry::submenu(line(activity), vec![Entry::item("Cancel", Action::Ask(cancel))])
+    let label = format!("{}: {} %", what(activity), activity.percent());
+    Entry::submenu(label, vec![Entry::item("Cancel", Action::Ask(cancel))])
 }
 
-/// Such as `Quantizing tiny: 43 %`.
-pub(super) fn line(activity: &Activity) -> String {
-    let (doing, percent) = (activity.kind.doing(), activity.percent());
-    format!("{doing} {}: {percent} %", text::name(activity.model.as_str()))
+/// Such as `Quantizing tiny`.
+pub(super) fn what(activity: &Activity) -> String {
+    format!("{} {}", activity.kind.doing(), text::name(activity.model.as_str()))
 }

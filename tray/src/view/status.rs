@@ -100,8 +100,8 @@ fn downloading(running: &Running) -> Option<String> {
 
 fn working(running: &Running) -> Option<String> {
     let first = running.activities.values().next()?;
-    let others = more(running.activities.len());
-    Some(format!("{}{others}", super::activities::line(first)))
+    let (what, percent) = (super::activities::what(first), first.percent());
+    Some(format!("{what} {percent} %{}", more(running.activities.len())))
 }
 
 /// How many there are beside the one that is named.

@@ -309,8 +309,8 @@ fn what_is_worked_on_is_there_with_its_progress_and_can_be_given_up() {
     state.apply(told(activity(2, ActivityKind::Verify, 0.1)));
     let text = drawn(&state);
     let expected = "\
-(working) Quantizing tiny: 43 % and 1 more
-Quantizing tiny: 43 % and 1 more
+(working) Quantizing tiny 43 % and 1 more
+Quantizing tiny 43 % and 1 more
 ---
 No model is installed
 ---
