@@ -11,7 +11,8 @@ use airunner_ipc_client::{Endpoint, present};
 use airunner_platform::notify::{Notifier, NotifierOptions};
 use airunner_tests::desktop::SessionBus;
 use airunner_tests::{
-    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PATIENCE, TIMED_OUT, XfceDesktop, eventually, send_signal,
+    BY_THE_USER, Daemon, FakeDesktop, FakeModel, Home, PATIENCE, TIMED_OUT, XfceDesktop, eventually,
+    send_signal,
 };
 use serde_json::Value;
 

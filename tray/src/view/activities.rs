@@ -25,5 +25,9 @@ fn entry(activity: &Activity) -> Entry {
 
 /// Such as `Quantizing tiny`.
 pub(super) fn what(activity: &Activity) -> String {
-    format!("{} {}", activity.kind.doing(), text::name(activity.model.as_str()))
+    format!(
+        "{} {}",
+        activity.kind.doing(),
+        text::name(activity.model.as_str())
+    )
 }
