@@ -158,10 +158,10 @@ mod tests {
             assert!(scene.was_asked());
             let action = question.buttons[button].key.clone();
             scene.says(PresenterReport::Acted { id: ID, action }).await;
-            match scene.inputs.recv().await {
-                Some(Input::Clicked(Action::Ask(asked))) => assert_eq!(asked, command),
-                other => panic!("{other:?}"),
-            }
+            let Some(Input::Clicked(Action::Ask(asked))) = scene.inputs.recv().await else {
+                panic!("it is a click")
+            };
+            assert_eq!(asked, command);
             scene.asking.await.unwrap();
         }
     }

@@ -57,13 +57,14 @@ async fn work_is_shown_from_its_beginning_by_whole_percents_to_its_end() {
     assert!(passed.recv().await.is_none());
     let mut seen = Vec::new();
     loop {
-        match watch.next().await.unwrap().payload {
-            WatchPayload::Event(Event::ActivityChanged(activity)) => seen.push(activity.percent()),
-            WatchPayload::Event(Event::ActivityEnded(id)) => {
-                assert_eq!(id, shown[0].id);
-                break;
-            }
-            other => panic!("{other:?}"),
+        let WatchPayload::Event(event) = watch.next().await.unwrap().payload else {
+            panic!("nobody fell behind")
+        };
+        if let Event::ActivityChanged(activity) = &event {
+            seen.push(activity.percent());
+        } else {
+            assert_eq!(event, Event::ActivityEnded(shown[0].id));
+            break;
         }
     }
     assert_eq!(seen, [10, 43]);
