@@ -78,6 +78,13 @@ impl Control for Script {
         Err(Status::unimplemented("not scripted"))
     }
 
+    async fn cancel_activity(
+        &self,
+        _: Request<v1::CancelActivityRequest>,
+    ) -> Result<Response<v1::CancelActivityResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn shutdown(
         &self,
         _: Request<v1::ShutdownRequest>,
