@@ -237,6 +237,7 @@ mod tests {
                 http: HttpStatus::default(),
                 traces: None,
                 paused: None,
+                activities: Vec::new(),
             }),
             replaced: false,
             library: Some(Library {
