@@ -189,12 +189,7 @@ async fn how_keys_and_values_are_kept_is_as_it_was_set() {
 
 #[tokio::test]
 async fn models_that_answer_at_the_same_time_share_the_cores() {
-    let endless = |name| {
-        FakeModel::new(name)
-            .speaks(&["word "])
-            .token_every_ms(20)
-            .with("repeat", true)
-    };
+    let endless = |name| FakeModel::new(name).speaks(&["word "; 9]).hangs_after(5);
     let mut home = Home::new();
     home.set("AIRUNNER_RUNTIME_THREADS", "5");
     let daemon = Daemon::start_in(home).await;

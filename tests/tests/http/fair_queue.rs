@@ -20,10 +20,7 @@ fn asks(http: &Http, body: &Value) -> JoinHandle<airunner_tests::Reply> {
 
 #[tokio::test]
 async fn a_key_that_fills_the_queue_keeps_no_other_out() {
-    let endless = FakeModel::new("endless")
-        .speaks(&["word "])
-        .token_every_ms(20)
-        .with("repeat", true);
+    let endless = FakeModel::new("endless").speaks(&["word "; 9]).hangs_after(5);
     let home = Home::new();
     home.configure("[models]\nmax_waiting = 3\n[runtime]\nqueue_length = 1\nparallel_requests = 1\n");
     let daemon = Daemon::start_in(home).await;
