@@ -50,11 +50,14 @@ mod tests;
 struct Patience {
     events: usize,
     time: Duration,
+    /// How long it may then take for the last events.
+    last: Duration,
 }
 
 const PATIENCE: Patience = Patience {
     events: 256,
     time: Duration::from_secs(60),
+    last: Duration::from_secs(60),
 };
 /// When a refused request may come again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -115,7 +118,7 @@ impl Engine {
         patience: Patience,
     ) -> Result<Self, Fault> {
         let internal = |error: std::io::Error| Fault::internal(format!("cannot start a thread: {error}"));
-        let courier = Arc::new(Courier::start(patience.time).map_err(internal)?);
+        let courier = Arc::new(Courier::start(patience.last).map_err(internal)?);
         let interrupt = Interrupt::new(Arc::clone(&model.run_options));
         // One place more than requests can take, so that there is always one to trim with.
         let (sender, commands) = sync_channel(options.parallel_requests + options.queue_length + 1);

@@ -25,10 +25,12 @@ mod mixed;
 const QUICK: Patience = Patience {
     events: 16,
     time: Duration::from_millis(300),
+    last: Duration::from_secs(3600),
 };
 const ENDLESS: Patience = Patience {
     events: 4,
     time: Duration::from_secs(3600),
+    last: Duration::from_secs(3600),
 };
 
 struct Bench {
