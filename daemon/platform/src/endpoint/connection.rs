@@ -38,11 +38,13 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new(stream: Stream) -> io::Result<Self> {
         let credentials = stream.peer_creds()?;
-        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
         #[cfg(unix)]
-        let uid = credentials.euid();
+        let (pid, uid) = (
+            credentials.pid().and_then(|pid| u32::try_from(pid).ok()),
+            credentials.euid(),
+        );
         #[cfg(windows)]
-        let uid = None;
+        let (pid, uid) = (credentials.pid(), None);
         Ok(Self {
             stream,
             peer: Peer { pid, uid },

@@ -9,8 +9,8 @@ use widestring::U16CString;
 
 use super::stable_hash;
 
-/// Pipe names are hashes, so no path is too long.
-pub const LONGEST_PATH: usize = usize::MAX;
+/// Pipe names are hashes, so whatever is a path for Windows will do.
+pub const LONGEST_PATH: usize = 32_767;
 
 /// Full control for the owner and the system, nothing for anybody else, nothing inherited.
 const OWNER_AND_SYSTEM: &str = "D:P(A;;GA;;;OW)(A;;GA;;;SY)";
