@@ -1,7 +1,7 @@
 //! Products with weights of 4 or 8 bits that are quantized in blocks along the inputs.
 //!
-//! Activations are quantized to 8 bits in the same blocks when they arrive, so that a product is
-//! integer dot products within a block and one fused multiply-add per block. [`pack`] brings the
+//! Activations are quantized to 8 bits when they arrive, in the same blocks or in groups of them, so
+//! that a product is integer dot products within a block and one fused multiply-add per block. [`pack`] brings the
 //! weights of ONNX Runtime's `MatMulNBits` into panels of 16 rows, the same bytes for every set of
 //! instructions; a [`Matrix`] is such bytes, from memory or from a mapped file.
 //!

@@ -1,7 +1,8 @@
-//! Activations in 8 bits: each block of a row as integers from -127 to 127 and one scale.
+//! Activations in 8 bits: each group of a row as integers from -127 to 127 and one scale.
 //!
-//! A block with a number that is not finite becomes zeros with a scale of NaN, so that every
-//! output of its row is NaN; a block of numbers all below 2⁻¹¹⁹ becomes zeros.
+//! A group is a block or, with weights of 4 bits, as many blocks as have 128 columns together. One
+//! with a number that is not finite becomes zeros with a scale of NaN, so that every output of its
+//! row is NaN; one of numbers all below 2⁻¹¹⁹ becomes zeros.
 
 use super::Shape;
 use super::quantize_row::{Place, Writer, write_row};
@@ -25,7 +26,7 @@ pub(super) struct Quantized<'a> {
     pub(super) tile_rows: usize,
     /// Per tile `[unit][row][activations of the unit]`.
     pub(super) values: &'a [i8],
-    /// Per tile `[block][row]`.
+    /// Per tile `[block][row]`, the same for all blocks of a group.
     pub(super) scales: &'a [f32],
     /// Per tile `[block][row]`: the sum of the block's integers, times the middle of the stored
     /// weights and negated; or with zero points only negated, in the lower 16 bits, the upper ones

@@ -57,9 +57,13 @@ pub(super) fn write_row_with(
 ) {
     let (block, bits) = (out.shape.block(), out.shape.bits());
     let unit = block.min(LONGEST_UNIT);
+    let per_group = out.shape.blocks_per_group();
+    let (mut scale, mut inverse) = (0.0, 0.0);
     for number in 0..2 * out.shape.pairs() {
-        let x = &x[(number * block).min(x.len())..((number + 1) * block).min(x.len())];
-        let (scale, inverse) = scale_of(largest(x));
+        if number.is_multiple_of(per_group) {
+            (scale, inverse) = scale_of(largest(columns(x, number * block, per_group * block)));
+        }
+        let x = columns(x, number * block, block);
         let mut sum = 0;
         for piece in 0..block / unit {
             let at = (number * (block / unit) + piece) * place.rows + place.row;
@@ -67,7 +71,7 @@ pub(super) fn write_row_with(
             #[expect(unsafe_code, reason = "tasks write different rows")]
             // SAFETY: these values belong to this row only, which belongs to this task only.
             let values = unsafe { out.values.part(at..at + unit) };
-            let x = &x[(piece * unit).min(x.len())..((piece + 1) * unit).min(x.len())];
+            let x = columns(x, piece * unit, unit);
             if inverse == 0.0 || x.is_empty() {
                 values.fill(0);
             } else if x.len() == unit {
@@ -88,7 +92,12 @@ pub(super) fn write_row_with(
     }
 }
 
-/// The scale of a block and its inverse, from the bits of its largest absolute number.
+/// As many of `count` numbers as there are from `first` on.
+fn columns(x: &[f32], first: usize, count: usize) -> &[f32] {
+    &x[first.min(x.len())..(first + count).min(x.len())]
+}
+
+/// The scale of a group and its inverse, from the bits of its largest absolute number.
 fn scale_of(largest: u32) -> (f32, f32) {
     let largest = f32::from_bits(largest);
     if !largest.is_finite() {

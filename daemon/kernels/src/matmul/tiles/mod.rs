@@ -43,8 +43,8 @@ impl Sums {
     }
 }
 
-/// What a tile works on: some consecutive records of a panel, and the activations that belong to
-/// them.
+/// What a tile works on: some consecutive records of a panel, the first of them at the start of a
+/// group of activations, and the activations that belong to them.
 pub(super) struct Work<'a> {
     pub(super) block: usize,
     pub(super) pairs: usize,
@@ -52,7 +52,7 @@ pub(super) struct Work<'a> {
     pub(super) zero_points: &'a [u8],
     /// `[unit][row][unit's activations]`.
     pub(super) values: &'a [i8],
-    /// `[block][row]`.
+    /// `[block][row]`, the same for all blocks of a group.
     pub(super) scales: &'a [f32],
     /// `[block][row]`, see [`super::quantize::Quantized`].
     pub(super) offsets: &'a [i32],
