@@ -16,7 +16,7 @@ pub struct Hello {
 }
 
 /// What `airunner status` shows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DaemonStatus {
     pub pid: u32,
     pub daemon_version: String,
@@ -75,19 +75,8 @@ mod tests {
     #[test]
     fn a_daemon_differs_by_its_version_or_by_its_file() {
         let status = DaemonStatus {
-            pid: 1,
             daemon_version: "0.2.0".to_owned(),
-            protocol_version: 1,
-            socket: String::new(),
-            uptime: Duration::ZERO,
-            memory_bytes: 0,
-            models: Vec::new(),
-            shutting_down: false,
-            onnxruntime_library: None,
-            http: HttpStatus::default(),
-            traces: None,
-            paused: None,
-            activities: Vec::new(),
+            ..DaemonStatus::default()
         };
         assert_eq!(status.difference("0.2.0", false), None);
         for (version, replaced, words) in [

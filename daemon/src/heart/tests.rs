@@ -66,10 +66,12 @@ async fn while_well(owner: impl Future<Output = ()>, mut health: watch::Receiver
     let mut owner = pin!(owner);
     while health.wait_for(|health| *health == Health::Well).await.is_ok() {
         tokio::select! {
-            () = &mut owner => return,
+            // In this order: it must not answer once more when it is silent already.
+            biased;
             changed = health.wait_for(|health| *health != Health::Well) => if changed.is_err() {
                 return;
-            }
+            },
+            () = &mut owner => return,
         }
     }
 }

@@ -3,52 +3,11 @@
 use std::sync::Arc;
 
 use airunner_core::Fault;
-use airunner_core::generate::GenerateRequest;
 use airunner_core::lifecycle::StateName;
-use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::paper::THREADS;
-use super::tests::{World, granted, name};
-use crate::workers::{Answer, Llm};
-
-/// What a worker was told, and where its answer is expected.
-type Told = (u32, oneshot::Sender<Result<u32, Fault>>);
-
-/// Leaves to the test when it answers, and what.
-struct Slow(mpsc::Sender<Told>);
-
-impl Llm for Slow {
-    fn generate(&self, _request: GenerateRequest) -> BoxFuture<'static, Result<Answer, Fault>> {
-        async { Err(Fault::internal("on paper")) }.boxed()
-    }
-
-    fn tokenize(&self, _request: TokenizeRequest) -> BoxFuture<'static, Result<Vec<u32>, Fault>> {
-        async { Err(Fault::internal("on paper")) }.boxed()
-    }
-
-    fn detokenize(&self, _request: DetokenizeRequest) -> BoxFuture<'static, Result<String, Fault>> {
-        async { Err(Fault::internal("on paper")) }.boxed()
-    }
-
-    fn trim(&self) -> BoxFuture<'static, Result<(), Fault>> {
-        async { Ok(()) }.boxed()
-    }
-
-    fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>> {
-        let (answer, answered) = oneshot::channel();
-        let told = self.0.try_send((most, answer)).is_ok();
-        async move {
-            assert!(told, "the test is over");
-            answered
-                .await
-                .unwrap_or_else(|_| Err(Fault::internal("the worker is gone")))
-        }
-        .boxed()
-    }
-}
+use super::tests::{Silent, World, granted, name};
 
 async fn threads(world: &World) -> [Option<u32>; 2] {
     world.models.settle().await;
@@ -84,7 +43,7 @@ async fn a_worker_is_told_one_thing_at_a_time_and_the_last_word_is_the_last() {
     let mut waiting = world.wants("tiny").await;
     world.until("tiny", StateName::Loading).await;
     let worker = world.started().unwrap();
-    worker.loads_as(Arc::new(Slow(sender))).await;
+    worker.loads_as(Arc::new(Silent(Some(sender)))).await;
     let lease = granted(&mut waiting).await.unwrap();
     let (most, answer) = told.recv().await.unwrap();
     assert_eq!(most, THREADS);

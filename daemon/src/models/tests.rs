@@ -13,7 +13,7 @@ use airunner_core::tokenize::{DetokenizeRequest, TokenizeRequest};
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::paper::{Paperwork, parts};
 use super::{Access, Acquisition, Installed, Lease, Models, Store, Turn};
@@ -32,7 +32,7 @@ impl Paper {
     }
 
     pub(super) async fn loads(&self) {
-        self.loads_as(Arc::new(Silent)).await;
+        self.loads_as(Arc::new(Silent::default())).await;
     }
 
     pub(super) async fn loads_as(&self, llm: Arc<dyn Llm>) {
@@ -67,8 +67,12 @@ impl Paper {
     }
 }
 
-/// Says nothing.
-struct Silent;
+/// What a worker was told, and where its answer is expected.
+pub(super) type Told = (u32, oneshot::Sender<Result<u32, Fault>>);
+
+/// Says nothing. Where there is a sender, the test decides when it has its threads, and how many.
+#[derive(Default)]
+pub(super) struct Silent(pub(super) Option<mpsc::Sender<Told>>);
 
 impl Llm for Silent {
     fn generate(&self, _request: GenerateRequest) -> BoxFuture<'static, Result<Answer, Fault>> {
@@ -88,7 +92,18 @@ impl Llm for Silent {
     }
 
     fn use_threads(&self, most: u32) -> BoxFuture<'static, Result<u32, Fault>> {
-        async move { Ok(most) }.boxed()
+        let Some(told) = &self.0 else {
+            return async move { Ok(most) }.boxed();
+        };
+        let (answer, answered) = oneshot::channel();
+        let told = told.try_send((most, answer)).is_ok();
+        async move {
+            assert!(told, "the test is over");
+            answered
+                .await
+                .unwrap_or_else(|_| Err(Fault::internal("the worker is gone")))
+        }
+        .boxed()
     }
 }
 

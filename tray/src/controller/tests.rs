@@ -116,22 +116,11 @@ fn notifications(enabled: &str) -> Setting {
 
 fn refreshed_with(urls: &[&str], settings: Vec<Setting>) -> Input {
     let status = DaemonStatus {
-        pid: 1,
-        daemon_version: String::new(),
-        protocol_version: 1,
-        socket: String::new(),
-        uptime: Duration::ZERO,
-        memory_bytes: 0,
-        models: Vec::new(),
-        shutting_down: false,
-        onnxruntime_library: None,
         http: HttpStatus {
             urls: urls.iter().map(|&url| url.to_owned()).collect(),
             ..HttpStatus::default()
         },
-        traces: None,
-        paused: None,
-        activities: Vec::new(),
+        ..DaemonStatus::default()
     };
     let answer = Answer::Refreshed(Box::new(Refreshed {
         status,

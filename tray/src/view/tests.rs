@@ -224,19 +224,8 @@ fn status(state: &State) -> DaemonStatus {
         panic!("it runs")
     };
     DaemonStatus {
-        pid: 1,
-        daemon_version: String::new(),
-        protocol_version: 1,
-        socket: String::new(),
-        uptime: Duration::ZERO,
-        memory_bytes: 0,
         models: running.models.values().cloned().collect(),
-        shutting_down: false,
-        onnxruntime_library: None,
-        http: HttpStatus::default(),
-        traces: None,
-        paused: None,
-        activities: Vec::new(),
+        ..DaemonStatus::default()
     }
 }
 

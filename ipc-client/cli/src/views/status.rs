@@ -111,7 +111,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::samples::{loaded, value};
-    use airunner_core::status::HttpStatus;
 
     use super::*;
 
@@ -125,12 +124,7 @@ mod tests {
             uptime: Duration::from_millis(2900),
             memory_bytes: 3,
             models: vec![loaded()],
-            shutting_down: false,
-            onnxruntime_library: None,
-            http: HttpStatus::default(),
-            traces: None,
-            paused: None,
-            activities: Vec::new(),
+            ..DaemonStatus::default()
         };
         let up = StatusView::running(&status, true, None);
         let (up, down) = (value(&up), value(&StatusView::stopped("/run/s".into(), None)));

@@ -207,10 +207,9 @@ fn memory(facts: &Facts) -> Check {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::time::Duration;
 
     use airunner_core::Fault;
-    use airunner_core::status::{DaemonStatus, HttpStatus};
+    use airunner_core::status::DaemonStatus;
 
     use super::super::facts::{Library, Place};
     use super::*;
@@ -229,15 +228,7 @@ mod tests {
                 daemon_version: "0.1.0".into(),
                 protocol_version: PROTOCOL_VERSION,
                 socket: "/run/s".into(),
-                uptime: Duration::ZERO,
-                memory_bytes: 0,
-                models: Vec::new(),
-                shutting_down: false,
-                onnxruntime_library: None,
-                http: HttpStatus::default(),
-                traces: None,
-                paused: None,
-                activities: Vec::new(),
+                ..DaemonStatus::default()
             }),
             replaced: false,
             library: Some(Library {
