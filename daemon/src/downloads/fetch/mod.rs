@@ -459,11 +459,7 @@ impl<'f> Fetch<'f> {
     }
 
     fn check_room(&self, reserve: u64) -> Result<(), Fault> {
-        let missing: u64 = self
-            .parts
-            .iter()
-            .map(|part| part.wanted.content.size - part.chunks.bytes())
-            .fold(0, u64::saturating_add);
+        let missing: u64 = self.parts.iter().map(Part::lacks).fold(0, u64::saturating_add);
         match self.tools.area.room() {
             Some(room) if missing > 0 && room < missing.saturating_add(reserve) => {
                 Err(no_room(self.tools, missing.saturating_add(reserve), room))

@@ -54,6 +54,16 @@ impl Part {
         }
     }
 
+    /// Bytes of the disk that it still needs. What was written but not kept counts as written: it
+    /// is overwritten where it is.
+    pub(super) fn lacks(&self) -> u64 {
+        let written = airunner_platform::disk::occupied_space(&self.file);
+        self.wanted
+            .content
+            .size
+            .saturating_sub(written.max(self.chunks.bytes()))
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.sha256.is_some()
     }
