@@ -23,8 +23,8 @@ pub(super) const LANES: usize = 16;
 
 /// Inputs of 4-bit weights whose activations share a scale, if blocks are not longer.
 ///
-/// In such groups the rounding of activations is a tenth of that of the weights, and without a
-/// multiplication per block products with many rows take a twelfth less time.
+/// In such groups the rounding of activations is less than a tenth of that of the weights, and
+/// without a multiplication per block products with many rows take 7 % less time.
 const GROUP: usize = 128;
 
 /// Bits of a weight.
