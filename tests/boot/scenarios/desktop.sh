@@ -11,11 +11,13 @@ enabled() { [[ $(service_of is-enabled) == "$1" ]]; }
 daemon() { pgrep -u ann -f '^/usr/bin/airunnerd' | head -1; }
 no_daemon() { [[ -z $(daemon) ]]; }
 other_daemon() { [[ -n $(daemon) && $(daemon) != "$1" ]]; }
+status_says() { holds "$1" "$(as ann airunner status --json)"; }
 setting() { as ann airunner settings get desktop.start_at_login; }
 
 # The tray, as a service of the session so that it has what programs of a session have.
 tray() { as ann systemd-run --user --quiet --collect --unit=tray airunner-tray "$@"; }
-tray_ended() { not as ann systemctl --user is-active --quiet tray.service; }
+# Until systemd has forgotten it, nothing else can have its name.
+tray_ended() { [[ $(as ann systemctl --user show tray.service --property=LoadState --value) == not-found ]]; }
 icon() { as ann busctl --user list --no-legend | grep -o '^org\.kde\.StatusNotifierItem-[0-9-]*' | head -1; }
 call() {
     local method=$1
@@ -28,11 +30,16 @@ no_longer_says() { menu >said && ! grep -qF "\"$1" said; }
 property='"[a-z-]+":\{"type":"[a-z]+","data":[^{}]*\},?'
 # The entry whose label begins like that: its number and its properties.
 entry() { menu | grep -oP "\[\d+,\{(?:$property)*?\"label\":\{\"type\":\"s\",\"data\":\"$1[^{}]*\},?(?:$property)*\}" | head -1; }
-click() {
-    local number
-    number=$(entry "$1" | grep -oP '^\[\K\d+')
-    [[ -n $number ]] && call Event isvu "$number" clicked i 0 0
+# Clicks it, if it can be chosen now: a menu whose entries have changed since they were read refuses
+# the number. A tray that quits need not answer.
+click_once() {
+    local entry number answer
+    entry=$(entry "$1")
+    number=$(grep -oP '^\[\K\d+' <<<"$entry")
+    [[ -n $number && $entry != *'"enabled":{"type":"b","data":false}'* ]] || return
+    answer=$(call Event isvu "$number" clicked i 0 0 2>&1) || [[ $answer != *"not found"* ]]
 }
+click() { until_true 60 click_once "$1"; }
 checked() { [[ $(entry "$1" | grep -oP '"toggle-state":\{"type":"i","data":\K\d') == "$2" ]]; }
 opened() { call AboutToShow i 0 && says "$1"; }
 
@@ -53,14 +60,14 @@ check "has systemd start the service" until_true 300 enabled enabled
 check "the menu says so" until_true 300 checked "Start at login" 1
 check "nobody is asked any more" until_true 300 no_longer_says "Start AI Runner when you log in?"
 has "the setting says so as well" true "$(setting)"
-check "the tray comes with the desktop" as ann test -e .config/autostart/airunner-tray.desktop
+check "the tray comes with the desktop" until_true 300 as ann test -e .config/autostart/airunner-tray.desktop
 check "the tray is quit" click "Quit tray"
 check "and is gone" until_true 300 tray_ended
 check "ann logs out" logout ann
 check "nothing of hers runs" until_true 300 no_daemon
 check "she logs in" login ann
 check "the daemon is there without being asked" until_true 300 service_of is-active
-has "and answers" '"running": true' "$(as ann airunner status --json)"
+check "and answers" until_true 300 status_says '"running": true'
 
 echo "== and no more"
 check "the tray starts" tray
@@ -69,7 +76,7 @@ check "a click on it" click "Start at login"
 check "has systemd leave it alone" until_true 300 enabled disabled
 check "the menu says so" until_true 300 checked "Start at login" 0
 has "the setting says so as well" false "$(setting)"
-check "the tray does not come with the desktop" not as ann test -e .config/autostart/airunner-tray.desktop
+check "the tray does not come with the desktop" until_true 300 not as ann test -e .config/autostart/airunner-tray.desktop
 check "the daemon goes on" service_of is-active
 
 echo "== an upgrade"
@@ -78,7 +85,7 @@ check "the next package goes over it" apt-get install -y --no-install-recommends
 check "the menu says what is left to do" until_true 300 opened "Restart the daemon to finish the upgrade"
 check "a click on it" click "Restart the daemon"
 check "brings another daemon" until_true 300 other_daemon "$before"
-has "which is the installed one" '"outdated": false' "$(as ann airunner status --json)"
+check "which is the installed one" until_true 300 status_says '"outdated": false'
 check "the tray is the last of before" until_true 300 opened "Quit the tray and start it again"
 check "it is quit" click "Quit tray"
 check "and is gone" until_true 300 tray_ended
