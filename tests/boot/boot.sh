@@ -89,6 +89,9 @@ WorkingDirectory=/root
 ExecStart=/bin/bash -c './test.sh >/root/output 2>&1; echo $? >/root/status'
 ExecStopPost=/bin/systemctl poweroff --no-block
 UNIT
+    # What a Debian does by itself at some hour of the day would hold the package manager's lock.
+    local timer
+    for timer in apt-daily apt-daily-upgrade dpkg-db-backup; do ln -s /dev/null "$units/$timer.timer"; done
     mkdir -p "$units/multi-user.target.wants"
     ln -s ../airunner-test.service "$units/multi-user.target.wants/"
 }
@@ -122,7 +125,7 @@ shift
 make_tree "$@"
 enter_group
 # The mounts are seen by this machine alone, and end with it.
-timeout -k 10 "${AIRUNNER_BOOT_SECONDS:-1200}" unshare --mount --propagation private bash -c '
+timeout -k 10 "${AIRUNNER_BOOT_SECONDS:-3600}" unshare --mount --propagation private bash -c '
     mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system
     exec systemd-nspawn --register=no --keep-unit --private-network --quiet --console=pipe \
         --directory="$1" --machine="airunner-test-$2" --boot systemd.unit=multi-user.target' \

@@ -48,7 +48,7 @@ holds() {
     [[ $2 == *"$1"* ]] || { printf 'wanted: %s\nin:     %s\n' "$1" "$2"; return 1; }
 }
 
-# until SECONDS COMMAND...: waits for a condition
+# until_true SECONDS COMMAND...: waits for a condition
 until_true() {
     local end=$((SECONDS + $1)) last
     shift
@@ -66,18 +66,24 @@ user() { useradd --create-home --shell /bin/bash "$1"; }
 
 # login NAME: a session that lasts until logout
 login() {
-    systemd-run --quiet --unit="session-$1" --property=PAMName=login --property="User=$1" sleep infinity
-    until_true 300 test -S "/run/user/$(id -u "$1")/bus"
+    systemd-run --quiet --collect --unit="session-$1" --property=PAMName=login --property="User=$1" \
+        sleep infinity || return
+    until_true 300 systemctl is-active "user@$(id -u "$1")" && until_true 300 test -S "/run/user/$(id -u "$1")/bus"
 }
 
-# logout NAME: ends the session and waits until the user's own manager is gone
+# logout NAME: ends the session and waits until the user's own manager is gone, and what it left in
+# /run, which could be taken for the next one's; and until the name of the session is free.
 logout() {
     systemctl stop "session-$1"
-    until_true 300 ended "user@$(id -u "$1")"
+    until_true 300 ended "user@$(id -u "$1")" && until_true 300 ended "user-runtime-dir@$(id -u "$1")" &&
+        until_true 300 forgotten "session-$1"
 }
 
 # ended UNIT: it does not run; one that is still ending does
 ended() { [[ $(systemctl show "$1" --property=ActiveState --value) == @(inactive|failed) ]]; }
+
+# forgotten UNIT: systemd knows it no more
+forgotten() { [[ $(systemctl show "$1" --property=LoadState --value) == not-found ]]; }
 
 # as NAME COMMAND...: runs it in a session of that user, from the home directory
 as() {

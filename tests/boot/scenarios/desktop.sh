@@ -10,9 +10,13 @@ service_of() { as ann systemctl --user "$1" airunner.service; }
 enabled() { [[ $(service_of is-enabled) == "$1" ]]; }
 daemon() { pgrep -u ann -f '^/usr/bin/airunnerd' | head -1; }
 no_daemon() { [[ -z $(daemon) ]]; }
-other_daemon() { [[ -n $(daemon) && $(daemon) != "$1" ]]; }
+other_daemon() {
+    local found
+    found=$(daemon)
+    [[ -n $found && $found != "$1" ]]
+}
 status_says() { holds "$1" "$(as ann airunner status --json)"; }
-setting() { as ann airunner settings get desktop.start_at_login; }
+setting_says() { holds "$1" "$(as ann airunner settings get desktop.start_at_login)"; }
 
 # The tray, as a service of the session so that it has what programs of a session have.
 tray() { as ann systemd-run --user --quiet --collect --unit=tray airunner-tray "$@"; }
@@ -39,7 +43,7 @@ click_once() {
     [[ -n $number && $entry != *'"enabled":{"type":"b","data":false}'* ]] || return
     answer=$(call Event isvu "$number" clicked i 0 0 2>&1) || [[ $answer != *"not found"* ]]
 }
-click() { until_true 60 click_once "$1"; }
+click() { until_true 300 click_once "$1"; }
 checked() { [[ $(entry "$1" | grep -oP '"toggle-state":\{"type":"i","data":\K\d') == "$2" ]]; }
 opened() { call AboutToShow i 0 && says "$1"; }
 
@@ -59,7 +63,7 @@ check "a click on it" click "Start at login"
 check "has systemd start the service" until_true 300 enabled enabled
 check "the menu says so" until_true 300 checked "Start at login" 1
 check "nobody is asked any more" until_true 300 no_longer_says "Start AI Runner when you log in?"
-has "the setting says so as well" true "$(setting)"
+check "the setting says so as well" until_true 300 setting_says true
 check "the tray comes with the desktop" until_true 300 as ann test -e .config/autostart/airunner-tray.desktop
 check "the tray is quit" click "Quit tray"
 check "and is gone" until_true 300 tray_ended
@@ -75,7 +79,7 @@ check "it knows how things are" until_true 300 checked "Start at login" 1
 check "a click on it" click "Start at login"
 check "has systemd leave it alone" until_true 300 enabled disabled
 check "the menu says so" until_true 300 checked "Start at login" 0
-has "the setting says so as well" false "$(setting)"
+check "the setting says so as well" until_true 300 setting_says false
 check "the tray does not come with the desktop" until_true 300 not as ann test -e .config/autostart/airunner-tray.desktop
 check "the daemon goes on" service_of is-active
 
@@ -98,5 +102,6 @@ check "the tray and the daemon end on a click" click "Stop the daemon and quit"
 check "and are gone" until_true 300 tray_ended
 check "ann logs out" logout ann
 check "she logs in" login ann
-check "nothing has started" no_daemon
+check "all that starts at login has started" until_true 300 as ann systemctl --user is-active default.target
+check "nothing of AI Runner is among it" no_daemon
 finish
