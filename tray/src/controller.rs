@@ -90,7 +90,10 @@ pub(crate) struct Controller<S> {
     /// Before this moment nothing is shown that can wait.
     quiet_until: Instant,
     refreshing: bool,
-    asking_login: bool,
+    /// The system is being asked whether it starts at login, and how often that had been set then.
+    asking_login: Option<u64>,
+    /// How often setting it has begun or ended: an answer from before says nothing any more.
+    login_sets: u64,
     /// The screen was asked to show the question about it.
     asked_on_screen: bool,
     leaving: bool,
@@ -111,7 +114,8 @@ impl<S: Shell> Controller<S> {
             shown: None,
             quiet_until: now + FIRST_PATIENCE,
             refreshing: false,
-            asking_login: false,
+            asking_login: None,
+            login_sets: 0,
             asked_on_screen: false,
             leaving: false,
             told: false,
@@ -172,6 +176,7 @@ impl<S: Shell> Controller<S> {
                 if matches!(command, Command::Start | Command::Restart) {
                     self.state.starting();
                 }
+                self.login_sets += u64::from(sets_login(&command));
                 self.shell.perform(command);
             }
             Action::Open(target) => self.shell.open(&target),
@@ -188,9 +193,16 @@ impl<S: Shell> Controller<S> {
     fn outcome(&mut self, command: Command, result: Result<Answer, Fault>) -> Flow {
         if command == Command::Refresh {
             self.refreshing = false;
-        } else if command == Command::AskLogin {
-            self.asking_login = false;
+        } else if command == Command::AskLogin
+            && self
+                .asking_login
+                .take()
+                .is_some_and(|began| began != self.login_sets)
+        {
+            self.ask_login();
+            return ControlFlow::Continue(());
         }
+        self.login_sets += u64::from(sets_login(&command));
         match result {
             Ok(Answer::Refreshed(refreshed)) => {
                 self.state.refresh(*refreshed);
@@ -268,8 +280,8 @@ impl<S: Shell> Controller<S> {
 
     /// Asks the system; once at a time.
     pub(crate) fn ask_login(&mut self) {
-        if !self.asking_login {
-            self.asking_login = true;
+        if self.asking_login.is_none() {
+            self.asking_login = Some(self.login_sets);
             self.shell.perform(Command::AskLogin);
         }
     }
@@ -308,4 +320,8 @@ impl<S: Shell> Controller<S> {
             self.shell.open(&Target::Page(page));
         }
     }
+}
+
+const fn sets_login(command: &Command) -> bool {
+    matches!(command, Command::SetLogin(_) | Command::DeclineLogin)
 }

@@ -253,6 +253,28 @@ fn whether_to_start_at_login_is_shown_as_the_system_says_and_asked_until_answere
 }
 
 #[test]
+fn an_answer_from_before_a_click_on_start_at_login_does_not_undo_it() {
+    let mut scene = Scene::connected();
+    let says = |command: Command, enabled: bool| {
+        let state = LoginState {
+            enabled,
+            ..LoginState::default()
+        };
+        Input::Outcome(command, Ok(Answer::Login { state, decided: true }))
+    };
+    let menu = |scene: &Scene| view(&scene.controller.state, &TimeZone::UTC).to_string();
+    scene.controller.ask_login();
+    let _ = scene.input(Input::Clicked(Action::Ask(Command::SetLogin(true))));
+    let _ = scene.input(says(Command::SetLogin(true), true));
+    scene.taken();
+    let _ = scene.input(says(Command::AskLogin, false));
+    assert_eq!(scene.taken(), ["perform AskLogin"], "it is asked again");
+    assert!(menu(&scene).contains("[x] <Start at login>"), "{}", menu(&scene));
+    let _ = scene.input(says(Command::AskLogin, false));
+    assert!(menu(&scene).contains("[ ] <Start at login>"), "{}", menu(&scene));
+}
+
+#[test]
 fn the_screen_asks_once_and_only_where_notifications_are_wanted() {
     for (wanted, decided, enabled, asked) in [
         ("true", false, false, 1),
