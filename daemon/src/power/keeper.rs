@@ -72,14 +72,16 @@ impl Keeper {
         loop {
             let let_go_at = self.let_go_at;
             tokio::select! {
+                // What was wished before something began counts for it.
+                biased;
                 () = ending.asked() => return,
+                Ok(()) = self.parts.settings.changed() => self.set_rules().await,
+                event = self.power.next() => self.happened(event).await,
+                Ok(()) = self.parts.quantizing.changed() => {}
                 change = changes.next() => match change {
                     Some(message) => self.activity.hear(&message.payload),
                     None => return,
                 },
-                Ok(()) = self.parts.quantizing.changed() => {}
-                Ok(()) = self.parts.settings.changed() => self.set_rules().await,
-                event = self.power.next() => self.happened(event).await,
                 () = reached(let_go_at), if let_go_at.is_some() => self.let_go(),
             }
             self.decide().await;
