@@ -92,11 +92,12 @@ impl Actor {
 
     fn take(&mut self) -> UsageBatch {
         let mut batch = UsageBatch::default();
+        // What comes from here on is either in this batch or told as a change.
+        self.changes.mark_unchanged();
         self.pending.send_if_modified(|pending| {
             mem::swap(pending, &mut batch);
             false
         });
-        self.changes.mark_unchanged();
         batch
     }
 
