@@ -99,6 +99,15 @@ impl Daemon {
         .await;
     }
 
+    /// Waits until the daemon has logged this. It writes its log beside its work, so what was done
+    /// may not be there yet.
+    pub async fn until_logged(&self, text: &str) {
+        eventually(&format!("{text:?} is in the log"), async || {
+            self.home.log().contains(text)
+        })
+        .await;
+    }
+
     /// Sends a signal to the daemon and waits for its end.
     pub async fn end_by(&mut self, signal: i32) -> ExitStatus {
         send_signal(self.pid(), signal);

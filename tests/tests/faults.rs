@@ -176,10 +176,7 @@ async fn a_termination_signal_lets_the_answer_finish() {
     let chat = daemon.home.cli().spawn(&["chat", "tiny", "Well?", "--json"]);
     daemon.until_state("tiny", Some("BUSY")).await;
     send_signal(daemon.pid(), SIGTERM);
-    eventually("the daemon has heard it", async || {
-        daemon.home.log().contains("the daemon was asked to end")
-    })
-    .await;
+    daemon.until_logged("the daemon was asked to end").await;
     gate.open();
     let status = daemon.ended().await;
     assert!(status.success(), "{status}");
@@ -236,7 +233,7 @@ async fn prompts_and_answers_are_in_no_log() {
         .await
         .succeeded();
     assert_eq!(output.stdout.trim_end(), "a-secret-answer");
-    assert!(daemon.home.log().contains("LOADED"));
+    daemon.until_logged("LOADED").await;
     assert!(!daemon.home.log().contains("a-secret"), "{}", daemon.home.log());
     daemon.stop().await;
 }

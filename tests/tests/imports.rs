@@ -206,11 +206,7 @@ async fn a_library_inside_a_package_is_ignored_and_said_so() {
     cli.run(&["chat", "x", "hello", "--raw", "--max-tokens", "2"])
         .await
         .succeeded();
-    assert!(
-        daemon.home.log().contains("custom_ops_library"),
-        "{}",
-        daemon.home.log()
-    );
+    daemon.until_logged("custom_ops_library").await;
     daemon.stop().await;
 }
 

@@ -94,7 +94,7 @@ async fn a_model_that_does_not_fit_beside_an_idle_one_takes_its_place() {
         reason_of_last_unload(&daemon, "first").await,
         "evicted_for:second"
     );
-    assert!(daemon.home.log().contains("evicted_for:second"));
+    daemon.until_logged("evicted_for:second").await;
     assert!(daemon.ps("first").await.is_none());
     daemon.stop().await;
 }
@@ -224,6 +224,8 @@ async fn a_load_the_system_kills_is_tried_once_more() {
     let daemon = Daemon::with_models(&[dying, hopeless]).await;
     let cli = daemon.home.cli();
     assert_eq!(cli.json(&["chat", "dying", "Well?"]).await["text"], "yes");
+    // The first load and the second one, with what came between.
+    daemon.until_logged(r#""to":"LOADED""#).await;
     assert_eq!(daemon.home.log().matches("tried again with more room").count(), 1);
     assert_eq!(cli.refusal(&["load", "hopeless"]).await.1, "worker_crashed");
     daemon.stop().await;

@@ -57,6 +57,7 @@ async fn twenty_callers_make_one_load() {
             String::from_utf8_lossy(&output.stdout)
         );
     }
+    daemon.until_logged(r#""to":"LOADED""#).await;
     let loads = daemon.home.log().matches(r#""to":"LOADING""#).count();
     assert_eq!(loads, 1, "{}", daemon.home.log());
     assert_eq!(daemon.workers().len(), 1);
@@ -73,7 +74,7 @@ async fn an_idle_model_leaves_by_itself_and_the_wishes_of_callers_count() {
 
     cli.run(&["load", "tiny"]).await.succeeded();
     daemon.until_state("tiny", None).await;
-    assert!(daemon.home.log().contains("idle_timeout"));
+    daemon.until_logged("idle_timeout").await;
 
     cli.run(&["load", "tiny", "--keep-alive", "-1"]).await.succeeded();
     cli.run(&["chat", "tiny", "Well?"]).await.succeeded();

@@ -103,7 +103,7 @@ async fn an_answer_under_way_is_finished_first_unless_it_is_forced() {
     assert!(answer.status.success(), "{answer:?}");
     assert!(String::from_utf8_lossy(&answer.stdout).contains("one two three"));
     daemon.until_state("slow", None).await;
-    assert!(daemon.home.log().contains(r#""reason":"paused""#));
+    daemon.until_logged(r#""reason":"paused""#).await;
     cli.run(&["resume"]).await.succeeded();
 
     gate.close();

@@ -268,10 +268,14 @@ async fn on_battery_what_is_idle_goes_if_that_is_wanted() {
     cli.run(&["load", "tiny"]).await.succeeded();
     cli.run(&["load", "kept", "--pin"]).await.succeeded();
     system.runs_on_battery(true).await;
-    eventually("the daemon knows it", async || {
-        daemon.home.log().contains("the power supply is another one")
-    })
-    .await;
+    let changes = || {
+        daemon
+            .home
+            .log()
+            .matches("the power supply is another one")
+            .count()
+    };
+    eventually("the daemon knows it", async || changes() == 1).await;
     assert_eq!(
         daemon.ps("tiny").await.unwrap()["state"],
         "LOADED",
@@ -288,6 +292,8 @@ async fn on_battery_what_is_idle_goes_if_that_is_wanted() {
     );
 
     system.runs_on_battery(false).await;
+    // It asks what is so when it is told of a change: two that it hears of at once are none.
+    eventually("the daemon knows that too", async || changes() == 2).await;
     cli.run(&["load", "tiny"]).await.succeeded();
     system.runs_on_battery(true).await;
     daemon.until_state("tiny", None).await;

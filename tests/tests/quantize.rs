@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use airunner_tests::{Daemon, eventually_ok, noise, testdata};
+use airunner_tests::{Daemon, Home, eventually_ok, noise, testdata};
 use serde_json::{Value, json};
 
 async fn import(daemon: &Daemon, reference: &str, name: &str) {
@@ -347,7 +347,10 @@ fn wide(home: &Path) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn what_is_given_up_leaves_nothing() {
-    let daemon = Daemon::start().await;
+    let mut home = Home::new();
+    // A machine of many cores would be done before it can be told to stop.
+    home.set("AIRUNNER_RUNTIME_THREADS", "1");
+    let daemon = Daemon::start_in(home).await;
     let package = wide(daemon.home.path());
     let package = package.to_str().unwrap();
     daemon

@@ -55,10 +55,8 @@ async fn a_running_daemon_goes_by_what_is_set() {
         "# mine\n[models]\nkeep_alive = \"1s\" # short\n"
     );
     daemon.until_state("tiny", None).await;
-    assert!(
-        daemon.home.log().contains("idle_timeout"),
-        "the new time counts for it too"
-    );
+    // The new time counts for it too.
+    daemon.until_logged("idle_timeout").await;
 
     cli.run(&["settings", "set", "memory.cpu_budget", "123MiB"])
         .await
@@ -140,10 +138,7 @@ async fn what_is_written_by_hand_counts_when_it_is_read_again() {
     }
     assert_eq!(text(&daemon.home), "[models]\nkeep_alive = \"soon\"\n");
     send_signal(daemon.pid(), 1);
-    eventually("it is in the log", async || {
-        daemon.home.log().contains("the settings stay as they were")
-    })
-    .await;
+    daemon.until_logged("the settings stay as they were").await;
     daemon
         .home
         .cli()

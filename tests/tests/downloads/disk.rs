@@ -63,6 +63,7 @@ async fn a_full_disk_is_said_early_or_late_and_nothing_is_lost() {
     hub.slow(Some(16 << 20));
     eventually("a part is here", async || hub.served() > 8 << 20).await;
     hub.slow(Some(CRAWL));
+    until_here(&daemon, "team/tiny", 4 << 20).await;
     let filler = disk.0.join("filler");
     std::fs::write(&filler, vec![1; 85 * MIB]).unwrap();
     hub.slow(None);

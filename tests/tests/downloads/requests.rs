@@ -156,6 +156,7 @@ async fn ctrl_c_pauses_and_the_same_command_goes_on() {
     let mut first = daemon.home.cli().spawn(&["models", "pull", "team/tiny"]);
     eventually("a part is here", async || hub.served() > 6 << 20).await;
     hub.slow(Some(CRAWL));
+    until_here(&daemon, "team/tiny", 2 << 20).await;
     send_signal(first.id().unwrap(), 2);
     let status = first.wait().await.unwrap();
     assert!(!status.success());
@@ -261,6 +262,7 @@ async fn what_another_download_fetched_of_the_same_contents_counts() {
     hub.slow(Some(8 << 20));
     eventually("a part is here", async || hub.served() > 6 << 20).await;
     hub.slow(Some(CRAWL));
+    until_here(&daemon, "team/first", 2 << 20).await;
     // The one that fetches goes on for a while, and the other could take over when it stops.
     for id in ids.iter().rev() {
         let told = daemon.home.cli().json(&["downloads", "pause", id]).await;

@@ -72,6 +72,18 @@ pub(crate) async fn download(daemon: &Daemon, model: &str) -> Option<Value> {
     all.pop()
 }
 
+/// Waits until so much of a model is here: what the hub has sent may still be on its way.
+pub(crate) async fn until_here(daemon: &Daemon, model: &str, bytes: u64) {
+    eventually_ok(&format!("{bytes} bytes of {model} are here"), async || {
+        let found = download(daemon, model).await;
+        let here = found
+            .as_ref()
+            .and_then(|download| download["done_bytes"].as_u64());
+        if here >= Some(bytes) { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
 /// Waits until the newest download of a model is in a state.
 pub(crate) async fn until(daemon: &Daemon, model: &str, state: &str) -> Value {
     eventually_ok(&format!("the download of {model} is {state}"), async || {

@@ -161,7 +161,7 @@ async fn a_network_is_not_served_without_a_key_and_encryption() {
     }
     let shown = daemon.home.cli().run(&["status"]).await.succeeded();
     assert!(shown.stdout.contains("airunner keys create"), "{}", shown.stdout);
-    assert!(daemon.home.log().contains("is not served"));
+    daemon.until_logged("is not served").await;
     // The two commands, as they are told.
     daemon.home.cli().json(&["keys", "create", "phone"]).await;
     daemon.home.set("AIRUNNER_HTTP_TLS", "self-signed");

@@ -159,7 +159,7 @@ async fn a_key_that_expires_ends_its_stream() {
         .post("/api/v1/llm/load", &json!({"model": "endless"}))
         .await
         .ok();
-    let phone = visitor(&daemon, "phone", Some("10s")).await;
+    let phone = visitor(&daemon, "phone", Some("30s")).await;
     let (path, body, reason) = streams().into_iter().next().unwrap();
     let response = begun(&phone, path, &body).await;
     let last = last(response).await;

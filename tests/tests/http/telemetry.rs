@@ -67,10 +67,7 @@ async fn a_request_is_found_again_by_its_name_and_nothing_private_is_told() {
         );
     let reply = airunner_tests::http::Reply::of(request).await;
     assert_eq!(reply.headers["x-request-id"], "my-own.name");
-    eventually("the request is in the log", async || {
-        daemon.home.log().contains("my-own.name")
-    })
-    .await;
+    daemon.until_logged("my-own.name").await;
     let log = daemon.home.log();
     let line = log.lines().find(|line| line.contains("my-own.name")).unwrap();
     for told in [

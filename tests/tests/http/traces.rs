@@ -123,7 +123,7 @@ async fn it_is_off_unless_it_is_set_and_loud_when_it_is() {
     let daemon = traced(&collector).await;
     let shown = daemon.home.cli().run(&["status"]).await.succeeded().stdout;
     assert!(shown.contains(&format!("are sent to {url}/v1/traces")), "{shown}");
-    assert!(daemon.home.log().contains("traces of requests are sent"));
+    daemon.until_logged("traces of requests are sent").await;
     // A collector that is gone holds nobody up.
     drop(collector);
     let http = daemon.http().await;

@@ -13,7 +13,8 @@ async fn a_click_loads_pins_and_unloads_a_model() {
         return;
     };
     let (daemon, menu) = (&scene.daemon, &scene.menu);
-    let text = menu.until("my_model: not loaded").await;
+    menu.until("my_model: not loaded").await;
+    let text = menu.until("(Idle)\n").await;
     assert!(text.starts_with("(Idle)\n"), "{text}");
     menu.click(&["my_model", "Load"]).await;
     daemon.until_state("my_model", Some("LOADED")).await;
