@@ -68,6 +68,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
         builtin(facts),
         socket(facts),
     ];
+    checks.splice(3..3, visual_cpp(facts));
     checks.extend(facts.directories.iter().map(|directory| {
         let path = directory.path.display();
         match directory.access {
@@ -147,6 +148,29 @@ fn runtime(facts: &Facts) -> Check {
     }
 }
 
+const GET_VISUAL_CPP: &str = "get Microsoft's for x64: winget install Microsoft.VCRedist.2015+.x64";
+
+/// Only where the library needs it.
+fn visual_cpp(facts: &Facts) -> Option<Check> {
+    let found = facts.visual_cpp.as_ref()?;
+    let check = "Visual C++";
+    let text = |version: Option<(u16, u16)>| version.map(|(major, minor)| format!("{major}.{minor}"));
+    Some(match (text(found.version), text(found.wanted)) {
+        _ if !found.missing.is_empty() => Check::fail(
+            check,
+            format!("ONNX Runtime cannot start without {}", found.missing.join(", ")),
+            GET_VISUAL_CPP,
+        ),
+        (Some(version), Some(wanted)) if found.is_too_old() => Check::warn(
+            check,
+            format!("{version} is older than the {wanted} that ONNX Runtime was made with, and may crash it"),
+            GET_VISUAL_CPP,
+        ),
+        (Some(version), _) => Check::ok(check, version),
+        (None, _) => Check::ok(check, "is there; its version is not known"),
+    })
+}
+
 fn builtin(facts: &Facts) -> Check {
     if facts.builtin_models.is_empty() {
         return Check::warn(
@@ -210,6 +234,7 @@ mod tests {
 
     use airunner_core::Fault;
     use airunner_core::status::DaemonStatus;
+    use airunner_platform::VisualCpp;
 
     use super::super::facts::{Library, Place};
     use super::*;
@@ -235,6 +260,11 @@ mod tests {
                 path: PathBuf::from("/lib/x"),
                 exists: true,
                 version: Some((1, 31, 1)),
+            }),
+            visual_cpp: Some(VisualCpp {
+                missing: Vec::new(),
+                version: Some((14, 44)),
+                wanted: Some((14, 44)),
             }),
             builtin_models: vec!["builtin/helper".into()],
             socket: place("socket", "/run/s"),
@@ -272,7 +302,7 @@ mod tests {
     fn each_trouble_is_found_and_comes_with_advice() {
         type Change = fn(&mut Facts);
         let fault = |kind| Err(Fault::new(kind, "x"));
-        let cases: [(Change, &[(&str, Verdict)]); 11] = [
+        let cases: [(Change, &[(&str, Verdict)]); 14] = [
             (|facts| facts.library = None, &[("ONNX Runtime", Verdict::Fail)]),
             (
                 |facts| facts.library.as_mut().unwrap().version = Some((1, 30, 9)),
@@ -283,6 +313,15 @@ mod tests {
                 &[("ONNX Runtime", Verdict::Fail)],
             ),
             (|facts| facts.library.as_mut().unwrap().version = None, &[]),
+            (
+                |facts| facts.visual_cpp.as_mut().unwrap().missing = vec!["vcruntime140_1.dll"],
+                &[("Visual C++", Verdict::Fail)],
+            ),
+            (
+                |facts| facts.visual_cpp.as_mut().unwrap().version = Some((14, 29)),
+                &[("Visual C++", Verdict::Warn)],
+            ),
+            (|facts| facts.visual_cpp.as_mut().unwrap().version = None, &[]),
             (
                 |facts| facts.builtin_models.clear(),
                 &[("built-in", Verdict::Warn)],

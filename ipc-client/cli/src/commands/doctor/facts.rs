@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use airunner_core::Fault;
 use airunner_core::status::DaemonStatus;
 use airunner_ipc_client::{Client, Endpoint, Places};
-use airunner_platform::{Installation, disk, process};
+use airunner_platform::{Installation, VisualCpp, disk, process};
 
 use super::runtime_version;
 use crate::connection::places;
@@ -21,6 +21,8 @@ pub(super) struct Facts {
     /// The daemon's program is not the file any more that it was started from.
     pub(crate) replaced: bool,
     pub(crate) library: Option<Library>,
+    /// What the library needs of Microsoft's, where it does.
+    pub(crate) visual_cpp: Option<VisualCpp>,
     pub(crate) builtin_models: Vec<String>,
     pub(crate) socket: Place,
     pub(crate) directories: Vec<Place>,
@@ -72,6 +74,7 @@ impl Facts {
         ];
         Ok(Self {
             version: env!("CARGO_PKG_VERSION"),
+            visual_cpp: library.as_deref().and_then(VisualCpp::wanted_by),
             library: library.map(|path| Library {
                 exists: path.is_file(),
                 version: runtime_version::of(&path),

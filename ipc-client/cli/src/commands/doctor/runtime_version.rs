@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use airunner_platform::portable_executable;
+
 /// The library without execution providers is far smaller.
 const SEARCHED_BYTES: u64 = 128 << 20;
 /// How its exported symbols are marked on systems with symbol versions.
 const MARK: &[u8] = b"VERS_";
 
-/// From its file name, or from its symbols; `None` if neither tells.
+/// From its file name, from what Windows reads of it, or from its symbols; `None` if nothing tells.
 pub(super) fn of(library: &Path) -> Option<(u32, u32, u32)> {
     let real = std::fs::canonicalize(library).ok()?;
     let name = real.file_name()?.to_str()?;
@@ -20,7 +22,7 @@ pub(super) fn of(library: &Path) -> Option<(u32, u32, u32)> {
             .take(SEARCHED_BYTES)
             .read_to_end(&mut bytes)
             .ok()?;
-        from_symbols(&bytes)
+        from_resource(&bytes).or_else(|| from_symbols(&bytes))
     })
 }
 
@@ -28,6 +30,12 @@ pub(super) fn of(library: &Path) -> Option<(u32, u32, u32)> {
 fn from_name(name: &str) -> Option<(u32, u32, u32)> {
     let start = name.find(|character: char| character.is_ascii_digit())?;
     three_numbers(name.get(start..)?)
+}
+
+/// The fourth number is the day it was built on.
+fn from_resource(bytes: &[u8]) -> Option<(u32, u32, u32)> {
+    let [major, minor, patch, _] = portable_executable::version(bytes)?.map(u32::from);
+    Some((major, minor, patch))
 }
 
 fn from_symbols(bytes: &[u8]) -> Option<(u32, u32, u32)> {
