@@ -209,6 +209,14 @@ impl Wine {
         .collect()
     }
 
+    /// Waits until a process of that program is there.
+    pub async fn until_there(&self, program: &str) {
+        eventually(&format!("{program} runs"), async || {
+            !self.processes(program).is_empty()
+        })
+        .await;
+    }
+
     /// Waits until no process of that program is left.
     pub async fn until_gone(&self, program: &str) {
         eventually(&format!("{program} is gone"), async || {

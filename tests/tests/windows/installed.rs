@@ -14,10 +14,16 @@ pub(crate) struct Installer {
 
 impl Installer {
     pub(crate) fn of(programs: &Path) -> Self {
+        Self::called(programs, [])
+    }
+
+    /// With more arguments for whoever makes it, such as another version.
+    pub(crate) fn called<const N: usize>(programs: &Path, arguments: [&str; N]) -> Self {
         let folder = tempfile::Builder::new().prefix("air-msi-").tempdir().unwrap();
         let mut command = Command::new(binary("xtask"));
         command.args(["package", "msi", "--programs"]).arg(programs);
-        let output = command.arg("--output").arg(folder.path()).output().unwrap();
+        command.arg("--output").arg(folder.path()).args(arguments);
+        let output = command.output().unwrap();
         assert!(
             output.status.success(),
             "{}",
@@ -39,20 +45,24 @@ impl Installer {
 pub(crate) struct Windows {
     pub(crate) wine: Wine,
     pub(crate) root: PathBuf,
-    installer: Installer,
+    pub(crate) installer: Installer,
 }
 
 impl Windows {
     pub(crate) async fn with(programs: &Path) -> Self {
         let wine = Wine::start().await;
-        let installer = Installer::of(programs);
-        let file = Wine::inside(&installer.file);
-        wine.run("msiexec", ["/i", &file, "/qn"]).await.succeeded();
-        Self {
+        let windows = Self {
             root: wine.profile("AppData/Local/Programs/AI Runner"),
             wine,
-            installer,
-        }
+            installer: Installer::of(programs),
+        };
+        windows.install(&windows.installer).await.succeeded();
+        windows
+    }
+
+    pub(crate) async fn install(&self, installer: &Installer) -> CliOutput {
+        let file = Wine::inside(&installer.file);
+        self.wine.run("msiexec", ["/i", &file, "/qn"]).await
     }
 
     pub(crate) fn program(&self, name: &str) -> PathBuf {
@@ -81,8 +91,32 @@ impl Windows {
         Some(value.trim().to_owned())
     }
 
+    /// Versions of AI Runner in the list of installed programs.
+    pub(crate) async fn versions(&self) -> Vec<String> {
+        let mut versions = Vec::new();
+        for root in ["HKCU", "HKLM"] {
+            let key = format!("{root}\\Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall");
+            let said = self.wine.run("reg", ["query", &key, "/s"]).await;
+            let entries = said.stdout.split("HKEY_").map(str::to_owned);
+            let value = |entry: &str, name: &str| {
+                let line = entry.lines().find(|line| line.trim_start().starts_with(name))?;
+                Some(line.split_once("REG_SZ")?.1.trim().to_owned())
+            };
+            versions.extend(
+                entries
+                    .filter(|entry| value(entry, "DisplayName").as_deref() == Some("AI Runner"))
+                    .filter_map(|entry| value(&entry, "DisplayVersion")),
+            );
+        }
+        versions
+    }
+
     pub(crate) async fn uninstall(&self) {
-        let file = Wine::inside(&self.installer.file);
+        self.remove(&self.installer).await;
+    }
+
+    pub(crate) async fn remove(&self, installer: &Installer) {
+        let file = Wine::inside(&installer.file);
         self.wine.run("msiexec", ["/x", &file, "/qn"]).await.succeeded();
     }
 }

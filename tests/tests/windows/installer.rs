@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::installed::{Installer, Windows};
 
-const FILES: [&str; 9] = [
+pub(crate) const FILES: [&str; 9] = [
     "bin/airunner.exe",
     "bin/airunnerd.exe",
     "bin/airunner-tray.exe",
@@ -131,7 +131,10 @@ async fn the_daemon_answers(windows: &Windows) {
         "{hardware}"
     );
     windows.json(["notify", "list", "--json"]).await;
-    windows.airunner(["doctor"]).await.succeeded();
+    let doctor = windows.airunner(["doctor"]).await.succeeded();
+    for check in ["Visual C++", "ONNX Runtime  1."] {
+        assert!(doctor.stdout.contains(check), "{check} in {doctor:?}");
+    }
 }
 
 async fn a_model_answers(windows: &Windows) {

@@ -4,3 +4,4 @@
 mod installed;
 mod installer;
 mod notification_area;
+mod upgrade;

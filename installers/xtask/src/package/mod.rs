@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// and marked as a trial in its version
     #[arg(long, value_name = "DIRECTORY")]
     programs: Option<PathBuf>,
+    /// Call the package this version instead of the workspace's: for tests of upgrades
+    #[arg(long, value_name = "VERSION", requires = "programs")]
+    as_version: Option<String>,
     /// Counts packages of the same version
     #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     revision: u32,
@@ -92,6 +95,9 @@ pub(crate) fn package(workspace: &Workspace, options: &Options) -> anyhow::Resul
     };
     fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let mut release = Release::of(workspace, options.revision, options.programs.is_some())?;
+    if let Some(version) = &options.as_version {
+        release.version.clone_from(version);
+    }
     if options.kind == Kind::Msi {
         release.platform = platform::WINDOWS;
         msi::require_tools()?;

@@ -60,7 +60,7 @@ pub(super) fn make(workspace: &Workspace, materials: &Materials, output: &Path) 
         .arg(&source)
         .current_dir(&directory);
     process::output(&mut command)?;
-    complete(&path, materials.has_tray())?;
+    complete(&path, release, materials.has_tray())?;
     Ok(path)
 }
 
@@ -77,15 +77,38 @@ const ENVIRONMENT: [&str; 4] = [
 
 /// Nor can it: a program of the system that is not installed with ours. The tray keeps nothing, so it
 /// can be ended like this; 98 runs a program from a folder and passes over its failure.
-const END_TRAY: [&str; 2] = [
-    "INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) \
-     VALUES ('EndTray', 98, 'BINDIR', '[System64Folder]taskkill.exe /F /IM airunner-tray.exe')",
-    "INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) VALUES ('EndTray', 'REMOVE=\"ALL\"', 1310)",
-];
+fn end_tray() -> [String; 2] {
+    [
+        "INSERT INTO `CustomAction` (`Action`, `Type`, `Source`, `Target`) \
+         VALUES ('EndTray', 98, 'BINDIR', '[System64Folder]taskkill.exe /F /IM airunner-tray.exe')"
+            .to_owned(),
+        format!(
+            "INSERT INTO `InstallExecuteSequence` (`Action`, `Condition`, `Sequence`) \
+             VALUES ('EndTray', '{REPLACED}', {FIRST_ACTION})"
+        ),
+    ]
+}
 
-fn complete(installer: &Path, tray: bool) -> anyhow::Result<()> {
-    let end_tray = if tray { END_TRAY.as_slice() } else { &[] };
-    for query in ENVIRONMENT.iter().chain(end_tray) {
+/// Nor that another package of the same version takes the place of the one that is installed, which
+/// would stay in the list of programs beside it. 513 is older versions and this one.
+fn replaced_versions(release: &Release) -> [String; 2] {
+    [
+        "DELETE FROM `Upgrade` WHERE `ActionProperty` = 'WIX_UPGRADE_DETECTED'".to_owned(),
+        format!(
+            "INSERT INTO `Upgrade` (`UpgradeCode`, `VersionMax`, `Attributes`, `ActionProperty`) \
+             VALUES ('{UPGRADE}', '{}', 513, 'WIX_UPGRADE_DETECTED')",
+            release.version
+        ),
+    ]
+}
+
+fn complete(installer: &Path, release: &Release, tray: bool) -> anyhow::Result<()> {
+    let mut queries = ENVIRONMENT.map(str::to_owned).to_vec();
+    queries.extend(replaced_versions(release));
+    if tray {
+        queries.extend(end_tray());
+    }
+    for query in &queries {
         process::output(Command::new("msibuild").arg(installer).args(["-q", query]))?;
     }
     Ok(())
@@ -120,6 +143,7 @@ fn description(release: &Release, entries: &[Entry]) -> String {
         .replace("@VERSION@", &release.version)
         .replace("@PRODUCT@", &guid(&format!("product {}", release.full())))
         .replace("@PACKAGE@", &guid(&format!("package {}", release.full())))
+        .replace("@UPGRADE@", UPGRADE)
         .replace("@PATH@", &guid("component PATH"))
         .replace("@FOLDERS@", folders.trim_end())
         .replace("@COMPONENTS@", references.trim_end())
@@ -130,14 +154,19 @@ fn description(release: &Release, entries: &[Entry]) -> String {
 const TRAY: &str = "bin/airunner-tray.exe";
 const COMMAND_LINE: &str = "bin/airunner.exe";
 const REMOVED: &str = "REMOVE=\"ALL\"";
+/// By a newer version too, which finds its folder as the one of before left it. Windows looks for files
+/// in use before it lets that one remove itself, and would ask the user to close the programs.
+const REPLACED: &str = "REMOVE=\"ALL\" OR WIX_UPGRADE_DETECTED";
+/// What all versions have in common.
+const UPGRADE: &str = "{6C6C9D3B-8F0E-4B57-9C0B-2C0B3E6A1D52}";
 
 /// What ends programs whose files go, in this order and before Windows looks for files in use. None of
-/// it can keep the files from being removed. [`END_TRAY`] comes before.
+/// it can keep the files from being removed. [`end_tray`] comes before.
 fn actions() -> String {
     let program = identifier(COMMAND_LINE);
     let for_good = format!("{REMOVED} AND NOT UPGRADINGPRODUCTCODE");
     let actions = [
-        ("StopDaemon", "stop", REMOVED),
+        ("StopDaemon", "stop", REPLACED),
         ("EndService", "service uninstall", &for_good),
     ];
     let declared = actions.map(|(name, words, _)| {
@@ -274,7 +303,7 @@ mod tests {
         assert_eq!(
             conditions,
             [
-                "REMOVE=&quot;ALL&quot;",
+                "REMOVE=&quot;ALL&quot; OR WIX_UPGRADE_DETECTED",
                 "REMOVE=&quot;ALL&quot; AND NOT UPGRADINGPRODUCTCODE",
             ]
         );
