@@ -59,7 +59,7 @@ async fn not_a_number_from_the_model_fails_that_request_only() {
         daemon.home.cli().refusal(&["chat", "nan", "x"]).await.1,
         "model_faulty"
     );
-    assert_eq!(daemon.ps("nan").await.unwrap()["state"], "LOADED");
+    daemon.until_state("nan", Some("LOADED")).await;
     daemon.stop().await;
 }
 
