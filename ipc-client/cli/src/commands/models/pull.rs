@@ -59,7 +59,7 @@ enum Outcome {
 }
 
 /// After Ctrl-C: how long to wait for a download to have a number it can be paused by.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn pull(
     client: &Client,
