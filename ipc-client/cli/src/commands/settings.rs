@@ -1,15 +1,15 @@
 //! What is set where, changed and applied.
 
 use airunner_core::ErrorKind;
-use airunner_core::settings::{Applies, NAMES, Pending, Setting, SettingChange};
+use airunner_core::settings::{Applies, Pending, Setting, SettingChange};
 use airunner_ipc_client::{Client, Endpoint, OfflineSettings, Settings as Online, Starter};
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use crate::connection::{connect, places};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::run::Context;
+use crate::value::SettingName;
 use crate::views::{SettingView, plain, setting_views, settings_table};
 
 #[derive(Debug, Args)]
@@ -31,13 +31,13 @@ enum Action {
     /// Print the value of one setting.
     Get {
         /// Such as `models.keep_alive`.
-        #[arg(value_parser = PossibleValuesParser::new(NAMES), hide_possible_values = true)]
+        #[arg(value_parser = SettingName, hide_possible_values = true)]
         name: String,
     },
     /// Change one setting, at once where that is possible.
     Set {
         /// Such as `models.keep_alive`.
-        #[arg(value_parser = PossibleValuesParser::new(NAMES), hide_possible_values = true)]
+        #[arg(value_parser = SettingName, hide_possible_values = true)]
         name: String,
         /// A list is written one,two or ["one","two"].
         #[arg(allow_hyphen_values = true)]
@@ -46,7 +46,7 @@ enum Action {
     /// Take settings out of the file, so that their defaults count.
     Reset {
         /// Such as `models.keep_alive`.
-        #[arg(required = true, value_parser = PossibleValuesParser::new(NAMES), hide_possible_values = true)]
+        #[arg(required = true, value_parser = SettingName, hide_possible_values = true)]
         names: Vec<String>,
     },
     /// Have the daemon read the settings file again.
