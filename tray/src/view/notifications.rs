@@ -21,7 +21,10 @@ pub(super) fn entry(running: &Running) -> Option<Entry> {
 }
 
 fn one(told: &Notification) -> Entry {
-    let mut entries: Vec<Entry> = text::lines(&told.body).into_iter().map(Entry::Text).collect();
+    let mut entries: Vec<Entry> = text::paragraphs(&told.body)
+        .into_iter()
+        .map(Entry::Text)
+        .collect();
     entries.extend(told.buttons.iter().map(|button| {
         let answer = Command::Answer(told.id, button.key.clone());
         Entry::item(text::name(&button.label), Action::Ask(answer))

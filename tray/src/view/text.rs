@@ -42,6 +42,14 @@ pub(super) fn lines(text: &str) -> Vec<String> {
     lines
 }
 
+/// The same of a text of the daemon, which begins a line anew where it wants to.
+pub(super) fn paragraphs(text: &str) -> Vec<String> {
+    let begun = text.lines().filter(|line| !line.trim().is_empty());
+    let mut all: Vec<String> = begun.take(MOST_LINES).flat_map(lines).collect();
+    all.truncate(MOST_LINES);
+    all
+}
+
 /// Whole percent; 100 only when everything is there.
 pub(super) fn percent(done: u64, total: u64) -> Option<u64> {
     let hundredths = u128::from(done) * 100 / u128::from((total > 0).then_some(total)?);
@@ -91,6 +99,11 @@ mod tests {
             lines(&text),
             ["word ".repeat(14).trim(), "word word word word word word end"]
         );
+        assert_eq!(
+            paragraphs("it ended\n\nOthers go on."),
+            ["it ended", "Others go on."]
+        );
+        assert_eq!(paragraphs(&"line\n".repeat(9)).len(), MOST_LINES);
         for hostile in [
             "word ".repeat(100_000),
             "x".repeat(1 << 20),
