@@ -9,14 +9,23 @@ use crate::installed::Windows;
 const ICON: (usize, usize) = (20, 18);
 const TRAY: &str = "airunner-tray.exe";
 
-/// What the notification area shows, once it is something else than this.
-async fn changed_from(wine: &Wine, before: &[[u8; 3]], what: &str) -> Vec<[u8; 3]> {
+type Corner = Vec<[u8; 3]>;
+
+/// An icon has many colours, the desktop without one has few.
+const COLOURS: usize = 4;
+
+/// The icon of the notification area, once it is one that is wanted and stays the same from one look to
+/// the next, so that none is taken for one that is being drawn.
+async fn icon(wine: &Wine, what: &str, wanted: impl Fn(&Corner) -> bool) -> Corner {
+    let mut before = Corner::new();
     eventually_ok(what, async || {
         let corner = wine.picture().await.corner(ICON.0, ICON.1);
-        if corner == before {
-            Err("the same")
-        } else {
+        let is_drawn = corner == before && colours(&corner) > COLOURS;
+        before.clone_from(&corner);
+        if is_drawn && wanted(&corner) {
             Ok(corner)
+        } else {
+            Err(colours(&before))
         }
     })
     .await
@@ -36,26 +45,22 @@ async fn the_icon_follows_the_daemon_and_goes_with_its_program() {
     let wine = &windows.wine;
     let tray = windows.program(TRAY);
     let _desktop = wine.on_desktop(&tray);
-    // The desktop's own colour, and then an icon, which has many.
-    let stopped = eventually_ok("an icon is there", async || {
-        let corner = wine.picture().await.corner(ICON.0, ICON.1);
-        if colours(&corner) > 4 {
-            Ok(corner)
-        } else {
-            Err(colours(&corner))
-        }
-    })
-    .await;
+    let stopped = icon(wine, "an icon is there", |_| true).await;
 
     let second = wine.run(&tray, []).await;
     assert_eq!(second.code, 1, "{second:?}");
     assert!(second.stderr.contains("runs already"), "{second:?}");
 
     windows.airunner(["start"]).await.succeeded();
-    let idle = changed_from(wine, &stopped, "the icon says that the daemon runs").await;
+    icon(wine, "the icon says that the daemon runs", |icon| {
+        *icon != stopped
+    })
+    .await;
     windows.airunner(["stop"]).await.succeeded();
-    let again = changed_from(wine, &idle, "the icon says that the daemon is gone").await;
-    assert!(colours(&again) > 4, "an icon is still there");
+    icon(wine, "the icon says that the daemon is gone", |icon| {
+        *icon == stopped
+    })
+    .await;
 
     assert_eq!(wine.processes(TRAY).len(), 1);
     windows.uninstall().await;
