@@ -9,6 +9,8 @@ mod isa;
 pub mod matmul;
 mod parallel;
 mod shared;
+mod thread_pool;
 
 pub use isa::Isa;
 pub use parallel::{Parallel, Serial, Threads};
+pub use thread_pool::ThreadPool;

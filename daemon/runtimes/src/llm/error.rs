@@ -55,7 +55,8 @@ impl ComputeError {
                             | ort::ErrorCode::NoSuchFile
                     )
             }
-            Self::Interface(_) | Self::Copy(_) => true,
+            Self::Interface(_) => true,
+            Self::Copy(error) => error.is_damage(),
             Self::Library { .. } | Self::LogitsShape { .. } | Self::OutOfMemory { .. } | Self::Run(_) => {
                 false
             }

@@ -23,6 +23,7 @@ use crate::LoadOptions;
 use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass};
 use crate::operators::packing::{self, PackError};
 use crate::operators::paged::Paged;
+use crate::operators::pool::Pool;
 use crate::operators::weights::{INDEX_FILE, WEIGHTS_FILE, Weights, WeightsError};
 use crate::operators::{self, Shared};
 use crate::package::Package;
@@ -50,6 +51,8 @@ pub(crate) enum RewriteError {
     Runtime(Box<super::ComputeError>),
     #[error("ONNX Runtime does not take our operators: {0}")]
     Operators(#[from] ort::Error),
+    #[error("the system does not let it start threads to compute with: {0}")]
+    Threads(io::Error),
 }
 
 impl RewriteError {
@@ -60,8 +63,15 @@ impl RewriteError {
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::DiskFull,
             Self::Attention(_) => ErrorKind::ModelIncompatible,
             Self::Runtime(error) => error.kind(),
-            Self::Weights(_) | Self::File { .. } | Self::Operators(_) => ErrorKind::Internal,
+            Self::Weights(_) | Self::File { .. } | Self::Operators(_) | Self::Threads(_) => {
+                ErrorKind::Internal
+            }
         }
+    }
+
+    /// Whether the copy may be why; otherwise it is the machine.
+    pub(crate) fn is_damage(&self) -> bool {
+        !matches!(self, Self::Threads(_))
     }
 }
 
@@ -181,7 +191,8 @@ pub(super) fn operators(directory: &Path, options: &LoadOptions) -> Result<Opera
     let weights = Arc::new(Weights::open(directory, threads)?);
     let isa = options.kernels.instructions().unwrap_or(Isa::Portable);
     let threads = Arc::new(Share::of(threads));
-    let shared = Shared::new(weights, Arc::clone(&paged), isa, Arc::clone(&threads));
+    let pool = Arc::new(Pool::new(Arc::clone(&threads)).map_err(RewriteError::Threads)?);
+    let shared = Shared::new(weights, Arc::clone(&paged), isa, pool);
     Ok(Operators {
         domain: operators::domain(&shared)?,
         paged: is_paged.then_some(paged),

@@ -7,7 +7,6 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::TensorElementType::Float32;
 
 use super::Shared;
-use super::pool::Pool;
 use super::weights::Matrix;
 
 /// `Y = A * W^T + bias`: A [.., columns], bias [rows], Y [.., rows], float32.
@@ -116,17 +115,16 @@ impl Kernel for Product {
             .output(0, shape)?
             .ok_or_else(|| ort::Error::new("a product has no place for its result"))?;
         let (_, y) = output.try_extract_tensor_mut::<f32>()?;
-        let pool = Pool::new(context, &self.shared.threads);
+        let pool = &*self.shared.pool;
         let mut scratch = self.shared.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let isa = self.shared.isa;
         match self.activation {
-            None => self.matrix.multiply(isa, x, bias, y, &mut scratch, &pool),
+            None => self.matrix.multiply(isa, x, bias, y, &mut scratch, pool),
             Some(activation) => self
                 .matrix
-                .multiply_gated(isa, activation, x, y, &mut scratch, &pool),
+                .multiply_gated(isa, activation, x, y, &mut scratch, pool),
         }
-        .map_err(|error| ort::Error::new(error.to_string()))?;
-        pool.finish()
+        .map_err(|error| ort::Error::new(error.to_string()))
     }
 }
 

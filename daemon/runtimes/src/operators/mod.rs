@@ -7,7 +7,7 @@ mod bytes_matrix;
 mod matmul;
 pub(crate) mod packing;
 pub(crate) mod paged;
-mod pool;
+pub(crate) mod pool;
 mod rows;
 pub(crate) mod weights;
 
@@ -17,8 +17,8 @@ use airunner_kernels::Isa;
 use airunner_kernels::matmul::Scratch;
 use ort::operator::{KernelContext, OperatorDomain};
 
-use crate::llm::threads::Share;
 use paged::Paged;
+use pool::Pool;
 use weights::Weights;
 
 pub(crate) const DOMAIN: &str = "airunner";
@@ -30,7 +30,7 @@ pub(crate) const WEIGHTS: &str = "weights";
 pub(crate) struct Shared {
     weights: Arc<Weights>,
     isa: Isa,
-    threads: Arc<Share>,
+    pool: Arc<Pool>,
     /// Nodes of a session run one after the other.
     scratch: Arc<Mutex<Scratch>>,
     /// Where attention keeps keys and values, in a graph whose attention is ours.
@@ -38,11 +38,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(weights: Arc<Weights>, paged: Arc<Paged>, isa: Isa, threads: Arc<Share>) -> Self {
+    pub(crate) fn new(weights: Arc<Weights>, paged: Arc<Paged>, isa: Isa, pool: Arc<Pool>) -> Self {
         Self {
             weights,
             isa,
-            threads,
+            pool,
             scratch: Arc::default(),
             paged,
         }
@@ -68,6 +68,6 @@ pub(crate) fn domain(shared: &Shared) -> ort::Result<OperatorDomain> {
         .add(paged::PagedAttention {
             paged: Arc::clone(&shared.paged),
             isa: shared.isa,
-            threads: Arc::clone(&shared.threads),
+            pool: Arc::clone(&shared.pool),
         })
 }

@@ -13,7 +13,6 @@ use ort::value::ValueRef;
 
 use super::matmul::required;
 use super::pool::Pool;
-use crate::llm::threads::Share;
 
 /// Keys and values of all layers, and which tokens the next run computes. The cache of the engine
 /// writes down a step before each run; the operators of the run read it.
@@ -97,13 +96,13 @@ impl Paged {
 pub(super) struct PagedAttention {
     pub(super) paged: Arc<Paged>,
     pub(super) isa: Isa,
-    pub(super) threads: Arc<Share>,
+    pub(super) pool: Arc<Pool>,
 }
 
 pub(super) struct Layer {
     paged: Arc<Paged>,
     isa: Isa,
-    threads: Arc<Share>,
+    pool: Arc<Pool>,
     layer: usize,
     geometry: Geometry,
     scale: f32,
@@ -166,7 +165,7 @@ impl Operator for PagedAttention {
         Ok(Layer {
             paged: Arc::clone(&self.paged),
             isa: self.isa,
-            threads: Arc::clone(&self.threads),
+            pool: Arc::clone(&self.pool),
             layer,
             geometry,
             scale: float("scale").unwrap_or(usual),
@@ -250,7 +249,7 @@ impl Kernel for Layer {
             .output(0, shape)?
             .ok_or_else(|| ort::Error::new("attention has no place for its result"))?;
         let (_, out) = output.try_extract_tensor_mut::<f32>()?;
-        let pool = Pool::new(context, &self.threads);
+        let pool = &*self.pool;
         let mut inner = self.paged.inner();
         let Inner {
             layers,
@@ -268,15 +267,14 @@ impl Kernel for Layer {
             values,
             rotary,
         };
-        append(blocks, &new, self.isa, &pool).map_err(failed)?;
+        append(blocks, &new, self.isa, pool).map_err(failed)?;
         let call = Attend {
             sequences: &sequences,
             queries: rows(query, stride),
             rotary,
             options,
         };
-        attend(blocks, &call, out, scratch, self.isa, &pool).map_err(failed)?;
-        pool.finish()
+        attend(blocks, &call, out, scratch, self.isa, pool).map_err(failed)
     }
 }
 

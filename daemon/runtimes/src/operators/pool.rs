@@ -1,70 +1,34 @@
-//! The threads of ONNX Runtime, for kernels.
+//! The threads of a model, for its operators.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::sync::Arc;
 
-use airunner_kernels::Parallel;
-use ort::operator::ComputeContext;
+use airunner_kernels::{Parallel, ThreadPool};
 
 use crate::llm::threads::Share;
 
-/// Runs pieces on the threads of the session that a node belongs to, as many as its model may use.
-pub(super) struct Pool<'c> {
-    context: &'c ComputeContext,
-    threads: usize,
-    /// Threads of the session.
-    all: usize,
-    failed: RefCell<Option<ort::Error>>,
+/// Threads of one session, of which as many compute as its model may use at the moment.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    threads: ThreadPool,
+    share: Arc<Share>,
 }
 
-impl<'c> Pool<'c> {
-    pub(super) fn new(context: &'c ComputeContext, share: &Share) -> Self {
-        Self {
-            context,
-            threads: share.now(),
-            all: share.all(),
-            failed: RefCell::new(None),
-        }
-    }
-
-    /// Whether all pieces ran.
-    pub(super) fn finish(self) -> ort::Result<()> {
-        self.failed.into_inner().map_or(Ok(()), Err)
-    }
-
-    /// The session has more threads than are to be used: so many of them take one piece after the
-    /// other.
-    fn run_with_some(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) -> ort::Result<()> {
-        let next = AtomicUsize::new(0);
-        let work = |_| {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= tasks {
-                    break;
-                }
-                task(number);
-            }
-        };
-        self.context.par_for(self.threads.min(tasks), 0, work)
+impl Pool {
+    pub(crate) fn new(share: Arc<Share>) -> io::Result<Self> {
+        Ok(Self {
+            threads: ThreadPool::new(share.all())?,
+            share,
+        })
     }
 }
 
-impl Parallel for Pool<'_> {
+impl Parallel for Pool {
     fn threads(&self) -> usize {
-        self.threads
+        self.share.now()
     }
 
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
-        if tasks < 2 || self.threads < 2 {
-            return (0..tasks).for_each(task);
-        }
-        let ran = if self.threads < self.all {
-            self.run_with_some(tasks, task)
-        } else {
-            self.context.par_for(tasks, 0, task)
-        };
-        if let Err(error) = ran {
-            self.failed.replace(Some(error));
-        }
+        self.threads.run(self.share.now(), tasks, task);
     }
 }

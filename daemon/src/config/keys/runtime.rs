@@ -81,7 +81,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "false",
         allowed: "true, false",
         applies: Applies::NextLoad,
-        help: "let idle threads of a model spin: a little faster alone, much slower on a busy machine",
+        help: "let idle threads of ONNX Runtime spin: a little faster alone, much slower on a busy machine; the threads of own kernels decide by themselves",
         set: |settings, raw| switch(raw).map(|on| settings.runtime.allow_spinning = on),
     },
     Key {
