@@ -33,6 +33,11 @@ impl Sleeper {
         self.is_asleep.store(false, Ordering::SeqCst);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asleep(&self) -> bool {
+        self.is_asleep.load(Ordering::SeqCst)
+    }
+
     /// Wakes the thread that sleeps here, if there is one.
     pub(super) fn wake(&self) {
         if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {

@@ -27,7 +27,9 @@ fn every_task_runs_once() {
 fn helpers_that_sleep_are_woken() {
     let pool = ThreadPool::new(3).unwrap();
     for _ in 0..if cfg!(miri) { 3 } else { 50 } {
-        std::thread::sleep(2 * PATIENCE);
+        while !pool.state.helpers.iter().all(Sleeper::is_asleep) {
+            std::thread::yield_now();
+        }
         // A helper has to come: each task waits for another one.
         let barrier = std::sync::Barrier::new(3);
         pool.run(3, 3, &|_| {

@@ -28,7 +28,7 @@ static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 /// What a library that is there may lack, where the system does not say so itself.
 const NEEDED: &str = if cfg!(windows) {
-    "; it needs Microsoft's Visual C++ Redistributable for x64, of 2015 or later"
+    "; it needs Microsoft's Visual C++ Redistributable for x64, a recent one: `airunner doctor` says what is missing"
 } else {
     ""
 };
