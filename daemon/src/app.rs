@@ -106,7 +106,7 @@ struct Daemon {
     storage: Storage,
     responses: Responses,
     tracer: Tracer,
-    http: Option<JoinHandle<()>>,
+    http: JoinHandle<()>,
     heart: Option<JoinHandle<()>>,
     server: JoinHandle<Result<(), Fault>>,
 }
@@ -138,7 +138,8 @@ impl Daemon {
             settings.runtime.context_length,
         );
         let (publisher, hub) = events::hub();
-        let downloads_publisher = publisher.clone();
+        let (downloads_publisher, http_publisher) = (publisher.clone(), publisher.clone());
+        let services_hub = hub.clone();
         let activities = Activities::new(publisher.clone(), hub.clone());
         let telling = Telling {
             storage: storage.clone(),
@@ -210,13 +211,14 @@ impl Daemon {
             ending: ending.clone(),
             limits: limits_seen,
         };
-        let http = http::start(
+        let (http, http_task) = http::Handle::start(
             http::Setting {
                 settings: &settings.http,
                 data: &places.data,
                 reader_timeout: settings.daemon.reader_timeout,
             },
             api,
+            http_publisher,
         )
         .await;
         let (power_hardware, quantizing) = (hardware.clone(), quantizer.working());
@@ -224,11 +226,11 @@ impl Daemon {
             started,
             socket: socket.clone(),
             onnxruntime_library: library.as_ref().map(|library| library.display().to_string()),
-            http: http.status,
             traces: settings.telemetry.otlp_endpoint.clone(),
         };
         let services = Services {
             about,
+            hub: services_hub,
             activities,
             catalog,
             downloads: downloads.clone(),
@@ -258,7 +260,7 @@ impl Daemon {
             worker_options: Box::new(worker_options),
             kernels,
             limits,
-            http: http.changer,
+            http,
         };
         tokio::spawn(settings_actor.run(Arc::new(running)));
         let parts = power::Parts {
@@ -310,7 +312,7 @@ impl Daemon {
             storage,
             responses,
             tracer,
-            http: http.task,
+            http: http_task,
             heart,
             server,
         })
@@ -420,13 +422,12 @@ impl Daemon {
 
     /// What was answered is told and kept before the database closes.
     async fn end_http(&mut self) {
-        if let Some(http) = &mut self.http
-            && tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut *http)
-                .await
-                .is_err()
+        if tokio::time::timeout(CONNECTIONS_TIMEOUT, &mut self.http)
+            .await
+            .is_err()
         {
             tracing::debug!("open HTTP connections are cut");
-            http.abort();
+            self.http.abort();
         }
         if tokio::time::timeout(CONNECTIONS_TIMEOUT, self.responses.end())
             .await

@@ -61,6 +61,12 @@ impl Home {
         self
     }
 
+    /// Takes an environment variable away, so that the settings file counts.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.environment.retain(|(other, _)| other != name);
+        self
+    }
+
     /// Writes `config.toml`.
     pub fn configure(&self, text: &str) {
         let folder = self.path().join("config");

@@ -64,8 +64,8 @@ pub(crate) struct Running {
     pub(crate) settings: Vec<Setting>,
     /// It ends, once what runs has finished.
     pub(crate) stopping: bool,
-    /// `None` until it was asked.
-    pub(crate) http: Option<HttpStatus>,
+    /// Where its HTTP API answers.
+    pub(crate) http: HttpStatus,
     /// What runs is not what is installed.
     pub(crate) upgrade: Option<Upgrade>,
 }
@@ -141,7 +141,7 @@ impl State {
             running.models = by_name(status.models);
             running.memory = memory;
             running.stopping = status.shutting_down;
-            running.http = Some(status.http);
+            running.http = status.http;
         }
     }
 
@@ -199,10 +199,10 @@ impl State {
             activities: activities.map(|activity| (activity.id, activity)).collect(),
             notifications: notifications.map(|told| (told.id, told)).collect(),
             paused: snapshot.paused,
+            http: snapshot.http,
             stopping: false,
             // What a snapshot does not say is as it was.
             settings: before.settings,
-            http: before.http,
             upgrade: before.upgrade,
         };
         self.resolve(&Subject::Request);
@@ -266,6 +266,7 @@ impl State {
                 running.notifications.remove(&told.id);
             }
             Event::PauseChanged(paused) => running.paused = paused,
+            Event::HttpChanged(http) => running.http = http,
             Event::ShuttingDown { .. } => running.stopping = true,
         }
     }

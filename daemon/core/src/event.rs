@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::name::ModelName;
 use crate::notification::Notification;
 use crate::pause::Pause;
+use crate::status::HttpStatus;
 
 /// One message of the watch stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,7 @@ pub struct Snapshot {
     pub notifications: Vec<Notification>,
     /// Why nothing is loaded or run, if that is so.
     pub paused: Option<Pause>,
+    pub http: HttpStatus,
 }
 
 /// One change.
@@ -62,6 +64,8 @@ pub enum Event {
     NotificationChanged(Box<Notification>),
     /// A pause began or was changed; `None`: it is over.
     PauseChanged(Option<Pause>),
+    /// The HTTP API answers elsewhere, or not any more.
+    HttpChanged(HttpStatus),
     ShuttingDown {
         /// How long running requests may still take.
         grace: Duration,

@@ -64,7 +64,7 @@ pub struct HttpStatus {
     pub urls: Vec<String>,
     /// Anybody on this machine may call it without a key.
     pub open: bool,
-    /// Why it is not served although it should be.
+    /// Why it is not served as the settings say.
     pub problem: Option<String>,
 }
 

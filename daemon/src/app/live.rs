@@ -35,11 +35,31 @@ pub(super) struct Running {
     pub(super) kernels: watch::Sender<Kernels>,
     /// What a request to the HTTP API may be at most.
     pub(super) limits: watch::Sender<http::Limits>,
-    /// The rules of the HTTP API, if it is served.
-    pub(super) http: Option<http::Changer>,
+    pub(super) http: http::Handle,
 }
 
 impl Live for Running {
+    fn prepare<'a>(&'a self, new: &'a Settings) -> BoxFuture<'a, Result<(), Fault>> {
+        self.http.prepare(&new.http).boxed()
+    }
+
+    fn settle(&self, counts: bool) -> BoxFuture<'_, Result<(), Fault>> {
+        if counts {
+            self.http.serve().boxed()
+        } else {
+            self.http.abandon().boxed()
+        }
+    }
+
+    fn refused<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, ()> {
+        let problem = format!("config.toml asks for what is not served: {}", fault.message);
+        async move {
+            // Without a server the end has begun.
+            drop(self.http.complain(problem).await);
+        }
+        .boxed()
+    }
+
     fn apply<'a>(&'a self, old: &'a Settings, new: &'a Settings) -> BoxFuture<'a, Result<(), Fault>> {
         self.go_by(old, new).boxed()
     }
@@ -47,11 +67,6 @@ impl Live for Running {
 
 impl Running {
     async fn go_by(&self, old: &Settings, new: &Settings) -> Result<(), Fault> {
-        if let Some(http) = &self.http
-            && old.http != new.http
-        {
-            http.change(&new.http);
-        }
         self.notifications
             .set_rules(Rules::from(&new.notifications))
             .await;

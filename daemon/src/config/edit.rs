@@ -94,6 +94,12 @@ pub fn change(path: &Path, edits: &[Edit]) -> Result<(), ConfigError> {
     Err(failed(io::ErrorKind::ResourceBusy.into()))
 }
 
+/// The text of the file as these would leave it.
+pub fn preview(path: &Path, edits: &[Edit]) -> Result<String, ConfigError> {
+    let text = file::text(path)?;
+    changed(path, text.as_deref().unwrap_or_default(), edits)
+}
+
 /// The text with the edits in it, if that can be read back.
 fn changed(path: &Path, text: &str, edits: &[Edit]) -> Result<String, ConfigError> {
     // A text that is no TOML is told by its line.

@@ -27,8 +27,13 @@ pub struct Written {
 impl Written {
     /// Reads the file and the environment; what is wrong in either is the error.
     pub fn read(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::of(path, file::text(path)?, environment)
+    }
+
+    /// The same of a file with that text.
+    pub fn of(path: &Path, text: Option<String>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut written = Self::default();
-        if let Some(text) = file::text(path)? {
+        if let Some(text) = text {
             written.file = file::values(path, text)?;
         }
         let mut scratch = Settings::default();

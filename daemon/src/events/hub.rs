@@ -15,6 +15,7 @@ use airunner_core::memory::MemoryBreakdown;
 use airunner_core::model::Model;
 use airunner_core::notification::{Notification, NotificationId};
 use airunner_core::pause::Pause;
+use airunner_core::status::HttpStatus;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -35,6 +36,7 @@ struct Picture {
     /// Those that want an answer.
     notifications: BTreeMap<NotificationId, Notification>,
     paused: Option<Pause>,
+    http: HttpStatus,
     shutting_down: bool,
 }
 
@@ -137,6 +139,7 @@ impl Picture {
                 self.notifications.remove(&notification.id);
             }
             Event::PauseChanged(paused) => self.paused = *paused,
+            Event::HttpChanged(http) => self.http.clone_from(http),
             Event::ShuttingDown { .. } => self.shutting_down = true,
         }
     }
@@ -184,6 +187,12 @@ impl Hub {
     #[must_use]
     pub fn paused(&self) -> Option<Pause> {
         self.picture.borrow().paused
+    }
+
+    /// Where the HTTP API answers.
+    #[must_use]
+    pub fn http(&self) -> HttpStatus {
+        self.picture.borrow().http.clone()
     }
 
     #[must_use]
@@ -250,6 +259,7 @@ impl Watch {
                 activities: picture.activities.into_values().collect(),
                 notifications: picture.notifications.into_values().collect(),
                 paused: picture.paused,
+                http: picture.http,
             }),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use airunner_core::PROTOCOL_VERSION;
 use airunner_core::activity::ActivityId;
 use airunner_core::pause::PauseRequest;
-use airunner_core::status::{DaemonStatus, Hello, HttpStatus};
+use airunner_core::status::{DaemonStatus, Hello};
 use airunner_platform::{Peer, process};
 use airunner_proto::v1;
 use airunner_proto::v1::control_server::Control;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::stream::{Events, events, status};
 use crate::activities::Activities;
-use crate::events::Watch;
+use crate::events::{Hub, Watch};
 use crate::models::Models;
 use crate::pause::Pausing;
 use crate::shutdown::Ending;
@@ -27,13 +27,13 @@ pub struct About {
     pub socket: String,
     /// `None` if none was found.
     pub onnxruntime_library: Option<String>,
-    pub http: HttpStatus,
     /// Where traces of requests are sent; `None`: nowhere.
     pub traces: Option<String>,
 }
 
 pub(super) struct Service {
     pub(super) about: Arc<About>,
+    pub(super) hub: Hub,
     pub(super) models: Models,
     pub(super) pausing: Pausing,
     pub(super) activities: Activities,
@@ -52,7 +52,7 @@ impl Service {
             models: self.models.list(),
             shutting_down: self.ending.is_asked() || self.models.is_shutting_down(),
             onnxruntime_library: self.about.onnxruntime_library.clone(),
-            http: self.about.http.clone(),
+            http: self.hub.http(),
             traces: self.about.traces.clone(),
             paused: self.models.paused(),
             activities: self.activities.list(),

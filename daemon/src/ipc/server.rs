@@ -21,6 +21,7 @@ use super::{catalog, connection, control, downloads, hardware, keys, llm, models
 use crate::activities::Activities;
 use crate::catalog::Catalog;
 use crate::downloads::Downloads;
+use crate::events::Hub;
 use crate::hardware::Hardware;
 use crate::inference::Inference;
 use crate::keys::Keys;
@@ -46,6 +47,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the services call.
 pub struct Services {
     pub about: About,
+    pub hub: Hub,
     pub activities: Activities,
     pub catalog: Catalog,
     pub downloads: Downloads,
@@ -71,6 +73,7 @@ impl Server {
     pub async fn new(services: Services) -> Result<Self, Fault> {
         let Services {
             about,
+            hub,
             activities,
             catalog,
             downloads,
@@ -87,6 +90,7 @@ impl Server {
         } = services;
         let control = control::Service {
             about: Arc::new(about),
+            hub,
             models: models.clone(),
             pausing,
             activities: activities.clone(),

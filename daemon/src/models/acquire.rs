@@ -157,6 +157,7 @@ impl Acquisition {
                 | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
+                | Event::HttpChanged(_)
                 | Event::ShuttingDown { .. },
             ) => None,
         }

@@ -181,6 +181,7 @@ impl World {
                     | Event::ActivityEnded(_)
                     | Event::NotificationChanged(_)
                     | Event::PauseChanged(_)
+                    | Event::HttpChanged(_)
                     | Event::ShuttingDown { .. },
                 ) => false,
             };

@@ -30,6 +30,7 @@ impl Activity {
                 | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
+                | Event::HttpChanged(_)
                 | Event::ShuttingDown { .. },
             ) => {}
         }

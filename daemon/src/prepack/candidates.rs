@@ -55,6 +55,7 @@ impl Candidates {
             | Event::ActivityEnded(_)
             | Event::NotificationChanged(_)
             | Event::PauseChanged(_)
+            | Event::HttpChanged(_)
             | Event::ShuttingDown { .. } => {}
         }
     }

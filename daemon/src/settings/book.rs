@@ -104,15 +104,15 @@ impl Book {
         }))
     }
 
+    /// What would be set once these are granted.
+    pub fn preview(&self, wishes: &[Wish]) -> Result<Written, Fault> {
+        let text = edit::preview(&self.path, &edits(wishes))?;
+        Ok(Written::of(&self.path, Some(text), &self.environment)?)
+    }
+
     /// The file first: it is what can be refused as a whole.
     pub fn grant(&self, wishes: &[Wish]) -> Result<(), Fault> {
-        let edits: Vec<Edit> = wishes
-            .iter()
-            .filter_map(|wish| match wish {
-                Wish::File(edit) => Some(edit.clone()),
-                Wish::StartAtLogin(_) => None,
-            })
-            .collect();
+        let edits = edits(wishes);
         if !edits.is_empty() {
             edit::change(&self.path, &edits)?;
         }
@@ -151,6 +151,15 @@ impl Book {
             pending: Pending::Nothing,
         })
     }
+}
+
+/// What of it is the file's.
+fn edits(wishes: &[Wish]) -> Vec<Edit> {
+    let edit = |wish: &Wish| match wish {
+        Wish::File(edit) => Some(edit.clone()),
+        Wish::StartAtLogin(_) => None,
+    };
+    wishes.iter().filter_map(edit).collect()
 }
 
 fn is_login(name: &str) -> bool {

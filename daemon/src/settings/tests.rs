@@ -12,11 +12,40 @@ use crate::config::{Environment, Settings, Written, keys};
 
 /// Remembers what it was told to go by.
 #[derive(Default)]
-struct Told(Mutex<Vec<Settings>>);
+struct Told {
+    applied: Mutex<Vec<Settings>>,
+    settled: Mutex<Vec<bool>>,
+    refused: Mutex<Vec<String>>,
+}
+
+/// A port that is never free.
+const TAKEN: u16 = 9;
 
 impl Live for Told {
+    fn prepare<'a>(&'a self, new: &'a Settings) -> BoxFuture<'a, Result<(), Fault>> {
+        let taken = new.http.listen.is_some_and(|address| address.port() == TAKEN);
+        async move {
+            if taken {
+                Err(Fault::new(ErrorKind::Busy, "taken"))
+            } else {
+                Ok(())
+            }
+        }
+        .boxed()
+    }
+
+    fn settle(&self, counts: bool) -> BoxFuture<'_, Result<(), Fault>> {
+        self.settled.lock().unwrap().push(counts);
+        async { Ok(()) }.boxed()
+    }
+
+    fn refused<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, ()> {
+        self.refused.lock().unwrap().push(fault.message.clone());
+        async {}.boxed()
+    }
+
     fn apply<'a>(&'a self, _old: &'a Settings, new: &'a Settings) -> BoxFuture<'a, Result<(), Fault>> {
-        self.0.lock().unwrap().push(new.clone());
+        self.applied.lock().unwrap().push(new.clone());
         async { Ok(()) }.boxed()
     }
 }
@@ -131,7 +160,15 @@ async fn what_can_count_at_once_does_and_the_rest_says_so() {
     assert_eq!(world.text(), "# mine\n[models]\nkeep_alive = \"9m\" # short\n");
     let nine = KeepAlive::After(std::time::Duration::from_secs(540));
     assert_eq!(
-        world.told.0.lock().unwrap().last().unwrap().models.keep_alive,
+        world
+            .told
+            .applied
+            .lock()
+            .unwrap()
+            .last()
+            .unwrap()
+            .models
+            .keep_alive,
         nine
     );
     assert_eq!(world.settings.current().models.keep_alive, nine);
@@ -139,7 +176,7 @@ async fn what_can_count_at_once_does_and_the_rest_says_so() {
     let changed = world.set("runtime.threads", "3").await.unwrap();
     assert_eq!(changed.pending, Pending::Restart);
     assert_eq!(world.settings.current().runtime.threads, None);
-    assert_eq!(world.told.0.lock().unwrap().len(), 1, "nothing to apply");
+    assert_eq!(world.told.applied.lock().unwrap().len(), 1, "nothing to apply");
     let reset = world.reset("runtime.threads").await;
     assert_eq!(
         (reset.pending, reset.source),
@@ -153,7 +190,7 @@ async fn what_somebody_writes_into_the_file_counts_after_a_reload() {
     let world = world("", &[]);
     std::fs::write(
         world.path(),
-        "[models]\nkeep_alive = 7\n[http]\nlisten = \"127.0.0.1:1\"\n",
+        "[models]\nkeep_alive = 7\n[log]\nlevel = \"debug\"\n",
     )
     .unwrap();
     let pending = |name: &'static str| {
@@ -161,7 +198,7 @@ async fn what_somebody_writes_into_the_file_counts_after_a_reload() {
         async move { settings.get(name.to_owned()).await.unwrap().pending }
     };
     assert_eq!(pending("models.keep_alive").await, Pending::Reload);
-    assert_eq!(pending("http.listen").await, Pending::Restart);
+    assert_eq!(pending("log.level").await, Pending::Restart);
     let changed = world.settings.reload().await.unwrap();
     let changed: Vec<_> = changed
         .iter()
@@ -171,10 +208,10 @@ async fn what_somebody_writes_into_the_file_counts_after_a_reload() {
         changed,
         [
             ("models.keep_alive".to_owned(), Pending::Nothing),
-            ("http.listen".to_owned(), Pending::Restart)
+            ("log.level".to_owned(), Pending::Restart)
         ]
     );
-    assert_eq!(world.told.0.lock().unwrap().len(), 1);
+    assert_eq!(world.told.applied.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -217,7 +254,40 @@ async fn what_is_wrong_or_would_not_count_is_refused_and_changes_nothing() {
         assert!(fault.message.contains("line 1"), "{fault}");
     }
     assert_eq!(world.text(), "[log\n", "left alone");
-    assert!(world.told.0.lock().unwrap().is_empty());
+    assert!(world.told.applied.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_taken_is_not_written_and_one_in_the_file_is_told() {
+    let world = world("", &[]);
+    let fault = world.set("http.listen", "127.0.0.1:9").await.unwrap_err();
+    assert_eq!((fault.kind, world.text().as_str()), (ErrorKind::Busy, ""));
+    assert!(
+        world.told.refused.lock().unwrap().is_empty(),
+        "who asked knows it"
+    );
+    let set = world.set("http.listen", "127.0.0.1:7").await.unwrap();
+    assert_eq!((set.pending, set.applies), (Pending::Nothing, Applies::AtOnce));
+    assert_eq!(*world.told.settled.lock().unwrap(), [true]);
+
+    let edited = "[models]\nkeep_alive = 7\n[http]\nlisten = \"127.0.0.1:9\"\n";
+    std::fs::write(world.path(), edited).unwrap();
+    let fault = world.settings.reload().await.unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::Busy);
+    assert_eq!(*world.told.refused.lock().unwrap(), ["taken"]);
+    let listen = world.settings.get("http.listen".to_owned()).await.unwrap();
+    assert_eq!(
+        (&*listen.value, listen.pending),
+        ("\"127.0.0.1:9\"", Pending::Reload)
+    );
+    let now = world.settings.current();
+    assert_eq!(now.http.listen.unwrap().port(), 7, "as it was");
+    let seven = KeepAlive::After(std::time::Duration::from_secs(7));
+    assert_eq!(now.models.keep_alive, seven, "the rest counts");
+    // It keeps nobody from setting something else, and can be mended.
+    let other = world.set("models.keep_alive", "8").await.unwrap();
+    assert_eq!(other.pending, Pending::Nothing);
+    assert_eq!(world.reset("http.listen").await.pending, Pending::Nothing);
 }
 
 #[tokio::test]

@@ -166,6 +166,7 @@ impl TryFrom<v1::WatchResponse> for WatchMessage {
             Payload::PauseChanged(changed) => WatchPayload::Event(Event::PauseChanged(
                 changed.paused.map(TryInto::try_into).transpose()?,
             )),
+            Payload::HttpChanged(http) => WatchPayload::Event(Event::HttpChanged(http.into())),
             Payload::ShuttingDown(ending) => WatchPayload::Event(Event::ShuttingDown {
                 grace: Duration::from_millis(ending.grace_ms),
             }),
@@ -186,6 +187,7 @@ impl From<Snapshot> for v1::Snapshot {
             activities: snapshot.activities.into_iter().map(Into::into).collect(),
             notifications: snapshot.notifications.into_iter().map(Into::into).collect(),
             paused: snapshot.paused.map(Into::into),
+            http: Some(snapshot.http.into()),
         }
     }
 }
@@ -201,6 +203,7 @@ impl TryFrom<v1::Snapshot> for Snapshot {
             activities: activities(wire.activities)?,
             notifications: notifications(wire.notifications)?,
             paused: wire.paused.map(TryInto::try_into).transpose()?,
+            http: wire.http.map(Into::into).unwrap_or_default(),
         })
     }
 }
@@ -230,6 +233,7 @@ impl From<Event> for v1::watch_response::Payload {
             Event::PauseChanged(paused) => Self::PauseChanged(v1::PauseChanged {
                 paused: paused.map(Into::into),
             }),
+            Event::HttpChanged(http) => Self::HttpChanged(http.into()),
             Event::ShuttingDown { grace } => Self::ShuttingDown(v1::ShuttingDown {
                 grace_ms: millis(grace),
             }),

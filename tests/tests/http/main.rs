@@ -5,6 +5,7 @@
 mod anthropic;
 mod fair_queue;
 mod health;
+mod live;
 mod native_chat;
 mod native_conversations;
 mod native_jobs;

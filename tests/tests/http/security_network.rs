@@ -149,13 +149,13 @@ async fn who_guesses_is_slowed_down_and_nobody_else() {
 async fn a_network_is_not_served_without_a_key_and_encryption() {
     let mut home = Home::new();
     home.set("AIRUNNER_HTTP_LISTEN", "0.0.0.0:0");
-    let mut daemon = Daemon::start_in(home).await;
+    let daemon = Daemon::start_in(home).await;
     let status = daemon.home.cli().json(&["status"]).await;
     assert_eq!(status["http"]["urls"].as_array().unwrap().len(), 0);
     let problem = status["http"]["problem"].as_str().unwrap();
     for command in [
         "`airunner keys create NAME`",
-        "`AIRUNNER_HTTP_TLS=self-signed airunner restart`",
+        "`airunner settings set http.tls self-signed`",
     ] {
         assert!(problem.contains(command), "{problem}");
     }
@@ -164,9 +164,8 @@ async fn a_network_is_not_served_without_a_key_and_encryption() {
     daemon.until_logged("is not served").await;
     // The two commands, as they are told.
     daemon.home.cli().json(&["keys", "create", "phone"]).await;
-    daemon.home.set("AIRUNNER_HTTP_TLS", "self-signed");
-    daemon.home.cli().run(&["stop"]).await.succeeded();
-    daemon.start_again().await;
+    let encrypt = ["settings", "set", "http.tls", "self-signed"];
+    daemon.home.cli().run(&encrypt).await.succeeded();
     let url = daemon.http().await.url;
     assert!(url.starts_with("https://0.0.0.0:"), "{url}");
     let audit = daemon.home.cli().run(&["keys", "audit"]).await.succeeded();

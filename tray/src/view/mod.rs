@@ -186,6 +186,6 @@ fn switches(running: &Running) -> Vec<Entry> {
 
 /// Where the daemon serves the page that shows its HTTP API.
 pub(crate) fn documentation(running: &Running) -> Option<String> {
-    let base = running.http.as_ref()?.urls.first()?;
+    let base = running.http.urls.first()?;
     Some(format!("{}/docs", base.trim_end_matches('/')))
 }

@@ -84,6 +84,7 @@ impl Observer {
                 | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
+                | Event::HttpChanged(_)
                 | Event::ShuttingDown { .. },
             ) => Vec::new(),
         }

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::{ServiceExt as _, service_fn};
 
 use super::io::{Patient, Room};
+use super::moved::Moved;
 use super::progress::{Activity, Answers};
 use super::shared::Shared;
 use crate::http::guard::Connection;
@@ -59,6 +60,7 @@ impl Terms {
         room: Room,
         encryption: Option<TlsAcceptor>,
         watcher: Watcher,
+        moved: Moved,
     ) -> impl Future<Output = ()> + Send + use<> {
         let Self {
             router,
@@ -78,6 +80,7 @@ impl Terms {
             let stream = Shared::new(stream);
             let conversation = Conversation {
                 by,
+                moved,
                 router,
                 watcher,
                 patience: reader_timeout,
@@ -101,6 +104,7 @@ impl Terms {
 /// What is said on one connection.
 struct Conversation {
     by: Connection,
+    moved: Moved,
     router: Router,
     watcher: Watcher,
     /// How long a client may take nothing of an answer.
@@ -115,12 +119,17 @@ impl Conversation {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let Self {
-            by, router, watcher, ..
+            by,
+            moved,
+            router,
+            watcher,
+            ..
         } = self;
         let (answers, mut seen) = Answers::new();
         let mut stalls = pin!(answers.stalls(self.patience));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(by);
+            request.extensions_mut().insert(moved.clone());
             let (router, open, version) = (router.clone(), answers.open(), request.version());
             async move {
                 let response = router.oneshot(request).await?;

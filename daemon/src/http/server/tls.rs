@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::bind::Encrypted;
 use super::certificate::{self, Files};
-use crate::config::{HttpSettings, Tls};
 
 /// How often it is looked whether the files changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -56,21 +56,16 @@ struct Renewal {
 type Stamp = [(Option<SystemTime>, u64); 2];
 
 impl Encryption {
-    /// What the settings ask for; `None` if that is no encryption. `names` are those of our own
-    /// certificate.
-    pub(super) fn new(
-        settings: &HttpSettings,
-        data: &Path,
-        names: Vec<String>,
-    ) -> Result<Option<Self>, Fault> {
-        let (files, names) = match settings.tls {
-            Tls::Off => return Ok(None),
-            Tls::SelfSigned => (Files::own(data), Some(names)),
-            Tls::Files => {
+    /// What is wanted; `None` if that is no encryption.
+    pub(super) fn new(wanted: &Encrypted, data: &Path) -> Result<Option<Self>, Fault> {
+        let (files, names) = match wanted {
+            Encrypted::No => return Ok(None),
+            Encrypted::Own(names) => (Files::own(data), Some(names.clone())),
+            Encrypted::Files(certificate, key) => {
                 let set = |path: &Option<PathBuf>, name| path.clone().ok_or(TlsError::NotSet(name));
                 let files = Files {
-                    certificate: set(&settings.tls_certificate, "http.tls_certificate")?,
-                    key: set(&settings.tls_key, "http.tls_key")?,
+                    certificate: set(certificate, "http.tls_certificate")?,
+                    key: set(key, "http.tls_key")?,
                 };
                 (files, None)
             }
@@ -174,28 +169,23 @@ fn acceptor(files: &Files) -> Result<TlsAcceptor, TlsError> {
 mod tests {
     use super::*;
 
-    fn settings(tls: Tls, directory: Option<&Path>) -> HttpSettings {
-        HttpSettings {
-            tls,
-            tls_certificate: directory.map(|directory| directory.join("c.pem")),
-            tls_key: directory.map(|directory| directory.join("k.pem")),
-            ..HttpSettings::default()
-        }
+    fn files(directory: Option<&Path>) -> Encrypted {
+        let file = |name| directory.map(|directory| directory.join(name));
+        Encrypted::Files(file("c.pem"), file("k.pem"))
+    }
+
+    fn own() -> Encrypted {
+        Encrypted::Own(vec!["localhost".to_owned()])
     }
 
     #[test]
     fn what_cannot_be_used_is_told_with_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path();
-        let names = || vec!["localhost".to_owned()];
-        assert!(
-            Encryption::new(&settings(Tls::Off, None), data, names())
-                .unwrap()
-                .is_none()
-        );
-        let fails = |settings: &HttpSettings| Encryption::new(settings, data, names()).err().unwrap().message;
-        assert!(fails(&settings(Tls::Files, None)).contains("http.tls_certificate"));
-        let files = settings(Tls::Files, Some(data));
+        assert!(Encryption::new(&Encrypted::No, data).unwrap().is_none());
+        let fails = |wanted: &Encrypted| Encryption::new(wanted, data).err().unwrap().message;
+        assert!(fails(&files(None)).contains("http.tls_certificate"));
+        let files = files(Some(data));
         assert!(fails(&files).contains("c.pem"));
         std::fs::write(data.join("c.pem"), "nonsense").unwrap();
         std::fs::write(data.join("k.pem"), "nonsense").unwrap();
@@ -205,17 +195,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_certificate_is_noticed_and_a_bad_one_is_not_taken() {
         let directory = tempfile::tempdir().unwrap();
-        let own = Encryption::new(
-            &settings(Tls::SelfSigned, None),
-            directory.path(),
-            vec!["localhost".to_owned()],
-        );
+        let own = Encryption::new(&own(), directory.path());
         let made = own.unwrap().unwrap().renewal.files;
         let (certificate, key) = (directory.path().join("c.pem"), directory.path().join("k.pem"));
         std::fs::copy(&made.certificate, &certificate).unwrap();
         std::fs::copy(&made.key, &key).unwrap();
-        let files = settings(Tls::Files, Some(directory.path()));
-        let encryption = Encryption::new(&files, directory.path(), Vec::new())
+        let encryption = Encryption::new(&files(Some(directory.path())), directory.path())
             .unwrap()
             .unwrap();
         let mut acceptor = encryption.keep();

@@ -133,6 +133,7 @@ async fn next(watch: &mut Watch, id: DownloadId) -> Result<Download, Fault> {
                 | Event::ActivityEnded(_)
                 | Event::NotificationChanged(_)
                 | Event::PauseChanged(_)
+                | Event::HttpChanged(_)
                 | Event::ShuttingDown { .. },
             ) => {}
         }

@@ -47,11 +47,17 @@ impl Status {
 }
 
 fn http(status: &HttpStatus) -> String {
+    let open = if status.open {
+        ", open to every program here"
+    } else {
+        ""
+    };
+    let served = format!("{}{open}", status.urls.join(" "));
     match (&status.problem, status.urls.is_empty()) {
-        (Some(problem), _) => problem.clone(),
+        (Some(problem), true) => problem.clone(),
+        (Some(problem), false) => format!("{served}; {problem}"),
         (None, true) => "switched off".to_owned(),
-        (None, false) if status.open => format!("{}, open to every program here", status.urls.join(" ")),
-        (None, false) => status.urls.join(" "),
+        (None, false) => served,
     }
 }
 

@@ -110,6 +110,7 @@ pub(in crate::convert) fn watch_message() -> impl Strategy<Value = WatchMessage>
         any::<u64>().prop_map(|id| Event::ActivityEnded(ActivityId(id))),
         notification().prop_map(|notification| Event::NotificationChanged(Box::new(notification))),
         option::of(pause()).prop_map(Event::PauseChanged),
+        http_status().prop_map(Event::HttpChanged),
         duration().prop_map(|grace| Event::ShuttingDown { grace }),
     ];
     let snapshot = (
@@ -119,15 +120,17 @@ pub(in crate::convert) fn watch_message() -> impl Strategy<Value = WatchMessage>
         vec(activity(), 0..3),
         vec(notification(), 0..3),
         option::of(pause()),
+        http_status(),
     )
         .prop_map(
-            |(models, memory, downloads, activities, notifications, paused)| Snapshot {
+            |(models, memory, downloads, activities, notifications, paused, http)| Snapshot {
                 models,
                 memory,
                 downloads,
                 activities,
                 notifications,
                 paused,
+                http,
             },
         );
     let payload = prop_oneof![

@@ -20,6 +20,7 @@ use super::frames::{Asked, Frame, read};
 use crate::http::api::Api;
 use crate::http::guard::Visitor;
 use crate::http::native::chat::{self, ChatRequest, DoneBody, Gathered, Said};
+use crate::http::server::Moved;
 use crate::traces::{current, within};
 
 /// Requests of one socket at once.
@@ -57,7 +58,7 @@ struct Session {
     going_on: Option<(String, Message)>,
 }
 
-pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, visitor: Visitor) {
+pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, visitor: Visitor, moved: &Moved) {
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let largest = api.limits.borrow().body_bytes;
     let session = Session {
@@ -72,23 +73,30 @@ pub(super) async fn serve(socket: WebSocket, api: Api, caller: Caller, visitor: 
         conversation: Vec::new(),
         going_on: None,
     };
-    session.run().await;
+    session.run(moved).await;
 }
 
 impl Session {
-    async fn run(mut self) {
+    async fn run(mut self, moved: &Moved) {
         let ending = self.api.ending.clone();
         let mut asked = std::pin::pin!(ending.asked());
         let mut lost = std::pin::pin!(self.visitor.lost());
-        let mut is_ending = false;
+        let mut moved = std::pin::pin!(moved.told());
+        let mut farewell = None;
         loop {
             // Requests that run may finish; then the socket goes.
-            if is_ending && self.requests.is_empty() {
-                return self.connection.close(Farewell::AWAY).await;
+            if let Some(farewell) = farewell
+                && self.requests.is_empty()
+            {
+                return self.connection.close(farewell).await;
             }
             let result = tokio::select! {
-                () = &mut asked, if !is_ending => {
-                    is_ending = true;
+                () = &mut asked, if farewell.is_none() => {
+                    farewell = Some(Farewell::AWAY);
+                    Ok(())
+                }
+                () = &mut moved, if farewell.is_none() => {
+                    farewell = Some(Farewell::MOVED);
                     Ok(())
                 }
                 _ = &mut lost => {

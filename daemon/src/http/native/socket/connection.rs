@@ -42,6 +42,10 @@ impl Farewell {
         code: close_code::AWAY,
         reason: "the daemon is shutting down",
     };
+    pub(super) const MOVED: Self = Self {
+        code: close_code::AWAY,
+        reason: "the HTTP API is not served at this address any more",
+    };
     pub(super) const KEY_GONE: Self = Self {
         code: close_code::POLICY,
         reason: "the key was revoked or has expired",

@@ -20,7 +20,7 @@ use super::views::ErrorBody;
 use crate::http::api::Api;
 use crate::http::failure::Failure;
 use crate::http::guard::Visitor;
-use crate::http::server::Upgraded;
+use crate::http::server::{Moved, Upgraded};
 use crate::traces::{current, within};
 use places::{Place, Places};
 
@@ -73,12 +73,13 @@ async fn llm_stream(
     Extension(visitor): Extension<Visitor>,
     Extension(places): Extension<Places>,
     Extension(upgraded): Extension<Upgraded>,
+    Extension(moved): Extension<Moved>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
     let (upgrade, place) = accept(upgrade, &places, &visitor, &api)?;
     let (held, here) = (upgraded.hold(), current());
     Ok(upgrade.on_upgrade(move |socket| async move {
-        within(here, chat::serve(socket, api, caller, visitor)).await;
+        within(here, chat::serve(socket, api, caller, visitor, &moved)).await;
         drop((place, held));
     }))
 }
@@ -93,12 +94,13 @@ async fn events_socket(
     Extension(visitor): Extension<Visitor>,
     Extension(places): Extension<Places>,
     Extension(upgraded): Extension<Upgraded>,
+    Extension(moved): Extension<Moved>,
     upgrade: Upgrade,
 ) -> Result<Response, Failure> {
     let (upgrade, place) = accept(upgrade, &places, &visitor, &api)?;
     let held = upgraded.hold();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        watch::serve(socket, &api, &visitor).await;
+        watch::serve(socket, &api, &visitor, &moved).await;
         drop((place, held));
     }))
 }

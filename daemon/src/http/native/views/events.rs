@@ -2,6 +2,7 @@
 
 use airunner_core::activity::Activity;
 use airunner_core::event::{Event, WatchMessage, WatchPayload};
+use airunner_core::status::HttpStatus;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +30,26 @@ impl From<Activity> for ActivityBody {
     }
 }
 
+/// Where the HTTP API answers.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(in crate::http::native) struct HttpBody {
+    urls: Vec<String>,
+    /// Anybody on this machine may call it without a key.
+    open: bool,
+}
+
+impl From<HttpStatus> for HttpBody {
+    fn from(status: HttpStatus) -> Self {
+        // Why something is not served may name files of this machine.
+        let HttpStatus {
+            urls,
+            open,
+            problem: _,
+        } = status;
+        Self { urls, open }
+    }
+}
+
 /// Something that happened, with its number.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(in crate::http::native) struct SequencedBody {
@@ -50,6 +71,7 @@ pub(in crate::http::native) enum EventBody {
         activities: Vec<ActivityBody>,
         /// Set while the daemon is paused.
         paused: Option<PauseBody>,
+        http: HttpBody,
     },
     ModelChanged {
         model: Box<ModelBody>,
@@ -85,6 +107,10 @@ pub(in crate::http::native) enum EventBody {
     PauseChanged {
         paused: Option<PauseBody>,
     },
+    /// The HTTP API answers elsewhere, or not any more.
+    HttpChanged {
+        http: HttpBody,
+    },
     ShuttingDown {
         grace_ms: f64,
     },
@@ -103,6 +129,7 @@ impl EventBody {
             Self::ActivityEnded { .. } => "activity_ended",
             Self::NotificationChanged { .. } => "notification_changed",
             Self::PauseChanged { .. } => "pause_changed",
+            Self::HttpChanged { .. } => "http_changed",
             Self::ShuttingDown { .. } => "shutting_down",
         }
     }
@@ -118,6 +145,7 @@ impl From<WatchMessage> for SequencedBody {
                 downloads: snapshot.downloads.into_iter().map(DownloadBody::from).collect(),
                 activities: snapshot.activities.into_iter().map(ActivityBody::from).collect(),
                 paused: snapshot.paused.map(PauseBody::from),
+                http: snapshot.http.into(),
             },
             WatchPayload::Event(Event::ModelChanged {
                 model,
@@ -151,6 +179,7 @@ impl From<WatchMessage> for SequencedBody {
             WatchPayload::Event(Event::PauseChanged(paused)) => EventBody::PauseChanged {
                 paused: paused.map(PauseBody::from),
             },
+            WatchPayload::Event(Event::HttpChanged(http)) => EventBody::HttpChanged { http: http.into() },
             WatchPayload::Event(Event::ShuttingDown { grace }) => EventBody::ShuttingDown {
                 grace_ms: milliseconds(grace),
             },

@@ -64,6 +64,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![
         daemon(facts),
         version(facts),
+        http(facts),
         runtime(facts),
         builtin(facts),
         socket(facts),
@@ -114,6 +115,22 @@ fn version(facts: &Facts) -> Check {
             difference,
             "run: airunner restart; if that changes nothing, install both from one release",
         ),
+    }
+}
+
+fn http(facts: &Facts) -> Check {
+    let Ok(status) = &facts.daemon else {
+        return Check::ok("HTTP", "is not known while the daemon does not answer");
+    };
+    let http = &status.http;
+    match &http.problem {
+        Some(problem) => Check::warn(
+            "HTTP",
+            problem.clone(),
+            "mend it with airunner settings set, or mend config.toml and run: airunner settings reload",
+        ),
+        None if http.urls.is_empty() => Check::ok("HTTP", "is switched off"),
+        None => Check::ok("HTTP", format!("answers at {}", http.urls.join(" "))),
     }
 }
 
@@ -302,7 +319,7 @@ mod tests {
     fn each_trouble_is_found_and_comes_with_advice() {
         type Change = fn(&mut Facts);
         let fault = |kind| Err(Fault::new(kind, "x"));
-        let cases: [(Change, &[(&str, Verdict)]); 14] = [
+        let cases: [(Change, &[(&str, Verdict)]); 15] = [
             (|facts| facts.library = None, &[("ONNX Runtime", Verdict::Fail)]),
             (
                 |facts| facts.library.as_mut().unwrap().version = Some((1, 30, 9)),
@@ -341,6 +358,10 @@ mod tests {
             ),
             (|facts| facts.version = "9.9.9", &[("version", Verdict::Warn)]),
             (|facts| facts.replaced = true, &[("version", Verdict::Warn)]),
+            (
+                |facts| facts.daemon.as_mut().unwrap().http.problem = Some("taken".to_owned()),
+                &[("HTTP", Verdict::Warn)],
+            ),
         ];
         for (change, expected) in cases {
             assert_eq!(statuses(change), expected);
