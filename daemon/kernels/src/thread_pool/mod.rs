@@ -104,7 +104,9 @@ impl ThreadPool {
         let Some(mut caller) = turn else {
             return (0..tasks).for_each(task);
         };
-        self.state.is_patient.store(caller.begins(), Ordering::Relaxed);
+        let after = caller.ended.map(|ended| ended.elapsed());
+        let is_patient = caller.begins(after);
+        self.state.is_patient.store(is_patient, Ordering::Relaxed);
         #[expect(
             unsafe_code,
             reason = "a reference that helpers have for the time of this call"
@@ -160,9 +162,9 @@ impl std::fmt::Debug for ThreadPool {
 }
 
 impl Caller {
-    /// A job begins; whether the next one is worth looking for.
-    fn begins(&mut self) -> bool {
-        let is_soon = self.ended.is_some_and(|ended| ended.elapsed() < PATIENCE);
+    /// A job begins, so long after the one before ended; whether the next one is worth looking for.
+    fn begins(&mut self, after: Option<Duration>) -> bool {
+        let is_soon = after.is_some_and(|after| after < PATIENCE);
         self.came_soon = if is_soon {
             (self.came_soon + 1).min(MEMORY)
         } else {

@@ -85,17 +85,12 @@ fn a_task_that_panics_panics_where_it_was_asked_for_and_leaves_the_others() {
 #[test]
 fn it_is_patient_while_jobs_come_soon() {
     let mut caller = Caller::default();
-    assert!(!caller.begins(), "nothing is known yet");
-    let at = |ago: Duration, caller: &mut Caller| {
-        caller.ended = Instant::now().checked_sub(ago);
-        caller.begins()
-    };
-    let late = 10 * PATIENCE;
-    for _ in 0..MEMORY {
-        // The clock may be late here as anywhere: soon is what lies ahead of it.
-        caller.ended = Some(Instant::now() + PATIENCE);
-        assert!(caller.begins());
+    assert!(!caller.begins(None), "nothing is known yet");
+    for _ in 0..2 * MEMORY {
+        assert!(caller.begins(Some(PATIENCE / 2)));
     }
-    let kept = (0..MEMORY).take_while(|_| at(late, &mut caller)).count();
+    let kept = (0..MEMORY)
+        .take_while(|_| caller.begins(Some(2 * PATIENCE)))
+        .count();
     assert_eq!(kept, (MEMORY / IMPATIENCE) as usize - 1);
 }
