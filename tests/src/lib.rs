@@ -34,7 +34,7 @@ pub use http::{Http, Reply};
 pub use hub::{Hub, RemoteFile, Seen, Trouble, noise};
 pub use machine::Machines;
 pub use packages::{FakeModel, Gate, builtin_directory, parity_packages, testdata};
-pub use processes::{children_of, is_alive, send_signal, workers_of};
+pub use processes::{children_of, helpers_of, is_alive, send_signal, workers_of};
 pub use socket::Socket;
 pub use toasts::{BY_THE_USER, FakeDesktop, TIMED_OUT, Toast};
 pub use wait::{PATIENCE, eventually, eventually_ok};

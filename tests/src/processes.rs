@@ -33,11 +33,17 @@ pub fn children_of(parent: u32) -> Vec<u32> {
 /// Worker processes of a daemon.
 #[must_use]
 pub fn workers_of(daemon: u32) -> Vec<u32> {
-    let is_worker = |pid: &u32| {
+    helpers_of(daemon, "worker")
+}
+
+/// Processes of a daemon that were started as this.
+#[must_use]
+pub fn helpers_of(daemon: u32, kind: &str) -> Vec<u32> {
+    let is_one = |pid: &u32| {
         std::fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| line.split(|&byte| byte == 0).any(|word| word == b"worker"))
+            .is_ok_and(|line| line.split(|&byte| byte == 0).any(|word| word == kind.as_bytes()))
     };
-    children_of(daemon).into_iter().filter(is_worker).collect()
+    children_of(daemon).into_iter().filter(is_one).collect()
 }
 
 fn state_and_parent(pid: u32) -> Option<(char, u32)> {

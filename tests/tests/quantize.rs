@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use airunner_tests::{Daemon, Home, eventually_ok, noise, testdata};
+use airunner_tests::{Daemon, Home, eventually_ok, helpers_of, noise, send_signal, testdata};
 use serde_json::{Value, json};
 
 async fn import(daemon: &Daemon, reference: &str, name: &str) {
@@ -345,20 +345,59 @@ fn wide(home: &Path) -> std::path::PathBuf {
     package
 }
 
-#[tokio::test]
-async fn what_is_given_up_leaves_nothing() {
+/// A daemon with a model that takes a while.
+async fn with_a_wide_model() -> Daemon {
     let mut home = Home::new();
     // A machine of many cores would be done before it can be told to stop.
     home.set("AIRUNNER_RUNTIME_THREADS", "1");
     let daemon = Daemon::start_in(home).await;
     let package = wide(daemon.home.path());
     let package = package.to_str().unwrap();
+    let import = ["models", "import", package, "--name", "wide"];
+    daemon.home.cli().run(&import).await.succeeded();
     daemon
-        .home
-        .cli()
-        .run(&["models", "import", package, "--name", "wide"])
-        .await
-        .succeeded();
+}
+
+#[tokio::test]
+async fn the_second_waits_for_its_turn_and_says_so() {
+    const STOP: i32 = 19;
+    const CONTINUE: i32 = 18;
+    let daemon = with_a_wide_model().await;
+    let first = ["models", "quantize", "wide", "--level", "q4_s"];
+    let mut first = daemon.home.cli().spawn(&first);
+    let maker = eventually_ok("it is under way", async || {
+        let makers = helpers_of(daemon.pid(), "quantize");
+        makers.first().copied().ok_or(makers)
+    })
+    .await;
+    send_signal(maker, STOP);
+    let second = ["models", "quantize", "wide", "--level", "q8"];
+    let mut second = daemon.home.cli().spawn(&second);
+    let number = eventually_ok("one goes on and one waits", async || {
+        let status = daemon.home.cli().json(&["status"]).await;
+        let activities = status["activities"].as_array().unwrap();
+        let waiting: Vec<_> = activities.iter().map(|one| one["waiting"].as_bool()).collect();
+        if waiting == [Some(false), Some(true)] {
+            Ok(activities[1]["id"].to_string())
+        } else {
+            Err(status)
+        }
+    })
+    .await;
+    let text = daemon.home.cli().run(&["status"]).await.succeeded().stdout;
+    let line = format!("quantizing wide: waiting for its turn; airunner cancel {number} gives it up");
+    assert!(text.contains(&line), "{text}");
+    let cancel = daemon.home.cli().run(&["cancel", &number]).await;
+    cancel.succeeded();
+    assert!(!second.wait().await.unwrap().success());
+    send_signal(maker, CONTINUE);
+    assert!(first.wait().await.unwrap().success());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_given_up_leaves_nothing() {
+    let daemon = with_a_wide_model().await;
     let nothing_is_left = async || {
         eventually_ok("nothing is left", async || {
             let left = leftovers(&daemon);

@@ -51,6 +51,15 @@ impl ActivityKind {
             Self::Verify => "Checking",
         }
     }
+
+    /// Whether only so many go on at a time, and the others wait.
+    #[must_use]
+    pub const fn takes_turns(self) -> bool {
+        match self {
+            Self::Import => false,
+            Self::Quantize | Self::Verify => true,
+        }
+    }
 }
 
 /// One of them, under way.
@@ -62,9 +71,21 @@ pub struct Activity {
     pub model: ModelName,
     /// 0 to 1.
     pub fraction: f64,
+    /// Others of its kind go first.
+    pub is_waiting: bool,
 }
 
 impl Activity {
+    /// For people: `43 %`, or `waiting for its turn`.
+    #[must_use]
+    pub fn progress(&self) -> String {
+        if self.is_waiting {
+            "waiting for its turn".to_owned()
+        } else {
+            format!("{} %", self.percent())
+        }
+    }
+
     /// How far it is, whole percent; 100 only at the end.
     #[must_use]
     pub fn percent(&self) -> u32 {
@@ -100,13 +121,17 @@ mod tests {
             (7.0, 100),
             (f64::NAN, 0),
         ] {
-            let activity = Activity {
+            let mut activity = Activity {
                 id: ActivityId(1),
                 kind: ActivityKind::Quantize,
                 model: ModelName::new("tiny").unwrap(),
                 fraction,
+                is_waiting: false,
             };
             assert_eq!(activity.percent(), percent, "{fraction}");
+            assert_eq!(activity.progress(), format!("{percent} %"));
+            activity.is_waiting = true;
+            assert_eq!(activity.progress(), "waiting for its turn");
         }
     }
 }

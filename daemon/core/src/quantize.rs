@@ -100,6 +100,8 @@ impl QuantizeRequest {
 /// What is done at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QuantizeStage {
+    /// Another model is being made.
+    Waiting,
     Checking,
     Quantizing,
     /// Both models compute a text.
@@ -108,7 +110,8 @@ pub enum QuantizeStage {
 }
 
 impl QuantizeStage {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::Waiting,
         Self::Checking,
         Self::Quantizing,
         Self::Comparing,
@@ -118,6 +121,7 @@ impl QuantizeStage {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Checking => "checking",
             Self::Quantizing => "quantizing",
             Self::Comparing => "comparing",

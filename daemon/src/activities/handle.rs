@@ -84,6 +84,7 @@ impl Activities {
             kind,
             model,
             fraction: 0.0,
+            is_waiting: kind.takes_turns(),
         };
         self.publisher
             .publish(Event::ActivityChanged(Box::new(activity.clone())));
@@ -103,13 +104,14 @@ struct Shown {
 }
 
 impl Shown {
-    /// Whole percents are worth telling.
-    fn reached(&mut self, fraction: f64) {
-        let before = self.activity.percent();
+    /// Whole percents are worth telling, and that it begins.
+    fn reached(&mut self, fraction: f64, is_waiting: bool) {
+        let before = (self.activity.percent(), self.activity.is_waiting);
+        self.activity.is_waiting = is_waiting;
         if fraction > self.activity.fraction {
             self.activity.fraction = fraction.min(1.0);
         }
-        if self.activity.percent() != before {
+        if (self.activity.percent(), self.activity.is_waiting) != before {
             let activity = Box::new(self.activity.clone());
             self.activities
                 .publisher
@@ -136,13 +138,13 @@ async fn pass_on<E: Step>(mut shown: Shown, mut told: Told<E>, sender: mpsc::Sen
             event = told.recv() => event,
         };
         let Some(event) = event else { return };
-        match event.as_ref().map(Step::fraction) {
-            Ok(Some(fraction)) => {
-                shown.reached(fraction);
+        match event.as_ref().map(|step| (step.fraction(), step.is_waiting())) {
+            Ok((Some(fraction), is_waiting)) => {
+                shown.reached(fraction, is_waiting);
                 // A reader that is slow misses intermediate progress, which the next replaces.
                 drop(sender.try_send(event));
             }
-            Ok(None) | Err(_) => {
+            Ok((None, _)) | Err(_) => {
                 drop(shown);
                 // Who does not wait any more wants no end.
                 drop(sender.send(event).await);

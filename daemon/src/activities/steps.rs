@@ -2,12 +2,17 @@
 
 use airunner_core::download::VerifyEvent;
 use airunner_core::model::ImportEvent;
-use airunner_core::quantize::QuantizeEvent;
+use airunner_core::quantize::{QuantizeEvent, QuantizeStage};
 
 /// What work tells.
 pub trait Step: Send + 'static {
     /// 0 to 1; `None`: it is the end.
     fn fraction(&self) -> Option<f64>;
+
+    /// Whether it has not begun: others go first.
+    fn is_waiting(&self) -> bool {
+        false
+    }
 }
 
 impl Step for ImportEvent {
@@ -25,6 +30,10 @@ impl Step for QuantizeEvent {
             Self::Progress(step) => Some(step.fraction),
             Self::Installed { .. } => None,
         }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self, Self::Progress(step) if step.stage == QuantizeStage::Waiting)
     }
 }
 

@@ -47,9 +47,13 @@ async fn work_is_shown_from_its_beginning_by_whole_percents_to_its_end() {
         (shown[0].id, shown[0].kind),
         (ActivityId(1), ActivityKind::Quantize)
     );
+    assert!(shown[0].is_waiting, "nothing has been told yet");
     watch.next().await.unwrap();
-    for fraction in [0.101, 0.102, 0.05, 0.43] {
-        told.send(progress(fraction)).await.unwrap();
+    let stage = QuantizeStage::Waiting;
+    let waits = QuantizeEvent::Progress(QuantizeProgress { stage, fraction: 0.0 });
+    let steps = [0.0, 0.101, 0.102, 0.05, 0.43].map(progress);
+    for step in std::iter::once(Ok(waits)).chain(steps) {
+        told.send(step).await.unwrap();
         passed.recv().await.unwrap().unwrap();
     }
     told.send(Err(Fault::internal("it broke"))).await.unwrap();
@@ -61,13 +65,13 @@ async fn work_is_shown_from_its_beginning_by_whole_percents_to_its_end() {
             panic!("nobody fell behind")
         };
         if let Event::ActivityChanged(activity) = &event {
-            seen.push(activity.percent());
+            seen.push((activity.percent(), activity.is_waiting));
         } else {
             assert_eq!(event, Event::ActivityEnded(shown[0].id));
             break;
         }
     }
-    assert_eq!(seen, [10, 43]);
+    assert_eq!(seen, [(0, false), (10, false), (43, false)]);
     assert!(hub.activities().is_empty());
 }
 

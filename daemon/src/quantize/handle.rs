@@ -130,8 +130,14 @@ impl Quantizer {
             // A reader that is slow misses intermediate progress, which the next replaces.
             drop(sender.try_send(Ok(QuantizeEvent::Progress(progress))));
         };
+        let turn = if let Ok(turn) = self.turn.try_acquire() {
+            Ok(turn)
+        } else {
+            tell(QuantizeStage::Waiting, 0.0);
+            self.turn.acquire().await
+        };
+        let _turn = turn.map_err(|_| shutting_down())?;
         tell(QuantizeStage::Checking, 0.0);
-        let _turn = self.turn.acquire().await.map_err(|_| shutting_down())?;
         let _working = Working::begin(&self.working);
         let name = self.check(&request)?;
         let from = self.models.find(&request.model).await?;

@@ -89,6 +89,7 @@ impl From<Activity> for v1::Activity {
             kind: activity.kind.as_str().to_owned(),
             model: activity.model.to_string(),
             fraction: activity.fraction,
+            waiting: activity.is_waiting,
         }
     }
 }
@@ -102,6 +103,7 @@ impl TryFrom<v1::Activity> for Activity {
             kind: known(ActivityKind::parse(&wire.kind), "activity.kind", &wire.kind)?,
             model: named(&wire.model, "activity.model")?,
             fraction: wire.fraction,
+            is_waiting: wire.waiting,
         })
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn entries(running: &Running) -> Vec<Entry> {
 
 fn entry(activity: &Activity) -> Entry {
     let cancel = Command::CancelActivity(activity.id);
-    let label = format!("{}: {} %", what(activity), activity.percent());
+    let label = format!("{}: {}", what(activity), activity.progress());
     Entry::submenu(label, vec![Entry::item("Cancel", Action::Ask(cancel))])
 }
 

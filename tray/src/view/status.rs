@@ -1,6 +1,7 @@
 //! The one line that says how things are, and the icon that says it from afar.
 
 use airunner_core::ErrorKind;
+use airunner_core::activity::Activity;
 use airunner_core::download::Download;
 use airunner_core::lifecycle::StateName;
 use airunner_core::model::Model;
@@ -99,9 +100,16 @@ fn downloading(running: &Running) -> Option<String> {
 }
 
 fn working(running: &Running) -> Option<String> {
-    let first = running.activities.values().next()?;
-    let (what, percent) = (super::activities::what(first), first.percent());
-    Some(format!("{what} {percent} %{}", more(running.activities.len())))
+    let goes_on = |activity: &&Activity| !activity.is_waiting;
+    let all = &running.activities;
+    let first = all.values().find(goes_on).or_else(|| all.values().next())?;
+    let what = super::activities::what(first);
+    let progress = if first.is_waiting {
+        ", waiting for its turn".to_owned()
+    } else {
+        format!(" {} %", first.percent())
+    };
+    Some(format!("{what}{progress}{}", more(all.len())))
 }
 
 /// How many there are beside the one that is named.

@@ -291,6 +291,7 @@ fn what_is_worked_on_is_there_with_its_progress_and_can_be_given_up() {
         kind,
         model: name("tiny"),
         fraction,
+        is_waiting: false,
     };
     let told = |activity: Activity| Update::Event(Event::ActivityChanged(Box::new(activity)));
     state.apply(told(activity(1, ActivityKind::Quantize, 0.0)));
@@ -310,6 +311,20 @@ Checking tiny: 10 % >
 ---
 ";
     assert!(text.starts_with(expected), "{text}");
+    let waiting = |id| Activity {
+        is_waiting: true,
+        ..activity(id, ActivityKind::Quantize, 0.0)
+    };
+    state.apply(told(waiting(1)));
+    let text = drawn(&state);
+    assert_eq!(seen(&state), "(working) Checking tiny 10 % and 1 more");
+    assert!(
+        text.contains("Quantizing tiny: waiting for its turn >\n    <Cancel>\n"),
+        "{text}"
+    );
+    state.apply(told(waiting(2)));
+    let line = "(working) Quantizing tiny, waiting for its turn and 1 more";
+    assert_eq!(seen(&state), line);
     for id in 3..=9 {
         state.apply(told(activity(id, ActivityKind::Import, 0.0)));
     }

@@ -104,9 +104,9 @@ fn print(output: &Output, status: &DaemonStatus, service: Option<&Installed>) ->
     }
     for activity in &status.activities {
         let (doing, model) = (activity.kind.doing().to_lowercase(), &activity.model);
-        let (percent, id) = (activity.percent(), activity.id);
+        let (progress, id) = (activity.progress(), activity.id);
         output.line(&format!(
-            "  at work       {doing} {model}: {percent} %; airunner cancel {id} gives it up"
+            "  at work       {doing} {model}: {progress}; airunner cancel {id} gives it up"
         ))?;
     }
     if let Some(collector) = &status.traces {

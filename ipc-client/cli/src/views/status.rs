@@ -39,6 +39,8 @@ struct ActivityView {
     model: String,
     /// 0 to 1.
     progress: f64,
+    /// Others of its kind go first.
+    waiting: bool,
 }
 
 impl From<&Activity> for ActivityView {
@@ -48,6 +50,7 @@ impl From<&Activity> for ActivityView {
             kind: activity.kind.as_str(),
             model: activity.model.to_string(),
             progress: activity.fraction,
+            waiting: activity.is_waiting,
         }
     }
 }

@@ -19,13 +19,19 @@ pub(in crate::convert) fn pause() -> impl Strategy<Value = Pause> {
 }
 
 fn activity() -> impl Strategy<Value = Activity> {
-    (any::<u64>(), select(&ActivityKind::ALL), name(), 0.0..1.0).prop_map(|(id, kind, model, fraction)| {
-        Activity {
-            id: ActivityId(id),
-            kind,
-            model,
-            fraction,
-        }
+    let parts = (
+        any::<u64>(),
+        select(&ActivityKind::ALL),
+        name(),
+        0.0..1.0,
+        any::<bool>(),
+    );
+    parts.prop_map(|(id, kind, model, fraction, is_waiting)| Activity {
+        id: ActivityId(id),
+        kind,
+        model,
+        fraction,
+        is_waiting,
     })
 }
 

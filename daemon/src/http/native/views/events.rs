@@ -17,6 +17,8 @@ pub(in crate::http::native) struct ActivityBody {
     model: String,
     /// 0 to 1.
     progress: f64,
+    /// Others of its kind go first.
+    waiting: bool,
 }
 
 impl From<Activity> for ActivityBody {
@@ -26,6 +28,7 @@ impl From<Activity> for ActivityBody {
             kind: activity.kind.as_str(),
             model: activity.model.to_string(),
             progress: activity.fraction,
+            waiting: activity.is_waiting,
         }
     }
 }
