@@ -114,6 +114,11 @@ impl Prepacker {
         let Some((model, variant)) = self.named(&subject).await else {
             return;
         };
+        if let Subject::Worker(pid) = subject
+            && self.candidates.is_ready(pid)
+        {
+            return self.replace(model, variant, pid).await;
+        }
         let begin = Instant::now();
         match self.copy(&model, &variant, ending).await {
             Outcome::Made => {
@@ -163,14 +168,17 @@ impl Prepacker {
         }
     }
 
-    /// Puts a worker that runs from the copy in the place of one that does not, if that one still
-    /// has nothing to do.
+    /// Puts a worker that runs from the copy in the place of one that does not: now, or as soon as
+    /// that one has nothing to do.
     async fn replace(&mut self, model: ModelName, variant: String, pid: u32) {
-        if !self.candidates.replace_once(model.clone(), variant) {
+        if !self.candidates.replace_once(model.clone(), variant.clone()) {
             return;
         }
         if let Err(fault) = self.models.renew(&model, pid).await {
             tracing::debug!(%model, %fault, "it is not loaded anew from its copy");
+            if fault.kind == ErrorKind::Busy {
+                self.candidates.postpone(model, variant, pid);
+            }
             return;
         }
         let loaded = self.models.model(&model).ok().and_then(|model| model.instance);

@@ -13,6 +13,10 @@ use tokio::time::Instant;
 /// How long there has been nothing to do before a copy is made.
 pub(super) const QUIET: Duration = Duration::from_secs(5);
 
+/// The same before a copy that is there is used, which takes a moment; until then every answer is
+/// slow.
+const SOON: Duration = Duration::from_millis(100);
+
 /// What a copy is made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
@@ -30,6 +34,8 @@ pub(super) struct Candidates {
     quiet: HashMap<Subject, Instant>,
     /// Workers for whose model a copy was made or tried.
     tried: HashSet<u32>,
+    /// Workers that were busy when the copy for their model was there.
+    ready: HashSet<u32>,
     /// Packages that wait for their copy.
     installed: HashSet<ModelName>,
     /// Not tried again before the package is another.
@@ -70,6 +76,7 @@ impl Candidates {
     pub(super) fn look(&mut self, models: &[Model], now: Instant) {
         let living: HashSet<u32> = models.iter().filter_map(pid).collect();
         self.tried.retain(|pid| living.contains(pid));
+        self.ready.retain(|pid| living.contains(pid));
         // What is loaded is known by its worker from then on.
         let unloaded: HashSet<&ModelName> = models
             .iter()
@@ -107,12 +114,24 @@ impl Candidates {
 
     /// When the first of them has waited long enough.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.quiet.values().min().map(|since| *since + QUIET)
+        let due = self
+            .quiet
+            .iter()
+            .map(|(subject, since)| self.due_of(subject, *since));
+        due.min()
     }
 
-    /// The one that has waited longest; it does not come again.
+    fn due_of(&self, subject: &Subject, since: Instant) -> Instant {
+        match subject {
+            Subject::Worker(pid) if self.ready.contains(pid) => since + SOON,
+            Subject::Worker(_) | Subject::Package(_) => since + QUIET,
+        }
+    }
+
+    /// The one that is due first; it does not come again.
     pub(super) fn take(&mut self) -> Option<Subject> {
-        let (chosen, _) = self.quiet.iter().min_by_key(|(_, since)| **since)?;
+        let due = |(subject, since): &(&Subject, &Instant)| self.due_of(subject, **since);
+        let (chosen, _) = self.quiet.iter().min_by_key(due)?;
         let chosen = chosen.clone();
         self.quiet.remove(&chosen);
         let _ = match &chosen {
@@ -124,6 +143,18 @@ impl Candidates {
 
     pub(super) fn failed(&mut self, model: ModelName, variant: String) {
         self.failed.insert((model, variant));
+    }
+
+    /// Whether the copy for this worker's model is there already.
+    pub(super) fn is_ready(&self, pid: u32) -> bool {
+        self.ready.contains(&pid)
+    }
+
+    /// The worker was busy when it was to be replaced: it comes again when it is not.
+    pub(super) fn postpone(&mut self, model: ModelName, variant: String, pid: u32) {
+        self.tried.remove(&pid);
+        self.ready.insert(pid);
+        self.replaced.remove(&(model, variant));
     }
 
     /// Whether its worker may be replaced: once.
@@ -254,6 +285,30 @@ mod tests {
         assert_eq!(candidates.take(), Some(Subject::Worker(5)));
         candidates.look(&[fresh], Instant::now());
         assert_eq!(candidates.take(), None);
+    }
+
+    #[test]
+    fn a_worker_that_was_busy_when_its_copy_was_there_comes_again_when_it_is_not() {
+        let mut candidates = Candidates::default();
+        let start = Instant::now();
+        let (idle, busy) = (model("a", StateName::Loaded, 7), model("a", StateName::Busy, 7));
+        candidates.look(std::slice::from_ref(&idle), start);
+        assert_eq!(candidates.take(), Some(Subject::Worker(7)));
+        assert!(!candidates.is_ready(7));
+        assert!(candidates.replace_once(name("a"), "x".to_owned()));
+        candidates.postpone(name("a"), "x".to_owned(), 7);
+        candidates.look(&[busy], start);
+        assert_eq!(candidates.due(), None);
+        let others = model("b", StateName::Loaded, 9);
+        candidates.look(&[others.clone()], start);
+        candidates.postpone(name("a"), "x".to_owned(), 7);
+        candidates.look(&[others, idle], start + QUIET / 2);
+        assert_eq!(candidates.due(), Some(start + QUIET / 2 + SOON));
+        assert_eq!(candidates.take(), Some(Subject::Worker(7)));
+        assert!(candidates.is_ready(7));
+        assert!(candidates.replace_once(name("a"), "x".to_owned()));
+        candidates.look(&[model("a", StateName::Loaded, 8)], start + QUIET);
+        assert!(!candidates.is_ready(7), "another worker has its place");
     }
 
     #[test]
