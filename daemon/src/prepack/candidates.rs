@@ -297,12 +297,10 @@ mod tests {
         assert!(!candidates.is_ready(7));
         assert!(candidates.replace_once(name("a"), "x".to_owned()));
         candidates.postpone(name("a"), "x".to_owned(), 7);
-        candidates.look(&[busy], start);
-        assert_eq!(candidates.due(), None);
-        let others = model("b", StateName::Loaded, 9);
-        candidates.look(&[others.clone()], start);
-        candidates.postpone(name("a"), "x".to_owned(), 7);
-        candidates.look(&[others, idle], start + QUIET / 2);
+        let other = model("b", StateName::Loaded, 9);
+        candidates.look(&[busy, other.clone()], start);
+        assert_eq!(candidates.due(), Some(start + QUIET));
+        candidates.look(&[idle, other], start + QUIET / 2);
         assert_eq!(candidates.due(), Some(start + QUIET / 2 + SOON));
         assert_eq!(candidates.take(), Some(Subject::Worker(7)));
         assert!(candidates.is_ready(7));
