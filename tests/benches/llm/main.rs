@@ -80,6 +80,7 @@ async fn main() -> anyhow::Result<()> {
         .any(wanted)
     {
         let ours = Ours::start(&bench.package, &[]).await?;
+        ours.settle().await?;
         if wanted("speed") {
             show("speed", speed::measure(&bench, &ours).await?);
         }

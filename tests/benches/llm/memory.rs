@@ -1,7 +1,5 @@
 //! Memory with a context that is full, and the time a load takes.
 
-use std::time::{Duration, Instant};
-
 use airunner_tests::bench::{Figure, median, prompt, ratio};
 use anyhow::Context;
 
@@ -11,8 +9,6 @@ use crate::peer::Peer;
 
 const CONTEXT: usize = 2048;
 const ANSWER: u32 = 100;
-/// A copy for faster loads is made in the background.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -54,15 +50,7 @@ async fn of_ours(ours: &Ours, seed: u64) -> anyhow::Result<f64> {
 
 /// Seconds of a load from what the first one left behind; if that is nothing, of a plain one.
 async fn load_again(ours: &Ours) -> anyhow::Result<f64> {
-    let begin = Instant::now();
-    // A copy is made while the model rests; the worker is then replaced by one from the copy.
-    while !ours.load().await?.1.prepacked {
-        if begin.elapsed() > PATIENCE {
-            eprintln!("no copy for faster loads was made");
-            break;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    ours.settle().await?;
     ours.unload().await?;
     let (time, _) = ours.load().await?;
     Ok(time.as_secs_f64())

@@ -11,6 +11,9 @@ use airunner_tests::bench::{self, Timed, answer, prompt};
 use airunner_tests::{Daemon, Home};
 use anyhow::{Context, ensure};
 
+/// A copy for our own kernels is made in the background.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A daemon with the package installed.
 pub(crate) struct Ours {
     daemon: Daemon,
@@ -96,6 +99,20 @@ impl Ours {
             }
         }
         anyhow::bail!("the load has no end")
+    }
+
+    /// Loads the model, and waits until it is the copy that answers: it is made while the model
+    /// rests, and the worker is then replaced by one from it.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while !self.load().await?.1.prepacked {
+            if begin.elapsed() > PATIENCE {
+                eprintln!("no copy for faster loads was made");
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
     }
 
     pub(crate) async fn unload(&self) -> anyhow::Result<()> {
