@@ -1,49 +1,17 @@
 //! Pairs of vectors of 256 bits.
 
-use super::{Job, LANES, Simd};
-use std::arch::is_x86_feature_detected as has;
+use super::{LANES, Simd};
 use std::arch::x86_64::*;
 
-/// Made only where the processor has AVX2, FMA and F16C.
-#[derive(Clone, Copy)]
-pub(super) struct Avx2(());
+super::proof!(
+    Avx2,
+    "avx2,fma,f16c",
+    is_x86_feature_detected("avx2", "fma", "f16c")
+);
 
 /// Lanes 0 to 7 and 8 to 15.
 #[derive(Clone, Copy)]
 pub(super) struct Pair(__m256, __m256);
-
-/// Instructions that the existence of an [`Avx2`] vouches for.
-macro_rules! instructions {
-    ($body:expr) => {{
-        #[expect(unsafe_code, reason = "vector instructions")]
-        // SAFETY: `self` exists only where the processor has these instructions, and every
-        // address comes from a reference to an array of the size that is read or written.
-        unsafe {
-            $body
-        }
-    }};
-}
-
-impl Avx2 {
-    pub(super) fn new() -> Option<Self> {
-        (has!("avx2") && has!("fma") && has!("f16c")).then_some(Self(()))
-    }
-
-    pub(super) fn run<J: Job>(self, job: J) {
-        #[target_feature(enable = "avx2,fma,f16c")]
-        fn compiled<J: Job>(job: J, simd: Avx2) {
-            job.run(simd);
-        }
-        #[expect(
-            unsafe_code,
-            reason = "a function compiled for more instructions than its caller"
-        )]
-        // SAFETY: `self` exists only where the processor has these instructions.
-        unsafe {
-            compiled(job, self);
-        }
-    }
-}
 
 impl Simd for Avx2 {
     type Vector = Pair;
@@ -52,20 +20,20 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn splat(self, number: f32) -> Pair {
-        let half = instructions!(_mm256_set1_ps(number));
+        let half = super::vouched!(_mm256_set1_ps(number));
         Pair(half, half)
     }
 
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> Pair {
         let from = from.as_ptr();
-        instructions!(Pair(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))))
+        super::vouched!(Pair(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))))
     }
 
     #[inline(always)]
     fn load_half(self, from: &[u16; LANES]) -> Pair {
         let from: *const __m128i = from.as_ptr().cast();
-        instructions!(Pair(
+        super::vouched!(Pair(
             _mm256_cvtph_ps(_mm_loadu_si128(from)),
             _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))
         ))
@@ -73,7 +41,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn load_byte(self, from: &[i8; LANES]) -> Pair {
-        instructions!({
+        super::vouched!({
             let bytes = _mm_loadu_si128(from.as_ptr().cast());
             let upper = _mm_srli_si128::<8>(bytes);
             Pair(
@@ -86,7 +54,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn store(self, vector: Pair, to: &mut [f32; LANES]) {
         let to = to.as_mut_ptr();
-        instructions!({
+        super::vouched!({
             _mm256_storeu_ps(to, vector.0);
             _mm256_storeu_ps(to.add(8), vector.1);
         });
@@ -96,7 +64,7 @@ impl Simd for Avx2 {
     fn store_half(self, vector: Pair, to: &mut [u16; LANES]) {
         const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
         let to: *mut __m128i = to.as_mut_ptr().cast();
-        instructions!({
+        super::vouched!({
             _mm_storeu_si128(to, _mm256_cvtps_ph::<NEAREST>(vector.0));
             _mm_storeu_si128(to.add(1), _mm256_cvtps_ph::<NEAREST>(vector.1));
         });
@@ -104,27 +72,27 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn add(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn subtract(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn multiply(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn divide(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn multiply_add(self, a: Pair, b: Pair, c: Pair) -> Pair {
-        instructions!(Pair(
+        super::vouched!(Pair(
             _mm256_fmadd_ps(a.0, b.0, c.0),
             _mm256_fmadd_ps(a.1, b.1, c.1)
         ))
@@ -132,17 +100,17 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn max(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn min(self, a: Pair, b: Pair) -> Pair {
-        instructions!(Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)))
+        super::vouched!(Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)))
     }
 
     #[inline(always)]
     fn exponent_bits(self, vector: Pair) -> Pair {
-        instructions!(Pair(
+        super::vouched!(Pair(
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(vector.0))),
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(vector.1)))
         ))
@@ -150,7 +118,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn zero_below(self, vector: Pair, limit: f32, then: Pair) -> Pair {
-        instructions!({
+        super::vouched!({
             let limit = _mm256_set1_ps(limit);
             Pair(
                 _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(vector.0, limit), then.0),
@@ -161,6 +129,6 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn prefetch<T>(self, from: &T) {
-        instructions!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
+        super::vouched!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
     }
 }

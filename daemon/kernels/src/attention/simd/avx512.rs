@@ -1,46 +1,15 @@
 //! Vectors of 512 bits.
 
-use super::{Job, LANES, Simd};
-use std::arch::is_x86_feature_detected as has;
+use super::{LANES, Simd};
 use std::arch::x86_64::*;
 
-/// Made only where the processor has AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C.
-#[derive(Clone, Copy)]
-pub(super) struct Avx512(());
-
-/// Instructions that the existence of an [`Avx512`] vouches for.
-macro_rules! instructions {
-    ($body:expr) => {{
-        #[expect(unsafe_code, reason = "vector instructions")]
-        // SAFETY: `self` exists only where the processor has these instructions, and every
-        // address comes from a reference to an array of the size that is read or written.
-        unsafe {
-            $body
-        }
-    }};
-}
-
-impl Avx512 {
-    pub(super) fn new() -> Option<Self> {
-        let there = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
-        (there && has!("avx2") && has!("fma") && has!("f16c")).then_some(Self(()))
-    }
-
-    pub(super) fn run<J: Job>(self, job: J) {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-        fn compiled<J: Job>(job: J, simd: Avx512) {
-            job.run(simd);
-        }
-        #[expect(
-            unsafe_code,
-            reason = "a function compiled for more instructions than its caller"
-        )]
-        // SAFETY: `self` exists only where the processor has these instructions.
-        unsafe {
-            compiled(job, self);
-        }
-    }
-}
+super::proof!(
+    Avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
+    is_x86_feature_detected(
+        "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma", "f16c"
+    )
+);
 
 impl Simd for Avx512 {
     type Vector = __m512;
@@ -49,34 +18,34 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn splat(self, number: f32) -> __m512 {
-        instructions!(_mm512_set1_ps(number))
+        super::vouched!(_mm512_set1_ps(number))
     }
 
     #[inline(always)]
     fn load(self, from: &[f32; LANES]) -> __m512 {
-        instructions!(_mm512_loadu_ps(from.as_ptr()))
+        super::vouched!(_mm512_loadu_ps(from.as_ptr()))
     }
 
     #[inline(always)]
     fn load_half(self, from: &[u16; LANES]) -> __m512 {
-        instructions!(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+        super::vouched!(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
     }
 
     #[inline(always)]
     fn load_byte(self, from: &[i8; LANES]) -> __m512 {
-        instructions!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(
+        super::vouched!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(
             from.as_ptr().cast()
         ))))
     }
 
     #[inline(always)]
     fn store(self, vector: __m512, to: &mut [f32; LANES]) {
-        instructions!(_mm512_storeu_ps(to.as_mut_ptr(), vector));
+        super::vouched!(_mm512_storeu_ps(to.as_mut_ptr(), vector));
     }
 
     #[inline(always)]
     fn store_half(self, vector: __m512, to: &mut [u16; LANES]) {
-        instructions!(_mm256_storeu_si256(
+        super::vouched!(_mm256_storeu_si256(
             to.as_mut_ptr().cast(),
             _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(vector)
         ));
@@ -84,49 +53,49 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_add_ps(a, b))
+        super::vouched!(_mm512_add_ps(a, b))
     }
 
     #[inline(always)]
     fn subtract(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_sub_ps(a, b))
+        super::vouched!(_mm512_sub_ps(a, b))
     }
 
     #[inline(always)]
     fn multiply(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_mul_ps(a, b))
+        super::vouched!(_mm512_mul_ps(a, b))
     }
 
     #[inline(always)]
     fn divide(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_div_ps(a, b))
+        super::vouched!(_mm512_div_ps(a, b))
     }
 
     #[inline(always)]
     fn multiply_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        instructions!(_mm512_fmadd_ps(a, b, c))
+        super::vouched!(_mm512_fmadd_ps(a, b, c))
     }
 
     #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_max_ps(a, b))
+        super::vouched!(_mm512_max_ps(a, b))
     }
 
     #[inline(always)]
     fn min(self, a: __m512, b: __m512) -> __m512 {
-        instructions!(_mm512_min_ps(a, b))
+        super::vouched!(_mm512_min_ps(a, b))
     }
 
     #[inline(always)]
     fn exponent_bits(self, vector: __m512) -> __m512 {
-        instructions!(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(
+        super::vouched!(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(
             vector
         ))))
     }
 
     #[inline(always)]
     fn zero_below(self, vector: __m512, limit: f32, then: __m512) -> __m512 {
-        instructions!(_mm512_maskz_mov_ps(
+        super::vouched!(_mm512_maskz_mov_ps(
             _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(vector, _mm512_set1_ps(limit)),
             then
         ))
@@ -134,6 +103,6 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn prefetch<T>(self, from: &T) {
-        instructions!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
+        super::vouched!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
     }
 }

@@ -8,6 +8,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use super::exponent::{exponent, tangent};
@@ -93,8 +95,63 @@ pub(super) fn dispatch<J: Job>(isa: Isa, job: J) {
             Some(simd) => simd.run(job),
             None => job.run(Portable),
         },
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::NeonI8mm => match neon::Neon::new() {
+            Some(simd) => simd.run(job),
+            None => job.run(Portable),
+        },
         #[cfg(not(target_arch = "x86_64"))]
         Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => job.run(Portable),
-        Isa::Portable | Isa::NeonDot | Isa::NeonI8mm => job.run(Portable),
+        #[cfg(not(target_arch = "aarch64"))]
+        Isa::NeonDot | Isa::NeonI8mm => job.run(Portable),
+        Isa::Portable => job.run(Portable),
     }
 }
+
+/// Writes a type that is made only where the processor has these instructions, and `run`, which
+/// compiles a job for them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! proof {
+    ($name:ident, $features:literal, $has:ident($($feature:tt),*)) => {
+        /// Made only where the processor has these instructions.
+        #[derive(Clone, Copy)]
+        pub(super) struct $name(());
+
+        impl $name {
+            pub(super) fn new() -> Option<Self> {
+                ($(std::arch::$has!($feature))&&*).then_some(Self(()))
+            }
+
+            pub(super) fn run<J: super::Job>(self, job: J) {
+                #[target_feature(enable = $features)]
+                fn compiled<J: super::Job>(job: J, simd: $name) {
+                    job.run(simd);
+                }
+                #[expect(
+                    unsafe_code,
+                    reason = "a function compiled for more instructions than its caller"
+                )]
+                // SAFETY: `self` exists only where the processor has these instructions.
+                unsafe {
+                    compiled(job, self);
+                }
+            }
+        }
+    };
+}
+
+/// Instructions that the existence of such a type vouches for.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! vouched {
+    ($body:expr) => {{
+        #[expect(unsafe_code, reason = "vector instructions")]
+        // SAFETY: `self` exists only where the processor has these instructions, and every
+        // address comes from a reference to an array of the size that is read or written.
+        unsafe {
+            $body
+        }
+    }};
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use {proof, vouched};
