@@ -109,8 +109,8 @@ fn is_quantized(package: &Path) -> bool {
         .variants
         .remove(0);
     let graph = std::fs::read(package.join(variant)).unwrap();
-    let wanted = b"MatMulNBits";
-    graph.windows(wanted.len()).any(|window| window == wanted)
+    let is_in = |wanted: &[u8]| graph.windows(wanted.len()).any(|window| window == wanted);
+    is_in(b"MatMulNBits") || is_in(b"DequantizeLinear")
 }
 
 /// On processors for which nothing faster is written, graphs stay as they are.

@@ -70,8 +70,10 @@ fn own_copy(package: &str) -> tempfile::TempDir {
 fn is_quantized(package: &Path) -> bool {
     let graph = ["model.onnx", "onnx/model_q4.onnx", "onnx/model.onnx"];
     let found = graph.iter().find_map(|name| fs::read(package.join(name)).ok());
-    let wanted = b"MatMulNBits";
-    found.is_some_and(|graph| graph.windows(wanted.len()).any(|window| window == wanted))
+    found.is_some_and(|graph| {
+        let is_in = |wanted: &[u8]| graph.windows(wanted.len()).any(|window| window == wanted);
+        is_in(b"MatMulNBits") || is_in(b"DequantizeLinear")
+    })
 }
 
 /// How likely the first token of an answer was.
@@ -243,7 +245,7 @@ fn a_damaged_rewritten_copy_is_deleted_and_the_model_loads_without_it() {
 
 #[test]
 fn all_instructions_answer_alike_from_one_copy() {
-    for name in ["llama-gqa-int4", "qwen2-gqa"] {
+    for name in ["llama-gqa-int4", "llama-gqa-qdq4", "qwen2-gqa"] {
         let (cache, package) = (tempfile::tempdir().unwrap(), packages().join(name));
         let made = prepack(&ours(&package), "m", cache.path()).unwrap();
         let (packed, expected) = answers(&in_cache(ours(&package), cache.path()));

@@ -1,6 +1,8 @@
 //! Whether a rewritten graph computes what the original does. Operators of ours are put into
 //! terms of ONNX Runtime's own again, with the weights that the plan names, and both graphs run.
 
+mod weights;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use ort::environment::Environment;
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, ValueType};
 use prost::Message as _;
@@ -16,6 +19,7 @@ use super::edit::Build;
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::*;
 use crate::onnx::dtype;
+use crate::operators::packing;
 use crate::package::Files;
 
 const PROMPT: [i64; 6] = [3, 17, 5, 90, 41, 7];
@@ -42,8 +46,10 @@ fn library() -> PathBuf {
 }
 
 /// Logits of a prompt without a past.
-fn logits(graph: &Path, rows: &[i64]) -> Vec<f32> {
+fn logits(graph: &Path, rows: &[i64], level: GraphOptimizationLevel) -> Vec<f32> {
     let mut session = Session::builder(environment())
+        .unwrap()
+        .with_optimization_level(level)
         .unwrap()
         .with_intra_threads(1)
         .unwrap()
@@ -95,8 +101,18 @@ fn empty_past(kind: &ValueType) -> SessionInputValue<'static> {
 
 /// The greatest difference of the logits of some rows, against the greatest logit.
 fn difference(package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> f32 {
+    difference_at(4, package, file, wanted, applied)
+}
+
+/// The same with products of this accuracy; with 0 ONNX Runtime computes both as they are written.
+fn difference_at(accuracy: i64, package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> f32 {
     let rows = [1, 5, 4];
-    let before = logits(&package.join(file), &rows);
+    let level = if accuracy == 0 {
+        GraphOptimizationLevel::Disable
+    } else {
+        GraphOptimizationLevel::All
+    };
+    let before = logits(&package.join(file), &rows, level);
     let files = Files::open(package).unwrap();
     let rewritten = rewrite(&files, file, wanted, Some(&mut OnnxRuntime(environment()))).unwrap();
     assert_eq!(rewritten.applied, applied, "{:?}", rewritten.skipped);
@@ -105,8 +121,14 @@ fn difference(package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> 
     rewritten.write(directory.path()).unwrap();
     let graph = directory.path().join(GRAPH_FILE);
     let model = ModelProto::decode(Bytes::from(fs::read(&graph).unwrap())).unwrap();
-    fs::write(&graph, Lowering::new(&files, &plan).model(model).encode_to_vec()).unwrap();
-    let after = logits(&graph, &rows);
+    fs::write(
+        &graph,
+        Lowering::new(&files, &plan, accuracy)
+            .model(model)
+            .encode_to_vec(),
+    )
+    .unwrap();
+    let after = logits(&graph, &rows, level);
     let width = before.len() / PROMPT.len();
     let expected: Vec<f32> = if plan.selects_rows {
         let row = |&row: &i64| &before[row as usize * width..][..width];
@@ -128,15 +150,18 @@ struct Lowering<'a> {
     files: &'a Files,
     tasks: HashMap<&'a str, &'a PackTask>,
     attention: &'a [AttentionLayer],
+    /// Of products: 4 rounds activations to 8 bits, 0 does not.
+    accuracy: i64,
     added: Vec<TensorProto>,
 }
 
 impl<'a> Lowering<'a> {
-    fn new(files: &'a Files, plan: &'a Plan) -> Self {
+    fn new(files: &'a Files, plan: &'a Plan, accuracy: i64) -> Self {
         Self {
             files,
             tasks: plan.packs.iter().map(|task| (task.key.as_str(), task)).collect(),
             attention: &plan.attention,
+            accuracy,
             added: Vec::new(),
         }
     }
@@ -189,7 +214,7 @@ impl<'a> Lowering<'a> {
         let rows: u64 = sources.iter().map(|source| source.rows).sum();
         let blocks = task.columns.div_ceil(task.block);
         let weights = [rows, blocks, task.block * task.bits / 8];
-        let (weights, scales, zero_points) = self.matrix(sources, &weights, &[rows, blocks]);
+        let (weights, scales, zero_points) = self.matrix(task, sources, &weights, &[rows, blocks]);
         let mut node = Build::standard("MatMulNBits")
             .inputs(&[
                 Some(input),
@@ -203,7 +228,7 @@ impl<'a> Lowering<'a> {
             .integer("K", task.columns as i64)
             .integer("bits", task.bits as i64)
             .integer("block_size", task.block as i64)
-            .integer("accuracy_level", 4)
+            .integer("accuracy_level", self.accuracy)
             .output(output);
         node.domain = "com.microsoft".to_owned();
         node
@@ -212,7 +237,7 @@ impl<'a> Lowering<'a> {
     fn rows(&mut self, task: &PackTask, ids: &str, output: &str) -> NodeProto {
         let table = [task.rows(), task.columns * task.bits / 8];
         let scales = [task.rows(), task.columns / task.block];
-        let (weights, scales, zero_points) = self.matrix(&task.sources, &table, &scales);
+        let (weights, scales, zero_points) = self.matrix(task, &task.sources, &table, &scales);
         let mut node = Build::standard("GatherBlockQuantized")
             .inputs(&[Some(&weights), Some(ids), Some(&scales), zero_points.as_deref()])
             .integer("bits", task.bits as i64)
@@ -224,47 +249,27 @@ impl<'a> Lowering<'a> {
         node
     }
 
-    /// The sources one after the other; scales as 32-bit floats.
+    /// The sources one after the other, as they are packed; scales as 32-bit floats.
     fn matrix(
         &mut self,
+        task: &PackTask,
         sources: &[Source],
         weights: &[u64],
         scales: &[u64],
     ) -> (String, String, Option<String>) {
-        let of = |part: fn(&Source) -> &TensorRef| -> Vec<u8> {
-            sources
-                .iter()
-                .flat_map(|source| self.read(part(source)))
-                .collect()
-        };
-        let weights_data = of(|source| &source.weights);
-        let mut scales_data = of(|source| &source.scales);
-        if sources[0].scales.dtype == dtype::FLOAT16 {
-            let halves = scales_data.as_chunks::<2>().0.iter();
-            scales_data = halves
-                .flat_map(|&bytes| half::f16::from_le_bytes(bytes).to_f32().to_le_bytes())
-                .collect();
+        let (mut weights_data, mut scales_data, mut points) = (Vec::new(), Vec::new(), Vec::new());
+        for source in sources {
+            let read = packing::in_blocks(source, task, self.files).unwrap();
+            weights_data.extend(read.0);
+            scales_data.extend(read.1.iter().flat_map(|scale| scale.to_le_bytes()));
+            points.extend(read.2.unwrap_or_default());
         }
-        let zero_points = sources[0].zero_points.as_ref().map(|_| {
-            let data = of(|source| source.zero_points.as_ref().unwrap());
-            let rows = weights[0];
-            (vec![rows, data.len() as u64 / rows], data)
-        });
+        let rows = weights[0];
         (
             self.add(dtype::UINT8, weights, weights_data),
             self.add(dtype::FLOAT, scales, scales_data),
-            zero_points.map(|(shape, data)| self.add(dtype::UINT8, &shape, data)),
+            (!points.is_empty()).then(|| self.add(dtype::UINT8, &[rows, points.len() as u64 / rows], points)),
         )
-    }
-
-    fn read(&self, tensor: &TensorRef) -> Vec<u8> {
-        match &tensor.place {
-            Place::Inline(bytes) => bytes.to_vec(),
-            Place::File { file, offset, length } => {
-                let all = fs::read(self.files.locate(file).unwrap().0).unwrap();
-                all[*offset as usize..][..*length as usize].to_vec()
-            }
-        }
     }
 
     fn add(&mut self, dtype: i64, dims: &[u64], data: Vec<u8>) -> String {

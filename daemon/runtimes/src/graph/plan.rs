@@ -51,11 +51,12 @@ pub enum Form {
     /// `[rows, blocks, block * bits / 8]`, scales `[rows, blocks]`, zero points uint8
     /// `[rows, ceil(blocks * bits / 8)]`.
     Blocks,
-    /// As those of `MatMulInteger`: weights uint8 or int8 `[columns, rows]`, scales and zero points
-    /// one for all or one for each row.
-    ColumnsOfBytes,
-    /// The same with weights `[rows, columns]`.
-    RowsOfBytes,
+    /// As those of `MatMulInteger` and `DequantizeLinear`: weights `[columns, rows]` of uint8, int8,
+    /// uint4 or int4; scales and zero points one for all, one for each row, or one for each row of
+    /// each `block` of columns, `[blocks, rows]`. A `block` of 0 is all columns.
+    Columns { block: u64 },
+    /// The same with weights `[rows, columns]` and `[rows, blocks]`.
+    Rows { block: u64 },
 }
 
 /// One quantized matrix.

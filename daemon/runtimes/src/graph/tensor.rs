@@ -157,7 +157,10 @@ fn inline(tensor: &TensorProto) -> Option<Bytes> {
             let halves = tensor.int32_data.iter().map(|&v| v as u16);
             halves.flat_map(u16::to_le_bytes).collect()
         }
-        dtype::UINT8 | dtype::INT8 => tensor.int32_data.iter().map(|&v| v as u8).collect(),
+        // Of less than a byte as many as fill it.
+        dtype::UINT8 | dtype::INT8 | dtype::UINT4 | dtype::INT4 => {
+            tensor.int32_data.iter().map(|&v| v as u8).collect()
+        }
         _ => return None,
     };
     Some(bytes.into())

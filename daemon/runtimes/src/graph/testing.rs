@@ -83,6 +83,8 @@ fn type_of(name: &str) -> i64 {
         "f16" => dtype::FLOAT16,
         "u8" => dtype::UINT8,
         "i8" => dtype::INT8,
+        "u4" => dtype::UINT4,
+        "i4" => dtype::INT4,
         "i32" => dtype::INT32,
         "i64" => dtype::INT64,
         other => panic!("no type {other}"),
@@ -125,6 +127,11 @@ fn constant(name: &str, text: &str, seed: usize) -> TensorProto {
     let (dtype, sizes) = kind(text);
     let dims: Vec<i64> = sizes.iter().map(|size| size.parse().unwrap()).collect();
     let elements: i64 = dims.iter().product();
+    // Two to a byte.
+    let elements = match dtype {
+        dtype::UINT4 | dtype::INT4 => (elements + 1) / 2,
+        _ => elements,
+    };
     let pseudo = |place: i64| ((place as usize * 7 + seed * 13) * 2_654_435_761) >> 7;
     let data: Vec<u8> = (0..elements)
         .flat_map(|place| {

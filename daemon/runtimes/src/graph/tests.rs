@@ -74,6 +74,18 @@ fn a_quantized_package_of_genai_is_understood_whole() {
 }
 
 #[test]
+fn a_package_with_weights_out_of_dequantize_linear_is_understood_whole() {
+    let rewritten = rewritten("llama-gqa-qdq4", "model.onnx", &Pass::ALL);
+    assert_eq!(rewritten.applied, ["merged", "matmul", "last_rows", "attention"]);
+    // Two layers of qkv, o, gate with up, and down; the head. The table stays in full precision.
+    let tasks = &rewritten.plan.packs;
+    assert_eq!(tasks.len(), 9);
+    assert!(tasks.iter().all(|task| (task.block, task.bits) == (16, 4)));
+    assert!(rewritten.plan.selects_rows);
+    assert_eq!(rewritten.plan.attention.len(), 2);
+}
+
+#[test]
 fn packages_that_are_quantized_dynamically_are_understood_whole() {
     // The table of embeddings has a zero point even where the layers have none.
     for (package, with_zero_points) in [("llama-hf-int8", 1), ("qwen2-hf-int8", 13)] {

@@ -141,7 +141,9 @@ impl Kind {
             ("" | "ai.onnx", "QLinearMatMul") => Some(Self::MatMulInteger(3)),
             ("" | "ai.onnx", "Gather") | ("com.microsoft", "GatherBlockQuantized") => Some(Self::Gather),
             ("" | "ai.onnx", "Transpose") => Some(Self::Reshaping { is_turned: true }),
-            ("" | "ai.onnx", "Cast" | "Identity") => Some(Self::Reshaping { is_turned: false }),
+            ("" | "ai.onnx", "Cast" | "DequantizeLinear" | "Identity") => {
+                Some(Self::Reshaping { is_turned: false })
+            }
             ("com.microsoft", "GroupQueryAttention") => Some(Self::GroupQueryAttention),
             _ => None,
         }

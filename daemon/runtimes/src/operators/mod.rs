@@ -3,7 +3,7 @@
 //! A rewritten graph names them; the weights they work with lie in a file of their own, which is
 //! mapped and never goes through ONNX Runtime. What they compute is in `airunner-kernels`.
 
-mod bytes_matrix;
+mod linear_matrix;
 mod matmul;
 pub(crate) mod packing;
 pub(crate) mod paged;

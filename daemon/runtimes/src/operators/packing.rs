@@ -10,7 +10,7 @@ use airunner_kernels::matmul::{self, ALIGNMENT, LAYOUT_VERSION, MatmulError, Sca
 use airunner_kernels::{Parallel, Threads};
 use half::{bf16, f16};
 
-use super::bytes_matrix::Layout;
+use super::linear_matrix::Layout;
 use super::weights::{Entry, INDEX_FILE, Index, WEIGHTS_FILE, checksums};
 use crate::graph::{Arrangement, Form, PackTask, Place, TensorRef};
 use crate::onnx::dtype;
@@ -123,6 +123,23 @@ fn packed(task: &PackTask, files: &Files, parallel: &dyn Parallel) -> Result<(En
     Ok((entry, out))
 }
 
+/// Weights, scales and zero points of a source in the form of `MatMulNBits`.
+#[cfg(test)]
+#[expect(clippy::type_complexity, reason = "taken apart where it is made")]
+pub(crate) fn in_blocks(
+    source: &crate::graph::Source,
+    task: &PackTask,
+    files: &Files,
+) -> Result<(Vec<u8>, Vec<f32>, Option<Vec<u8>>), PackError> {
+    let bytes = Bytes::read(source, task, files)?;
+    let scales = match bytes.scales {
+        Numbers::F32(scales) => scales,
+        Numbers::F16(scales) => scales.iter().map(|scale| scale.to_f32()).collect(),
+        Numbers::Bf16(scales) => scales.iter().map(|scale| scale.to_f32()).collect(),
+    };
+    Ok((bytes.weights, scales, bytes.zero_points))
+}
+
 /// Sizes that are too large for this machine are refused with the shape they make.
 fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
@@ -177,20 +194,30 @@ impl Bytes {
         };
         Ok(match source.form {
             Form::Blocks => as_read,
-            Form::ColumnsOfBytes | Form::RowsOfBytes => as_read.in_blocks(source, task),
+            Form::Columns { block } => as_read.in_blocks(source, task, block, true),
+            Form::Rows { block } => as_read.in_blocks(source, task, block, false),
         })
     }
 
     /// The same matrix as `MatMulNBits` would have it; a pass has checked the sizes.
-    fn in_blocks(self, source: &crate::graph::Source, task: &PackTask) -> Self {
+    fn in_blocks(
+        self,
+        source: &crate::graph::Source,
+        task: &PackTask,
+        own_block: u64,
+        is_transposed: bool,
+    ) -> Self {
         let layout = Layout {
             rows: self.rows,
             columns: size(task.columns),
             block: size(task.block),
-            is_transposed: source.form == Form::ColumnsOfBytes,
-            is_signed: source.weights.dtype == dtype::INT8,
+            own_block: size(own_block),
+            is_transposed,
+            is_signed: matches!(source.weights.dtype, dtype::INT8 | dtype::INT4),
+            is_half_byte: task.bits == 4,
         };
-        let zero_points = self.zero_points.map(|points| layout.zero_points(&points));
+        let zero_points = (self.zero_points.zip(source.zero_points.as_ref()))
+            .map(|(points, tensor)| layout.zero_points(&points, size(tensor.elements())));
         let scales = match self.scales {
             Numbers::F32(scales) => Numbers::F32(layout.of_blocks(&scales)),
             Numbers::F16(scales) => Numbers::F16(layout.of_blocks(&scales)),

@@ -204,6 +204,14 @@ fn multiplication<'m>(
     };
     let level = level_of(weight.dtype)?;
     let is_float = !matches!(kind, Kind::MatMulInteger(_));
+    if is_float
+        && matches!(
+            weight.dtype,
+            dtype::UINT8 | dtype::INT8 | dtype::UINT4 | dtype::INT4
+        )
+    {
+        return Some(dequantized(name, weight, level, [rows, columns]));
+    }
     // Other precisions are converted to 32 bits first, in memory.
     let is_converted = is_float && (weight.dtype != dtype::FLOAT || is_folded);
     let (raw, packed) = if is_float {
@@ -268,6 +276,29 @@ fn blocks<'m>(name: &'m str, weight: &Initializer, node: &Node<'m>) -> (Multipli
         is_mapped: weight.is_external,
     };
     (found, Some(packing))
+}
+
+/// Out of `DequantizeLinear`: half bytes become blocks of few bits, bytes are converted at every run.
+fn dequantized<'m>(
+    name: &'m str,
+    weight: &Initializer,
+    level: Quantization,
+    [rows, columns]: [u64; 2],
+) -> (Multiplication, Option<Packing<'m>>) {
+    let unpacks = level == Quantization::Int8;
+    let found = Multiplication {
+        level,
+        rows,
+        columns,
+        unpacks,
+    };
+    let packing = Packing {
+        name,
+        raw: weight.bytes,
+        packed: weight.bytes,
+        is_mapped: weight.is_external,
+    };
+    (found, (!unpacks).then_some(packing))
 }
 
 fn level_of(element: i64) -> Option<Quantization> {
@@ -411,6 +442,25 @@ mod tests {
             ],
         ));
         assert_eq!(weighed.step_bytes, 8 * 10 * 4 + 32 * 64 + 32 * 4 * 4);
+    }
+
+    #[test]
+    fn weights_out_of_dequantize_linear_stay_small() {
+        let dequantized = Kind::Reshaping { is_turned: false };
+        for (kind, level, unpacked) in [(22, Quantization::Int4, 0), (3, Quantization::Int8, 64 * 32 * 4)] {
+            let weighed = weigh(&parts(
+                vec![("w", weight(kind, 64, 32, true)), ("s", weight(1, 2, 32, true))],
+                vec![
+                    reads(dequantized, &["w", "s"], "k"),
+                    reads(Kind::MatMul, &["x", "k"], "y"),
+                ],
+            ));
+            assert_eq!(weighed.level, Some(level));
+            assert_eq!(weighed.shapes, [(64, 32)]);
+            assert_eq!(weighed.unpacked_bytes, unpacked);
+            let bytes = dtype::bytes(kind, 64 * 32).unwrap() + 2 * 32 * 4;
+            assert_eq!(weighed.bytes, bytes, "weights and scales as they are");
+        }
     }
 
     #[test]

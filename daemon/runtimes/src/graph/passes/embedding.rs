@@ -123,7 +123,7 @@ fn of_bytes(
         weights: gather.given(TABLE)?,
         scale: node.given(1)?,
         zero_point: node.given(2),
-        form: Form::RowsOfBytes,
+        form: Form::Rows { block: 0 },
     };
     let is_one = |name| {
         index

@@ -1,10 +1,12 @@
-//! Products with whole matrices of bytes, as the passes see them: what dynamic quantization writes
-//! (`DynamicQuantizeLinear`, `MatMulInteger`, `Cast`, `Mul`), ONNX Runtime's joined forms of it
-//! (`DynamicQuantizeMatMul`, `MatMulIntegerToFloat`), and a `MatMul` whose weights come out of
-//! `DequantizeLinear`.
+//! Products with whole matrices of small integers, as the passes see them: what dynamic quantization
+//! writes (`DynamicQuantizeLinear`, `MatMulInteger`, `Cast`, `Mul`), ONNX Runtime's joined forms of
+//! it (`DynamicQuantizeMatMul`, `MatMulIntegerToFloat`), and those whose weights come out of
+//! `DequantizeLinear`, in [`super::dequantized`].
 //!
 //! All quantize activations to 8 bits, or not at all; our products quantize them in blocks with a
 //! scale of their own, which is finer than one scale for a whole tensor.
+
+use bytes::Bytes;
 
 use super::super::Refusal;
 use super::super::edit::Graph;
@@ -12,20 +14,22 @@ use super::super::index::{Index, is_microsoft, is_standard};
 use super::super::plan::{Blocks, Form, Source};
 use super::super::proto::NodeProto;
 use super::super::tensor::{Place, TensorRef};
+use super::dequantized;
 use super::quantized::{MOST, Quantized};
 use crate::onnx::dtype;
 
-/// Columns that share a scale of activations; fewer where a matrix has fewer.
+/// Columns that share a scale of activations, where more share one of weights; fewer where a matrix has fewer.
 const BLOCK: u64 = 128;
 const LEAST_BLOCK: u64 = 16;
+const MOST_BLOCK: u64 = 256;
 
 /// Where the operands of a product are.
-struct Operands<'g> {
-    nodes: Vec<usize>,
-    input: &'g str,
-    output: &'g str,
-    matrix: Matrix<'g>,
-    bias: Option<&'g str>,
+pub(super) struct Operands<'g> {
+    pub(super) nodes: Vec<usize>,
+    pub(super) input: &'g str,
+    pub(super) output: &'g str,
+    pub(super) matrix: Matrix<'g>,
+    pub(super) bias: Option<&'g str>,
 }
 
 /// The names of a matrix's parts.
@@ -45,10 +49,8 @@ pub(super) fn product(graph: &Graph, index: &Index<'_>, number: usize) -> Option
         to_float(index, number, node)
     } else if is_standard(node, "Mul") {
         written_out(index, number, node)
-    } else if is_standard(node, "MatMul") {
-        dequantized(index, number, node)
     } else {
-        None
+        dequantized::operands(index, number, node)
     }?;
     // Products of two computed values look the same.
     index.constant(operands.matrix.weights)?;
@@ -78,7 +80,7 @@ fn dynamic<'g>(number: usize, node: &'g NodeProto) -> Option<Operands<'g>> {
             weights: node.given(1)?,
             scale: node.given(2)?,
             zero_point: node.given(3),
-            form: Form::ColumnsOfBytes,
+            form: Form::Columns { block: 0 },
         },
         bias: node.given(4),
     })
@@ -95,7 +97,7 @@ fn to_float<'g>(index: &Index<'g>, number: usize, node: &'g NodeProto) -> Option
             weights: node.given(1)?,
             scale: node.given(3)?,
             zero_point: node.given(5),
-            form: Form::ColumnsOfBytes,
+            form: Form::Columns { block: 0 },
         },
         bias: node.given(6),
     })
@@ -124,54 +126,10 @@ fn written_out<'g>(index: &Index<'g>, number: usize, node: &'g NodeProto) -> Opt
             weights: integer.given(1)?,
             scale: of_weights,
             zero_point: integer.given(3),
-            form: Form::ColumnsOfBytes,
+            form: Form::Columns { block: 0 },
         },
         bias: None,
     })
-}
-
-/// `MatMul(x, DequantizeLinear(B))`, or with B the other way round and transposed before or after.
-fn dequantized<'g>(index: &Index<'g>, number: usize, node: &'g NodeProto) -> Option<Operands<'g>> {
-    let read = node.given(1)?;
-    let linear_output = transposed(index, read).unwrap_or(read);
-    let (_, linear) = index.producer(linear_output)?;
-    if !is_standard(linear, "DequantizeLinear") || linear.integer("block_size").unwrap_or(0) != 0 {
-        return None;
-    }
-    let bytes = linear.given(0)?;
-    let turned_before = transposed(index, bytes);
-    let is_turned_after = linear_output != read;
-    // One scale per result, or one for all: that is, along the other axis than the sum.
-    let results = i64::from(!is_turned_after);
-    let axis = linear.integer("axis").unwrap_or(1);
-    let is_one = index.constant(linear.given(1)?)?.dims.iter().product::<i64>() == 1;
-    if !is_one && axis != results && axis != results - 2 {
-        return None;
-    }
-    Some(Operands {
-        nodes: vec![number],
-        input: node.given(0)?,
-        output: node.made(0)?,
-        matrix: Matrix {
-            weights: turned_before.unwrap_or(bytes),
-            scale: linear.given(1)?,
-            zero_point: linear.given(2),
-            form: if is_turned_after == turned_before.is_some() {
-                Form::ColumnsOfBytes
-            } else {
-                Form::RowsOfBytes
-            },
-        },
-        bias: None,
-    })
-}
-
-/// The matrix that a value is the transpose of.
-fn transposed<'g>(index: &Index<'g>, value: &str) -> Option<&'g str> {
-    let (_, node) = index.producer(value)?;
-    // Without an order it is the other way round.
-    let turns = node.attribute("perm").is_none_or(|order| order.ints == [1, 0]);
-    node.given(0).filter(|_| turns && is_standard(node, "Transpose"))
 }
 
 /// What `DynamicQuantizeLinear` makes these three of.
@@ -197,6 +155,12 @@ fn found(
     operands: &Operands<'_>,
 ) -> Result<Quantized, Refusal> {
     let (source, shape) = source(graph, index, node, &operands.matrix)?;
+    if operands
+        .bias
+        .is_some_and(|bias| !dequantized::is_for_each(index, bias, source.rows))
+    {
+        return Err(Refusal::node(node, "its bias is not one number for each result"));
+    }
     Ok(Quantized {
         nodes: operands.nodes.clone(),
         input: operands.input.to_owned(),
@@ -222,62 +186,106 @@ pub(super) fn source(
     let &[first, second] = &weights.dimensions[..] else {
         return Err(refused("its weights are not a matrix"));
     };
-    let (columns, rows) = if matrix.form == Form::RowsOfBytes {
-        (second, first)
-    } else {
-        (first, second)
+    let (columns, rows, own_block) = match matrix.form {
+        Form::Rows { block } => (second, first, block),
+        Form::Columns { block } => (first, second, block),
+        Form::Blocks => return Err(refused("its weights are of another form")),
     };
     if !(1..=MOST).contains(&columns) || !(1..=MOST).contains(&rows) {
         return Err(refused("it is empty or too large"));
     }
-    let zero_points = zero_points.transpose()?.filter(|points| !are_middle(points));
+    let zero_points = zero_points.transpose()?.or_else(|| without(weights.dtype));
     let source = Source {
+        zero_points: zero_points.filter(|points| !are_middle(points)),
         weights,
         scales,
-        zero_points,
         rows,
         form: matrix.form,
     };
-    check(&source).map_err(refused)?;
+    check(&source, columns).map_err(refused)?;
     let shape = Blocks {
         columns,
-        block: columns.next_power_of_two().clamp(LEAST_BLOCK, BLOCK),
-        bits: 8,
+        block: block(columns, own_block)
+            .ok_or_else(|| refused("its blocks cannot be cut into some of 16 to 256 columns"))?,
+        bits: if is_half_byte(source.weights.dtype) { 4 } else { 8 },
     };
     Ok((source, shape))
 }
 
-fn check(source: &Source) -> Result<(), &'static str> {
-    if !matches!(source.weights.dtype, dtype::INT8 | dtype::UINT8) {
-        return Err("its weights are not bytes");
+/// Columns that will share a scale: those that do, or a part of them.
+fn block(columns: u64, own: u64) -> Option<u64> {
+    if own == 0 {
+        return Some(columns.next_power_of_two().clamp(LEAST_BLOCK, BLOCK));
     }
-    let is_each = |tensor: &TensorRef| tensor.elements() == 1 || tensor.elements() == source.rows;
+    if own.is_power_of_two() && (LEAST_BLOCK..=MOST_BLOCK).contains(&own) {
+        return Some(own);
+    }
+    let part = (1 << own.trailing_zeros()).min(BLOCK);
+    (part >= LEAST_BLOCK).then_some(part)
+}
+
+fn is_half_byte(dtype: i64) -> bool {
+    matches!(dtype, dtype::INT4 | dtype::UINT4)
+}
+
+fn check(source: &Source, columns: u64) -> Result<(), &'static str> {
+    let kind = source.weights.dtype;
+    if !matches!(kind, dtype::INT8 | dtype::UINT8) && !is_half_byte(kind) {
+        return Err("its weights are neither bytes nor half bytes");
+    }
+    let rows = source.rows;
+    let is_each = |tensor: &TensorRef| match source.form {
+        Form::Columns { block } if block > 0 => tensor.dimensions == [columns.div_ceil(block), rows],
+        Form::Rows { block } if block > 0 => tensor.dimensions == [rows, columns.div_ceil(block)],
+        Form::Blocks | Form::Columns { .. } | Form::Rows { .. } => {
+            is_one(tensor) || tensor.elements() == rows
+        }
+    };
     let is_float = matches!(
         source.scales.dtype,
         dtype::FLOAT | dtype::FLOAT16 | dtype::BFLOAT16
     );
     if !is_float || !is_each(&source.scales) {
-        return Err("its scales are neither one for all nor one for each result");
+        return Err("its scales are neither one for all nor one for each result or block");
     }
     match &source.zero_points {
-        Some(points) if points.dtype != source.weights.dtype || !is_each(points) => {
+        Some(points) if points.dtype != kind || !(is_each(points) || is_one(points)) => {
             Err("its zero points have another type or number than its weights and results")
         }
         Some(_) | None => Ok(()),
     }
 }
 
+fn is_one(tensor: &TensorRef) -> bool {
+    tensor.elements() == 1
+}
+
+/// The zero point where none is given: 0, which is not the middle of numbers without a sign.
+fn without(dtype: i64) -> Option<TensorRef> {
+    matches!(dtype, dtype::UINT8 | dtype::UINT4).then(|| TensorRef {
+        dtype,
+        dimensions: Vec::new(),
+        place: Place::Inline(Bytes::from_static(&[0])),
+    })
+}
+
 /// Whether weights count from the middle of their range, as products do without zero points.
 fn are_middle(points: &TensorRef) -> bool {
+    let Place::Inline(bytes) = &points.place else {
+        return false;
+    };
     let middle = match points.dtype {
-        dtype::INT8 => 0,
-        dtype::UINT8 => 128,
+        dtype::INT8 | dtype::INT4 => 0,
+        dtype::UINT8 => 0x80,
+        dtype::UINT4 => 0x88,
         _ => return false,
     };
-    match &points.place {
-        Place::Inline(bytes) => bytes.iter().all(|&point| point == middle),
-        Place::File { .. } => false,
-    }
+    // The upper half of the last byte may belong to nobody.
+    let (whole, last) = match points.dtype {
+        dtype::INT4 | dtype::UINT4 if points.elements() % 2 == 1 => bytes.split_at(bytes.len() - 1),
+        _ => (&bytes[..], &[][..]),
+    };
+    whole.iter().all(|&point| point == middle) && last.iter().all(|&point| point & 15 == middle & 15)
 }
 
 #[cfg(test)]

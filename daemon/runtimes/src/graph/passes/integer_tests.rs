@@ -45,7 +45,7 @@ fn dynamic_quantization_written_out_becomes_one_product() {
     };
     assert_eq!((task.columns, task.block, task.bits), (32, 32, 8));
     let source = &task.sources[0];
-    assert_eq!((source.form, source.rows), (Form::ColumnsOfBytes, 16));
+    assert_eq!((source.form, source.rows), (Form::Columns { block: 0 }, 16));
     // 0 is the middle of numbers with a sign.
     assert_eq!(source.zero_points, None);
 }
@@ -58,71 +58,6 @@ fn the_joined_forms_are_the_same_product() {
         assert_eq!(
             after(&before, matmul),
             "y = airunner.QuantizedMatMul(x) {weights=\"matrix.0\", rows=16, columns=32}"
-        );
-    }
-}
-
-#[test]
-fn weights_may_come_out_of_bytes_in_either_order() {
-    let cases = [
-        ("i8[32,16]", "", "y = MatMul(x, k)", "w", Form::ColumnsOfBytes),
-        (
-            "i8[16,32]",
-            "",
-            "r = Transpose(k) {perm=[1,0]}
-            y = MatMul(x, r)",
-            "w",
-            Form::RowsOfBytes,
-        ),
-        (
-            "i8[16,32]",
-            "r = Transpose(w) {perm=[1,0]}",
-            "y = MatMul(x, k)",
-            "r",
-            Form::RowsOfBytes,
-        ),
-    ];
-    for (kind, before, product, bytes, form) in cases {
-        let before = format!(
-            "
-            input x f32[1,T,32]
-            output y f32[1,T,16]
-            constant w {kind}
-            number s f32 0.01
-            {before}
-            k = DequantizeLinear({bytes}, s)
-            {product}"
-        );
-        assert_eq!(
-            after(&before, matmul),
-            "y = airunner.QuantizedMatMul(x) {weights=\"matrix.0\", rows=16, columns=32}"
-        );
-        assert_eq!(plan_after(&before, matmul).packs[0].sources[0].form, form);
-    }
-}
-
-#[test]
-fn scales_along_the_sum_are_left() {
-    let with = |axis: &str| {
-        format!(
-            "
-            input x f32[1,T,32]
-            output y f32[1,T,32]
-            constant w u8[32,32]
-            constant s f32[32]
-            constant p u8[32]
-            k = DequantizeLinear(w, s, p) {{axis={axis}}}
-            y = MatMul(x, k)"
-        )
-    };
-    for axis in ["1", "-1"] {
-        let plan = plan_after(&with(axis), matmul);
-        assert!(plan.packs[0].sources[0].zero_points.is_some(), "{axis}");
-    }
-    for axis in ["0", "-2"] {
-        assert!(
-            refused(&with(axis), matmul).contains("nothing to change"),
-            "{axis}"
         );
     }
 }
@@ -173,7 +108,7 @@ fn what_others_read_or_is_of_another_size_is_left() {
             "constant v f32[32,16]
             y = ms.DynamicQuantizeMatMul(x, v, s, p)"
                 .to_owned(),
-            "not bytes",
+            "neither bytes",
         ),
         (
             "constant v f32[15]

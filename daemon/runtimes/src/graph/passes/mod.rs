@@ -5,6 +5,7 @@ mod accuracy_level;
 mod activation;
 mod attention;
 mod decomposed;
+mod dequantized;
 mod embedding;
 mod integer;
 mod last_rows;
