@@ -14,6 +14,8 @@ mod avx512;
 pub(super) mod avx_vnni;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_i8mm;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod ymm;
@@ -116,10 +118,10 @@ pub(super) fn tiles(isa: Isa, shape: &Shape) -> Result<&'static [Tile], MatmulEr
         Isa::AvxVnni => Ok(avx_vnni::tiles(bits, block, zero_points)),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => Ok(avx512::tiles(bits, block, zero_points)),
-        // The products of 8-bit matrices need pairs of rows side by side, which this layout does
-        // not have; processors with them have the dot products as well.
         #[cfg(target_arch = "aarch64")]
-        Isa::NeonDot | Isa::NeonI8mm => Ok(neon::tiles(bits, block, zero_points)),
+        Isa::NeonDot => Ok(neon::tiles(bits, block, zero_points)),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonI8mm => Ok(neon_i8mm::tiles(bits, block, zero_points)),
         Isa::Portable => Ok(portable::tiles(bits, block, zero_points)),
         #[cfg(not(target_arch = "x86_64"))]
         Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni => Err(MatmulError::Unavailable(isa)),

@@ -1,6 +1,6 @@
 //! 64-bit ARM with dot products: a panel's 16 rows are the lanes of four registers.
 //!
-//! The instructions are written out: the compiler's functions for them are not stable.
+//! These are written out: the compiler's functions for them are not stable.
 
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -11,7 +11,7 @@ super::table!(whole::<1>, whole::<2>, halves::<3>, halves::<4>);
 
 /// All four quarters of the panel at once.
 #[target_feature(enable = "neon,dotprod")]
-fn whole<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POINTS: bool>(
+pub(super) fn whole<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POINTS: bool>(
     work: &Work<'_>,
     sums: &mut Sums,
 ) {
@@ -20,7 +20,7 @@ fn whole<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POI
 
 /// Two quarters, then the other two: more rows than that do not fit into 32 registers.
 #[target_feature(enable = "neon,dotprod")]
-fn halves<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POINTS: bool>(
+pub(super) fn halves<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POINTS: bool>(
     work: &Work<'_>,
     sums: &mut Sums,
 ) {
@@ -131,16 +131,31 @@ fn tile<
 ///
 /// 4 bytes can be read there.
 #[inline]
-#[expect(unsafe_code, reason = "an unaligned load")]
-#[target_feature(enable = "neon,dotprod")]
+#[expect(unsafe_code, reason = "reading behind a pointer")]
+#[target_feature(enable = "neon")]
 unsafe fn zeros<const BITS: usize>(at: *const u8, block: usize) -> int32x4_t {
+    // SAFETY: the caller's promise.
+    let stored = unsafe { stored_zeros::<BITS>(at, block) };
+    let middle = if BITS == 4 { 0 } else { 128 };
+    vsubq_s32(stored, vdupq_n_s32(middle))
+}
+
+/// The zero points of 4 rows.
+///
+/// # Safety
+///
+/// 4 bytes can be read there.
+#[inline]
+#[expect(unsafe_code, reason = "an unaligned load")]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn stored_zeros<const BITS: usize>(at: *const u8, block: usize) -> int32x4_t {
     // SAFETY: the caller's promise.
     let bytes = vcreate_u8(u64::from(unsafe { at.cast::<u32>().read_unaligned() }));
     let stored = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
     match (BITS, block) {
         (4, 0) => vandq_s32(stored, vdupq_n_s32(15)),
         (4, _) => vshrq_n_s32::<4>(stored),
-        _ => vsubq_s32(stored, vdupq_n_s32(128)),
+        _ => stored,
     }
 }
 
@@ -232,18 +247,7 @@ fn dot_of<const LANE: i32>(mut sums: int32x4_t, weights: int8x16_t, values: int8
 
 /// Four numbers in fp16 as fp32.
 #[inline]
-#[expect(unsafe_code, reason = "an instruction that has no stable function")]
-#[target_feature(enable = "neon,dotprod")]
-fn widened(numbers: uint16x4_t) -> float32x4_t {
-    let wide: float32x4_t;
-    // SAFETY: works on these registers only, and every 64-bit ARM has the instruction.
-    unsafe {
-        asm!(
-            "fcvtl {wide:v}.4s, {numbers:v}.4h",
-            wide = out(vreg) wide,
-            numbers = in(vreg) numbers,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    wide
+#[target_feature(enable = "neon")]
+pub(super) fn widened(numbers: uint16x4_t) -> float32x4_t {
+    vcvt_f32_f16(vreinterpret_f16_u16(numbers))
 }
