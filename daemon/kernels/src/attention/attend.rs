@@ -99,32 +99,39 @@ fn attend_as<E: Stored>(common: &Common<'_>, scratch: &mut Scratch, isa: Isa, pa
         });
         return;
     }
-    parallel.run(pieces.len() * heads, &|number| {
-        let (tile, partition) = pieces[number % pieces.len()];
-        let piece = piece(tile, number / pieces.len());
-        // SAFETY: the sums of each tile, partition and head have their own place.
-        #[expect(unsafe_code, reason = "tasks write different sums")]
-        let states = unsafe { partial.part(piece.partial(partition)) };
+    let run = plan.run(heads, parallel.threads());
+    let runs = pieces.len().div_ceil(run);
+    parallel.run(runs * heads, &|number| {
         let mut room = claim(workspaces, number);
-        let Workspace {
-            queries,
-            scores,
-            head,
-            ..
-        } = room.grown(&piece);
-        dispatch(isa, Prepare { piece, queries, head });
-        let partitions = partition..partition + 1;
-        dispatch(
-            isa,
-            Add::<E> {
-                piece,
-                partitions,
+        let mut prepared = None;
+        for &(tile, partition) in pieces.chunks(run).nth(number % runs).unwrap_or_default() {
+            let piece = piece(tile, number / runs);
+            // SAFETY: the sums of each tile, partition and head have their own place.
+            #[expect(unsafe_code, reason = "tasks write different sums")]
+            let states = unsafe { partial.part(piece.partial(partition)) };
+            let Workspace {
                 queries,
                 scores,
-                states,
-                element: PhantomData,
-            },
-        );
+                head,
+                ..
+            } = room.grown(&piece);
+            if prepared != Some(tile) {
+                dispatch(isa, Prepare { piece, queries, head });
+                prepared = Some(tile);
+            }
+            let partitions = partition..partition + 1;
+            dispatch(
+                isa,
+                Add::<E> {
+                    piece,
+                    partitions,
+                    queries,
+                    scores,
+                    states,
+                    element: PhantomData,
+                },
+            );
+        }
     });
     parallel.run(tiles.len() * heads, &|number| {
         let piece = piece(number % tiles.len(), number / tiles.len());

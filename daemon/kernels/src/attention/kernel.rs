@@ -140,6 +140,19 @@ fn blend<S: Simd>(simd: S, sum: &mut [f32; LANES], mine: f32, values: S::Vector,
     simd.store(simd.multiply_add(simd.load(sum), simd.splat(mine), values), sum);
 }
 
+/// What to ask the memory for, ahead of its use.
+#[derive(Clone, Copy)]
+pub(super) enum Ahead<'p, E> {
+    /// Nothing: other rows have used all of it.
+    Nothing,
+    /// Values of this partition, and keys and values of the next one.
+    Partition {
+        /// Whether nobody asked for these values yet.
+        values: bool,
+        next: &'p [Panel<'p, E>; PANELS],
+    },
+}
+
 /// Some rows of queries over the panels of one partition.
 pub(super) struct Pass<'p, E, const ROWS: usize> {
     /// Scaled, as `[size / 16][row][16]`.
@@ -147,8 +160,8 @@ pub(super) struct Pass<'p, E, const ROWS: usize> {
     pub(super) panels: &'p [Panel<'p, E>; PANELS],
     pub(super) seen: Seen<ROWS>,
     pub(super) softcap: Option<f32>,
-    /// The values come from memory, as these rows are the first that use them.
-    pub(super) ahead: bool,
+    /// What comes from memory while this is computed.
+    pub(super) ahead: Ahead<'p, E>,
     /// Room for scores, as `[token / 16][row][16]`.
     pub(super) scores: &'p mut [Strip<ROWS>; PANELS],
 }
@@ -172,10 +185,11 @@ impl<E: Stored, const ROWS: usize> Pass<'_, E, ROWS> {
         for panel in range.clone() {
             let mut products = [simd.splat(0.0); ROWS];
             let Panel { keys, values, .. } = &panels[panel];
-            for ((queries, keys), values) in queries.iter().zip(*keys).zip(*values) {
-                if ahead {
-                    for row in values.iter().step_by(64 / size_of::<[E; LANES]>()) {
-                        simd.prefetch(row);
+            for (column, (queries, keys)) in queries.iter().zip(*keys).enumerate() {
+                if let Ahead::Partition { values: asks, next } = ahead {
+                    fetch(next[panel].keys.get(column), |line| simd.prefetch_far(line));
+                    if asks {
+                        fetch(values.get(column), |line| simd.prefetch(line));
                     }
                 }
                 simd.multiply_square(queries, keys, &mut products);
@@ -205,6 +219,9 @@ impl<E: Stored, const ROWS: usize> Pass<'_, E, ROWS> {
         for (column, strip) in strips.iter_mut().enumerate() {
             let mut values = [simd.splat(0.0); ROWS];
             for panel in range.clone() {
+                if let Ahead::Partition { next, .. } = ahead {
+                    fetch(next[panel].values.get(column), |line| simd.prefetch_far(line));
+                }
                 let square = &panels[panel].values[column];
                 let weights = &scores[panel];
                 if within(panel, &common) == (0..LANES) {
@@ -327,6 +344,14 @@ pub(super) fn multiply<S: Simd, E: Stored, const ROWS: usize>(
         }
     }
     *sums = registers;
+}
+
+/// Calls `each` with the beginning of each cache line of a square.
+#[inline(always)]
+fn fetch<E>(square: Option<&Square<E>>, each: impl Fn(&[E; LANES])) {
+    if let Some(square) = square {
+        square.iter().step_by(64 / size_of::<[E; LANES]>()).for_each(each);
+    }
 }
 
 /// Puts the numbers of a vector together, halves first.

@@ -16,6 +16,9 @@ const TILE_ROWS: usize = 128;
 const MOST_ROWS: usize = 8;
 /// Tasks of each thread, so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 4;
+/// Pieces of a task follow each other, so that one is read while the one before is computed: so
+/// many, as far as there are a few times as many tasks as threads.
+const PIECES_PER_TASK: usize = 8;
 /// Numbers that sums of partitions may take.
 const MOST_PARTIAL: usize = 4 << 20;
 
@@ -100,6 +103,11 @@ impl Plan {
         self.tiles
             .sort_unstable_by_key(|tile| (std::cmp::Reverse(tile.cost()), tile.sequence, tile.first));
         self.split(step, enough);
+    }
+
+    /// Pieces of a task.
+    pub(super) fn run(&self, heads: usize, threads: usize) -> usize {
+        (self.pieces.len() * heads / (threads * 2 * TASKS_PER_THREAD)).clamp(1, PIECES_PER_TASK)
     }
 
     fn cut(&mut self, step: &Checked<'_>, window: Option<usize>, tokens: usize) {

@@ -105,7 +105,14 @@ impl Memory {
         // Room for what all sequences could need together is more than many machines have.
         let mut options = MmapOptions::new();
         options.len(length.max(1)).no_reserve_swap();
-        options.map_anon().ok().map(Self)
+        let memory = options.map_anon().ok()?;
+        #[cfg(target_os = "linux")]
+        if length >= WORTH_HUGE_PAGES {
+            // A long context is read in pieces of a page, and to find a page in memory takes as
+            // long as to read it. Where there are no huge pages, small ones do.
+            drop(memory.advise(memmap2::Advice::HugePage));
+        }
+        Some(Self(memory))
     }
 
     /// Lets the system take the pages that lie wholly in a range; they are zero afterwards.
@@ -126,6 +133,11 @@ impl Memory {
         }
     }
 }
+
+/// From here on what is written needs many huge pages anyway, and the last of them, of which only a
+/// part is used, does not matter.
+#[cfg(target_os = "linux")]
+const WORTH_HUGE_PAGES: usize = 64 << 20;
 
 /// At least the size of a page.
 #[cfg(unix)]

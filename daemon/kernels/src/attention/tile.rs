@@ -1,7 +1,7 @@
 //! One task: the rows of a tile that share one head of keys and values.
 
 use super::Attend;
-use super::kernel::{PANELS, Pass, Seen, Strip, Sums};
+use super::kernel::{Ahead, PANELS, Pass, Seen, Strip, Sums};
 use super::plan::{PARTITION, Tile};
 use super::rotary::rotated;
 use super::simd::{Job, LANES, Simd};
@@ -104,8 +104,10 @@ impl<E: Stored> Add<'_, E> {
         for state in piece.states::<S>(states) {
             Sums::new(state).clear();
         }
-        for partition in partitions {
-            let panels = piece.panels::<E>(partition);
+        let mut panels = piece.panels::<E>(partitions.start);
+        for partition in partitions.clone() {
+            // Also where another task has the next one: threads share a cache.
+            let next = piece.panels::<E>(partition + 1);
             let strips = queries.chunks_exact(vectors).zip(piece.states::<S>(states));
             for (index, (queries, state)) in strips.enumerate() {
                 let pass = Pass {
@@ -113,11 +115,19 @@ impl<E: Stored> Add<'_, E> {
                     panels: &panels,
                     seen: piece.seen(index * ROWS, partition),
                     softcap: piece.common.call.options.softcap,
-                    ahead: index == 0,
+                    ahead: if index == 0 {
+                        Ahead::Partition {
+                            values: partition == piece.tile.start,
+                            next: &next,
+                        }
+                    } else {
+                        Ahead::Nothing
+                    },
                     scores: &mut *scores,
                 };
                 pass.run(simd, &mut Sums::new(state));
             }
+            panels = next;
         }
     }
 }
@@ -229,10 +239,13 @@ impl<'p> Piece<'p> {
             .partial(partition, self.head, self.common.step.geometry.key_value_heads())
     }
 
-    /// The panels of a partition that a token of the tile sees.
+    /// The panels of a partition that a token of the tile sees; none behind its last one.
     #[inline(always)]
     fn panels<E: Stored>(&self, partition: usize) -> [Panel<'p, E>; PANELS] {
         let geometry = &self.common.step.geometry;
+        if partition >= self.tile.end {
+            return [Panel::NONE; PANELS];
+        }
         let first = self.seen::<1>(0, partition);
         let last = self.seen::<1>(self.rows() - 1, partition);
         let mut panels = [Panel::NONE; PANELS];

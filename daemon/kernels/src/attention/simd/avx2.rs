@@ -131,4 +131,9 @@ impl Simd for Avx2 {
     fn prefetch<T>(self, from: &T) {
         super::vouched!(_mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(from).cast()));
     }
+
+    #[inline(always)]
+    fn prefetch_far<T>(self, from: &T) {
+        super::vouched!(_mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(from).cast()));
+    }
 }

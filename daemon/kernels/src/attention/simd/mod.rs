@@ -51,6 +51,11 @@ pub(super) trait Simd: Copy {
     fn zero_below(self, vector: Self::Vector, limit: f32, then: Self::Vector) -> Self::Vector;
     /// Asks for the cache line where `from` begins, ahead of its use.
     fn prefetch<T>(self, from: &T);
+    /// The same, so far ahead that it should not take the place of what is used before.
+    #[inline(always)]
+    fn prefetch_far<T>(self, from: &T) {
+        self.prefetch(from);
+    }
 
     /// See [`exponent`].
     #[inline(always)]
