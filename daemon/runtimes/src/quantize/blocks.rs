@@ -15,6 +15,10 @@ const LANES: usize = 16;
 const ROUNDS: f32 = 12_582_912.0;
 /// Scales that are tried, as parts of the one that reaches the largest weight.
 const SHRUNK: [f32; 10] = [1.04, 1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.81, 0.76, 0.7];
+/// The same without zero points, where most of the range of the other sign may be empty.
+const SHRUNK_AROUND_ZERO: [f32; 18] = [
+    1.09, 1.06, 1.03, 1.0, 0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79, 0.76, 0.73, 0.7, 0.67, 0.64, 0.61, 0.58,
+];
 /// With 8 bits nothing is gained by cutting off more.
 const HARDLY_SHRUNK: [f32; 3] = [1.0, 0.995, 0.99];
 /// Zero points that are tried on either side of the one in the middle of the weights.
@@ -216,7 +220,11 @@ fn fit(block: &[f32], grid: &Grid) -> Fit {
         best: nothing,
         explained: 0.0,
     };
-    let shrunk: &[f32] = if grid.bits == 8 { &HARDLY_SHRUNK } else { &SHRUNK };
+    let shrunk: &[f32] = match (grid.bits, grid.has_zero_points) {
+        (8, _) => &HARDLY_SHRUNK,
+        (_, true) => &SHRUNK,
+        (_, false) => &SHRUNK_AROUND_ZERO,
+    };
     if grid.has_zero_points {
         let scale = (high - low) / grid.largest();
         let middle = rounded(-low / scale);
@@ -422,8 +430,15 @@ mod tests {
         let values = gaussian(1 << 15);
         for (bits, block, has_zero_points, least, most) in [
             (8, 32, false, 0.0045, 0.0055),
-            (8, 128, false, 0.0055, super::super::levels::LOSS_8),
-            (4, 32, true, 0.0755, super::super::levels::LOSS_4),
+            (8, 128, false, 0.0055, super::super::levels::TYPICAL.eight),
+            (4, 16, false, 0.068, super::super::levels::TYPICAL.four),
+            (
+                4,
+                32,
+                true,
+                0.0755,
+                super::super::levels::TYPICAL.four_with_zero_points,
+            ),
             (4, 32, false, 0.079, 0.0835),
             (4, 64, true, 0.085, 0.089),
             (4, 16, true, 0.062, 0.067),

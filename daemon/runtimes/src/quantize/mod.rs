@@ -12,9 +12,12 @@ mod levels;
 mod rewrite;
 mod roles;
 mod run;
+mod sample;
 mod source;
 mod stream;
 
+#[cfg(test)]
+mod llamacpp_tests;
 #[cfg(test)]
 mod tests;
 

@@ -11,9 +11,10 @@ use airunner_core::quantize::{MatrixError, QuantizeLevel, QuantizeReport};
 use airunner_kernels::Parallel;
 
 use super::blocks::{Grid, Loss};
-use super::levels::{Candidate, choose};
+use super::levels::{Candidate, TYPICAL, choose};
 use super::rewrite::{Halved, Target};
 use super::roles::{Role, is_of_tokens, places};
+use super::sample::sampled;
 use super::source::{Float, Maps, Matrix};
 use super::stream::{self, Sink, Stored, Work};
 use super::{QuantizeError, Watcher, rewrite};
@@ -371,10 +372,17 @@ fn targets(
             Some(head) => is_same(&mut maps, head, matrix)?,
             None => false,
         };
+        let is_mixed = level == QuantizeLevel::Q4M && !is_tied;
+        let losses = if is_mixed {
+            sampled(&Matrix::open(&mut maps, matrix)?)
+        } else {
+            TYPICAL
+        };
         candidates.push(Candidate {
             place,
             weights: matrix.rows * matrix.columns,
             is_tied,
+            losses,
         });
     }
     let mut targets: Vec<Target> = Vec::with_capacity(found.len());
@@ -383,8 +391,12 @@ fn targets(
     let choices = choose(level, &candidates);
     for ((matrix, choice), candidate) in found.iter().zip(choices).zip(&candidates) {
         let is_whole = matrix.columns % choice.block as u64 == 0;
-        let block = if is_whole { choice.block } else { FALLBACK_BLOCK };
-        let grid = grid(choice.bits, block, choice.bits != 8, matrix.dtype);
+        let block = if is_whole {
+            choice.block
+        } else {
+            choice.block.min(FALLBACK_BLOCK)
+        };
+        let grid = grid(choice.bits, block, choice.has_zero_points, matrix.dtype);
         // The last block of a table cannot be cut short.
         if matrix.use_ == Use::Rows && matrix.columns % grid.block as u64 != 0 {
             continue;

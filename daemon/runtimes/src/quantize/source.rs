@@ -94,20 +94,28 @@ impl Matrix {
 
     /// As many rows from `first` on as `out` has room for, one after the other.
     pub(super) fn read(&self, first: usize, out: &mut [f32]) {
+        self.read_part(first, 0..self.columns, out);
+    }
+
+    /// The same of some columns.
+    pub(super) fn read_part(&self, first: usize, columns: std::ops::Range<usize>, out: &mut [f32]) {
         let size = self.float.bytes();
         let bytes = self.data.bytes();
+        let width = columns.len();
         if self.is_by_rows {
-            let begin = first * self.columns * size;
-            self.float.widen(&bytes[begin..begin + out.len() * size], out);
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                let begin = ((first + row) * self.columns + columns.start) * size;
+                self.float.widen(&bytes[begin..begin + width * size], out);
+            }
             return;
         }
-        let count = out.len() / self.columns;
+        let count = out.len() / width;
         let mut across = vec![0.0; count];
-        for column in 0..self.columns {
+        for (place, column) in columns.enumerate() {
             let begin = (column * self.rows + first) * size;
             self.float.widen(&bytes[begin..begin + count * size], &mut across);
             for (row, &value) in across.iter().enumerate() {
-                out[row * self.columns + column] = value;
+                out[row * width + place] = value;
             }
         }
     }
@@ -184,6 +192,22 @@ impl Float {
 }
 
 #[cfg(test)]
+impl Matrix {
+    /// Of numbers that lie row by row.
+    pub(super) fn of_rows(rows: usize, numbers: &[f32]) -> Self {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Self {
+            tensor: "w".into(),
+            rows,
+            columns: numbers.len() / rows,
+            is_by_rows: true,
+            float: Float::F32,
+            data: Data::Inline(bytes.into()),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -215,6 +239,9 @@ mod tests {
                 let mut out = [0.0; 3];
                 matrix.read(1, &mut out);
                 assert_eq!(out, [4.0, 5.0, 6.0]);
+                let mut part = [0.0; 4];
+                matrix.read_part(0, 1..3, &mut part);
+                assert_eq!(part, [2.0, 3.0, 5.0, 6.0]);
             }
             assert!(by_rows.equals(&by_columns));
             assert!(!by_rows.equals(&matrix(false, float, &[1.0; 6])));
