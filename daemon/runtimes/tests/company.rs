@@ -15,13 +15,14 @@ use support::{Answer, ask, greedy, load, options, packages, read};
 
 /// The last two are quantized dynamically: as they are, with one scale for all activations of a
 /// step, company does change their answers.
-fn found() -> [PathBuf; 6] {
+fn found() -> [PathBuf; 7] {
     let builtin =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../installers/builtin-models/helper/package");
     [
         builtin,
         packages().join("llama-gqa-int4"),
         packages().join("llama-gqa-qdq4"),
+        packages().join("qwen3-gqa-int4"),
         packages().join("qwen2-gqa"),
         packages().join("llama-hf-int8"),
         packages().join("qwen2-hf-int8"),

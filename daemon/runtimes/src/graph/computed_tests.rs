@@ -356,6 +356,21 @@ fn a_quantized_package_computes_the_same() {
     }
 }
 
+/// Norms lie between query and key and their attention.
+#[test]
+fn query_key_and_value_behind_one_product_compute_the_same() {
+    for (wanted, applied) in [
+        (&[Pass::Merged][..], &["merged"][..]),
+        (
+            &Pass::ALL,
+            &["merged", "matmul", "embedding", "last_rows", "attention"],
+        ),
+    ] {
+        let off = difference(&parity("qwen3-gqa-int4"), "model.onnx", wanted, applied);
+        assert!(off < 1e-5, "{applied:?}: {off}");
+    }
+}
+
 #[test]
 fn packages_in_full_precision_compute_the_same() {
     for package in [

@@ -190,6 +190,13 @@ impl Graph {
         name
     }
 
+    /// The version of the standard operators; 0 if there are none.
+    pub(crate) fn standard_version(&self) -> i64 {
+        let mut imports = self.frame.opset_import.iter();
+        let standard = imports.find(|import| matches!(import.domain.as_str(), "" | "ai.onnx"));
+        standard.map_or(0, |import| import.version)
+    }
+
     /// Another graph in the same frame.
     pub(crate) fn model_of(&self, proto: GraphProto) -> ModelProto {
         ModelProto {

@@ -2,9 +2,12 @@
 //! over the memory is longer than three.
 //!
 //! Query, key and value of one attention -> one `QuantizedMatMul`, whose output is the packed
-//! query that `GroupQueryAttention` takes. Gate and up -> `QuantizedGatedMatMul`: input A;
+//! query that `GroupQueryAttention` takes; or, where they do not go there directly, a `Split` behind
+//! it. Gate and up -> `QuantizedGatedMatMul`: input A;
 //! attributes `weights`, `rows` (N of one of them), `columns` and `activation` ("silu",
 //! "gelu_tanh" or "gelu_erf").
+
+use std::collections::HashSet;
 
 use super::super::edit::{Build, Edits, Graph, Widened, narrowed};
 use super::super::index::{Index, is_microsoft};
@@ -12,11 +15,21 @@ use super::super::plan::{Arrangement, Plan};
 use super::super::{Changed, Refusal};
 use super::activation::gated;
 use super::quantized::{Quantized, halves_of, product_of};
+use super::siblings::{self, joined_bias, siblings};
 
 pub(in super::super) fn merged(graph: &mut Graph, plan: &mut Plan) -> Result<Changed, Refusal> {
-    let (attentions, gates) = {
+    let (attentions, gates, families) = {
         let index = graph.index();
-        (attentions(graph, &index), gates(graph, &index))
+        let (attentions, gates) = (attentions(graph, &index), gates(graph, &index));
+        let parts = attentions.iter().flat_map(|attention| &attention.parts);
+        let in_gates = gates.iter().flat_map(|gate| &gate.nodes);
+        let taken: HashSet<usize> = parts
+            .flat_map(|part| &part.nodes)
+            .chain(in_gates)
+            .copied()
+            .collect();
+        let families = siblings(graph, &index, &taken);
+        (attentions, gates, families)
     };
     let mut edits = Edits::default();
     for attention in &attentions {
@@ -25,8 +38,11 @@ pub(in super::super) fn merged(graph: &mut Graph, plan: &mut Plan) -> Result<Cha
     for gate in &gates {
         pack_gate(graph, plan, &mut edits, gate);
     }
+    for family in &families {
+        siblings::pack(graph, plan, &mut edits, family);
+    }
     graph.apply(edits);
-    Changed::some(attentions.len() + gates.len())
+    Changed::some(attentions.len() + gates.len() + families.len())
 }
 
 /// Query, key and value of an attention.
@@ -70,7 +86,7 @@ fn pack_attention(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, attenti
     let key = plan.pack(Arrangement::Stacked, sources, query.shape);
     let node = attention.node;
     let input = Widened::default().get(graph, edits, node, &query.input, query.dtype);
-    let bias = joined_bias(graph, edits, attention);
+    let bias = joined_bias(graph, edits, node, &attention.parts);
     let packed = graph.fresh(&query.output);
     let (output, cast) = narrowed(graph, &packed, query.dtype);
     let product = Build::ours("QuantizedMatMul")
@@ -86,22 +102,6 @@ fn pack_attention(graph: &mut Graph, plan: &mut Plan, edits: &mut Edits, attenti
     edits.remove(attention.parts.iter().flat_map(|part| part.nodes.iter().copied()));
     edits.put_before(node, [Some(product), cast].into_iter().flatten());
     edits.replace(node, [reader]);
-}
-
-/// ONNX Runtime joins them when it loads the graph: all are constants.
-fn joined_bias(graph: &mut Graph, edits: &mut Edits, attention: &Attention) -> Option<String> {
-    let parts = &attention.parts;
-    let names = parts.iter().map(|part| part.bias.as_deref());
-    let names: Vec<&str> = names.collect::<Option<_>>()?;
-    let joined = graph.fresh(names[0]);
-    let concat = names
-        .iter()
-        .fold(Build::standard("Concat"), |concat, name| concat.input(name))
-        .integer("axis", 0)
-        .output(&joined);
-    edits.put_before(attention.node, [concat]);
-    let dtype = parts[0].dtype;
-    Some(Widened::default().get(graph, edits, attention.node, &joined, dtype))
 }
 
 /// `act(gate) * up`.

@@ -58,22 +58,28 @@ y = ms.GroupQueryAttention(airunner/q2, , , past_k, past_v, lengths, total) {num
 }
 
 #[test]
-fn query_key_and_value_stay_apart_where_something_lies_between() {
-    for (middle, inputs) in [
+fn query_key_and_value_are_split_again_where_something_lies_between() {
+    for (middle, inputs, parts) in [
         // A norm of the query, a bias of one, and a value that is read twice.
-        ("q2 = Neg(q)", "q2, k, v"),
-        ("q2 = Add(q, qb)", "q2, k, v"),
-        ("", "q, k, k"),
+        ("q2 = Neg(q)", "q2, k, v", "q, k, v"),
+        ("q2 = Add(q, qb)", "q2, k, v", "k, v"),
+        ("", "q, k, k", "q, k"),
     ] {
-        let refusal = refused(&attention(middle, inputs), merged);
-        assert_eq!(refusal, "there is nothing to change", "{inputs}");
+        let text = after(&attention(middle, inputs), merged);
+        assert!(text.contains(&format!("{parts} = Split(")), "{text}");
+        assert!(
+            text.contains(&format!("GroupQueryAttention({inputs}, past_k")),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn another_kind_of_zero_points_stays_apart() {
     let mixed = attention("", "q, k, v").replace("(x, vw, vs)", "(x, vw, vs, vz)");
-    assert_eq!(refused(&mixed, merged), "there is nothing to change");
+    let text = after(&mixed, merged);
+    assert!(text.contains("q, k = Split("), "{text}");
+    assert!(text.contains("v = ms.MatMulNBits(x, vw, vs, vz)"), "{text}");
 }
 
 /// Gate and up of half or single floats, and how they meet.

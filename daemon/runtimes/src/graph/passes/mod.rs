@@ -13,6 +13,7 @@ mod matmul;
 mod merged;
 mod quantized;
 mod scope;
+mod siblings;
 mod width;
 
 pub(super) use accuracy_level::accuracy_level;
