@@ -1,5 +1,7 @@
 //! How many threads compute, and how models that compute at the same time share them.
 
+use std::collections::BTreeMap;
+
 /// A hardware thread that a process may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HardwareThread {
@@ -12,30 +14,27 @@ pub struct HardwareThread {
 /// A core that is at least this fast, against the fastest, is worth waiting for: the fast cores of
 /// a machine need not be equally fast, and efficiency cores have about half as much.
 const FAST: (u64, u64) = (3, 4);
-/// With fewer fast cores than this the slow ones compute too.
+/// Where fewer cores than this are the fastest, the next ones are the measure.
 const FEWEST: usize = 2;
 
-/// Cores to compute with where they are not all alike: the fast ones. A product is cut into pieces
-/// that end together on cores alike; one slow core keeps all fast ones waiting. `None` where all
-/// are alike, or nothing is known.
+/// Cores to compute with: all where they are alike, else the fast ones. A product is cut into
+/// pieces that end together on cores alike; one slow core keeps all fast ones waiting. `None` where
+/// nothing is known.
 ///
 /// Threads are not pinned to these cores: the system gives busy threads the fast ones by itself,
 /// and may move them when another program needs one.
 #[must_use]
-pub fn fast_cores(threads: &[HardwareThread]) -> Option<usize> {
-    let fastest = threads.iter().map(|thread| thread.speed).max()?;
-    let is_fast = |thread: &&HardwareThread| u64::from(thread.speed) * FAST.1 >= u64::from(fastest) * FAST.0;
-    let core = |thread: &HardwareThread| thread.core;
-    let fast = distinct(threads.iter().filter(is_fast).map(core));
-    let all = distinct(threads.iter().map(core));
-    (fast < all).then_some(if fast < FEWEST { all } else { fast })
-}
-
-fn distinct(cores: impl Iterator<Item = u32>) -> usize {
-    let mut cores: Vec<u32> = cores.collect();
-    cores.sort_unstable();
-    cores.dedup();
-    cores.len()
+pub fn cores_to_use(threads: &[HardwareThread]) -> Option<usize> {
+    let mut cores = BTreeMap::new();
+    for thread in threads {
+        let speed = cores.entry(thread.core).or_insert(thread.speed);
+        *speed = thread.speed.max(*speed);
+    }
+    let mut speeds: Vec<u32> = cores.into_values().collect();
+    speeds.sort_unstable_by(|a, b| b.cmp(a));
+    let measure = *speeds.get(FEWEST - 1).or(speeds.first())?;
+    let is_fast = |speed: &&u32| u64::from(**speed) * FAST.1 >= u64::from(measure) * FAST.0;
+    Some(speeds.iter().filter(is_fast).count())
 }
 
 /// What each of so many models gets of the threads while they all compute: together no more than
@@ -71,8 +70,9 @@ mod tests {
         let (p, e) = ((2, 1024), (1, 600));
         for (name, cores, expected) in [
             ("nothing is known", vec![], None),
-            ("all alike", vec![(1, 1024); 4], None),
-            ("all alike, two threads each", vec![p; 8], None),
+            ("a single one", vec![p], Some(1)),
+            ("all alike", vec![(1, 1024); 4], Some(4)),
+            ("all alike, two threads each", vec![p; 8], Some(8)),
             (
                 "six fast ones and eight slow ones",
                 [vec![p; 6], vec![e; 8]].concat(),
@@ -83,8 +83,14 @@ mod tests {
                 [vec![p; 2], vec![e; 8]].concat(),
                 Some(2),
             ),
-            ("only the slow ones may be used", vec![e; 8], None),
+            ("only the slow ones may be used", vec![e; 8], Some(8)),
             ("one fast one is too few", vec![p, e, e, e, e], Some(5)),
+            (
+                "one fast one, three of a middle kind and four slow ones",
+                [vec![(1, 1024)], vec![(1, 700); 3], vec![(1, 300); 4]].concat(),
+                Some(4),
+            ),
+            ("one fast and one slow one", vec![p, e], Some(2)),
             (
                 "fast ones of two kinds",
                 vec![(1, 1024), (1, 871), (1, 871), (1, 871), (1, 300)],
@@ -95,12 +101,12 @@ mod tests {
                 vec![(1, 1024), (1, 1024), (1, 600), (1, 300)],
                 Some(2),
             ),
-            ("just fast enough", vec![(1, 1000), (1, 1000), (1, 750)], None),
+            ("just fast enough", vec![(1, 1000), (1, 1000), (1, 750)], Some(3)),
             ("just too slow", vec![(1, 1000), (1, 1000), (1, 749)], Some(2)),
-            ("no speed at all", vec![(1, 0), (1, 0)], None),
+            ("no speed at all", vec![(1, 0), (1, 0)], Some(2)),
             ("very fast", vec![(1, u32::MAX), (1, u32::MAX), (1, 1)], Some(2)),
         ] {
-            assert_eq!(fast_cores(&machine(&cores)), expected, "{name}");
+            assert_eq!(cores_to_use(&machine(&cores)), expected, "{name}");
         }
     }
 
@@ -134,9 +140,9 @@ mod tests {
             cores in proptest::collection::vec((1..3_usize, any::<u32>()), 0..40)
         ) {
             let threads = machine(&cores);
-            if let Some(fast) = fast_cores(&threads) {
-                prop_assert!(fast >= 1 && fast <= cores.len());
-            }
+            let fast = cores_to_use(&threads);
+            prop_assert_eq!(fast.is_none(), cores.is_empty());
+            prop_assert!(fast.is_none_or(|fast| fast >= cores.len().min(FEWEST) && fast <= cores.len()));
         }
     }
 }

@@ -18,13 +18,15 @@ use other as os;
 const NAME_LENGTH: usize = 128;
 
 /// Physical cores this process computes with: what affinity and control groups allow, and no more
-/// than there are cores, because two threads of one core only wait for each other's arithmetic.
+/// than there are cores among those, because two threads of one core only wait for each other's
+/// arithmetic. Of a quota that is no whole number the whole part counts: one thread more would be
+/// stopped for a part of every period, and the others would wait for it.
 /// Where there are efficiency cores they are left to others.
 #[must_use]
 pub fn usable_cores() -> usize {
     let allowed = usable_threads();
     let physical = || System::physical_core_count().unwrap_or(allowed).max(1);
-    allowed.min(cores::fast().unwrap_or_else(physical))
+    allowed.min(cores::usable().unwrap_or_else(physical))
 }
 
 /// Hardware threads this process may use.

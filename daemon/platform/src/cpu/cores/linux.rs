@@ -1,5 +1,8 @@
 //! Intel's hybrid processors name their two kinds of cores, the device trees of ARM a capacity of
-//! each. The highest frequency is not asked: it differs between cores that are otherwise alike.
+//! each. What AMD tells is not asked: the highest performance (`acpi_cppc`) ranks cores that are
+//! alike up to a third apart, and the compact cores (Zen 4c and 5c) do the same as the others at a
+//! lower frequency, most often in larger numbers; leaving them alone would cost more than waiting
+//! for them. Nor is the highest frequency.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,7 +78,7 @@ fn numbers(list: &str) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use airunner_core::cores::fast_cores;
+    use airunner_core::cores::cores_to_use;
 
     use super::*;
 
@@ -121,34 +124,155 @@ mod tests {
 
     const PRESENT: &str = "devices/system/cpu/present";
 
+    /// A machine, what this process may run on, and how many cores it is to compute with.
+    struct Machine {
+        name: &'static str,
+        files: &'static [(&'static str, &'static str)],
+        /// Siblings, and the capacity of each.
+        threads: &'static [(&'static [&'static str], Option<u32>)],
+        allowed: &'static str,
+        expected: Option<usize>,
+    }
+
+    const EIGHT: (&str, &str) = (PRESENT, "0-7\n");
+    const HYBRID: &[(&str, &str)] = &[
+        EIGHT,
+        ("devices/cpu_core/cpus", "0-3\n"),
+        ("devices/cpu_atom/cpus", "4-7\n"),
+    ];
+    const HYBRID_THREADS: &[(&[&str], Option<u32>)] = &[(&["0-1", "2-3", "4", "5", "6", "7"], None)];
+    const PAIRS: &[(&[&str], Option<u32>)] = &[(&["0-1", "2-3", "4-5", "6-7"], None)];
+    const APART: &[(&[&str], Option<u32>)] = &[(&["0,4", "1,5", "2,6", "3,7"], None)];
+    const LITTLE: &[(&[&str], Option<u32>)] = &[
+        (&["0", "1", "2", "3"], Some(530)),
+        (&["4", "5", "6", "7"], Some(1024)),
+    ];
+
     #[test]
-    fn intel_names_both_kinds() {
-        let files = [
-            (PRESENT, "0-7\n"),
-            ("devices/cpu_core/cpus", "0-3\n"),
-            ("devices/cpu_atom/cpus", "4-7\n"),
-        ];
-        let tree = Tree::new(&files).with(&["0-1", "2-3", "4", "5", "6", "7"], None);
-        let threads = tree.read();
-        assert_eq!(threads.len(), 8);
-        assert_eq!((threads[0].core, threads[1].core, threads[2].core), (0, 0, 1));
-        assert_eq!(fast_cores(&threads), Some(2));
-        tree.write(
-            "status",
-            "Name:\tx\nCpus_allowed:\tf0\nCpus_allowed_list:\t4-7\nMems_allowed:\t1\n",
-        );
-        assert_eq!(tree.read().len(), 4);
-        assert_eq!(fast_cores(&tree.read()), None, "only slow ones may be used");
+    fn machines_of_all_kinds() {
+        let machine = |name, files, threads, allowed, expected| Machine {
+            name,
+            files,
+            threads,
+            allowed,
+            expected,
+        };
+        for machine in [
+            machine("Intel, hybrid", HYBRID, HYBRID_THREADS, "0-7", Some(2)),
+            machine("the fast cores only", HYBRID, HYBRID_THREADS, "0-3", Some(2)),
+            machine(
+                "a thread of each fast core",
+                HYBRID,
+                HYBRID_THREADS,
+                "0,2",
+                Some(2),
+            ),
+            machine("the slow cores only", HYBRID, HYBRID_THREADS, "4-7", Some(4)),
+            machine(
+                "one fast core and the slow ones",
+                HYBRID,
+                HYBRID_THREADS,
+                "0-1,4-7",
+                Some(5),
+            ),
+            machine(
+                "with slow cores of two kinds, of which one has a name of its own",
+                &[
+                    EIGHT,
+                    ("devices/cpu_core/cpus", "0-3\n"),
+                    ("devices/cpu_atom/cpus", "4-5\n"),
+                    ("devices/cpu_lowpower/cpus", "6-7\n"),
+                ],
+                HYBRID_THREADS,
+                "0-7",
+                Some(2),
+            ),
+            machine(
+                "slow cores switched off",
+                HYBRID,
+                &[(&["0-1", "2-3"], None)],
+                "0-7",
+                Some(2),
+            ),
+            machine(
+                "a fast core switched off",
+                HYBRID,
+                &[(&["0-1", "4", "5", "6", "7"], None)],
+                "0-7",
+                Some(5),
+            ),
+            machine("two threads for each core", &[EIGHT], PAIRS, "0-7", Some(4)),
+            machine("both threads of two cores", &[EIGHT], PAIRS, "0-3", Some(2)),
+            machine("one thread of each core", &[EIGHT], PAIRS, "0,2,4,6", Some(4)),
+            machine("threads of a core far apart", &[EIGHT], APART, "0-3", Some(4)),
+            machine(
+                "threads of a core far apart, both",
+                &[EIGHT],
+                APART,
+                "0,1,4,5",
+                Some(2),
+            ),
+            machine(
+                "the second threads switched off",
+                &[EIGHT],
+                &[(&["0", "1", "2", "3"], None)],
+                "0-7",
+                Some(4),
+            ),
+            machine("ARM, big and little", &[EIGHT], LITTLE, "0-7", Some(4)),
+            machine("one big one is too few", &[EIGHT], LITTLE, "0-4", Some(5)),
+            machine("little ones only", &[EIGHT], LITTLE, "0-3", Some(4)),
+            machine(
+                "ARM, one biggest, big and little",
+                &[EIGHT],
+                &[
+                    (&["0", "1", "2", "3"], Some(326)),
+                    (&["4", "5", "6"], Some(801)),
+                    (&["7"], Some(1024)),
+                ],
+                "0-7",
+                Some(4),
+            ),
+            machine(
+                "AMD, two usual and two compact cores",
+                &[
+                    EIGHT,
+                    ("devices/system/cpu/cpu0/acpi_cppc/highest_perf", "196\n"),
+                    ("devices/system/cpu/cpu2/acpi_cppc/highest_perf", "186\n"),
+                    ("devices/system/cpu/cpu4/acpi_cppc/highest_perf", "126\n"),
+                    ("devices/system/cpu/cpu6/acpi_cppc/highest_perf", "126\n"),
+                ],
+                PAIRS,
+                "0-7",
+                Some(4),
+            ),
+            machine("nothing is told", &[], &[], "0-7", None),
+            machine(
+                "no thread of those present is allowed",
+                &[EIGHT],
+                PAIRS,
+                "64-71",
+                None,
+            ),
+        ] {
+            let mut tree = Tree::new(machine.files);
+            for (siblings, capacity) in machine.threads {
+                tree = tree.with(siblings, *capacity);
+            }
+            tree.write(
+                "status",
+                &format!("Cpus_allowed:\tff\nCpus_allowed_list:\t{}\n", machine.allowed),
+            );
+            assert_eq!(cores_to_use(&tree.read()), machine.expected, "{}", machine.name);
+        }
     }
 
     #[test]
-    fn arm_has_capacities() {
-        let tree = Tree::new(&[(PRESENT, "0-7\n")])
-            .with(&["0", "1", "2", "3"], Some(530))
-            .with(&["4", "5", "6", "7"], Some(1024));
-        assert_eq!(fast_cores(&tree.read()), Some(4));
-        tree.write("status", "Cpus_allowed_list:\t0-4\n");
-        assert_eq!(fast_cores(&tree.read()), Some(5), "one fast one is too few");
+    fn siblings_are_threads_of_one_core() {
+        let tree = Tree::new(HYBRID).with(HYBRID_THREADS[0].0, None);
+        let threads = tree.read();
+        assert_eq!(threads.len(), 8, "without a status all are allowed");
+        assert_eq!((threads[0].core, threads[1].core, threads[2].core), (0, 0, 1));
     }
 
     #[test]
@@ -156,10 +280,9 @@ mod tests {
         assert_eq!(Tree::new(&[]).read(), []);
         let tree = Tree::new(&[(PRESENT, "0-3\n")]).with(&["0-1", "2-3"], None);
         assert_eq!(tree.read().len(), 4);
-        assert_eq!(fast_cores(&tree.read()), None);
         tree.write("devices/cpu_core/cpus", "\n");
         tree.write("devices/system/cpu/cpu0/cpu_capacity", "many");
-        assert_eq!(fast_cores(&tree.read()), None, "an empty list and no number");
+        assert_eq!(cores_to_use(&tree.read()), Some(2), "an empty list and no number");
     }
 
     #[test]

@@ -8,9 +8,20 @@ const HEAD: usize = 8;
 const CORE: u32 = 0;
 /// Where `EfficiencyClass` is.
 const CLASS: usize = HEAD + 1;
+/// Where `GroupMask` is: the threads of the core, and the group these belong to.
+const MASK: usize = HEAD + 24;
+const GROUP: usize = MASK + size_of::<u64>();
 
-/// One per core, those of the highest class fast. Ends where a record does not fit.
-pub(super) fn threads(mut records: &[u8]) -> Vec<HardwareThread> {
+/// Threads of one group that a process may run on.
+#[derive(Clone, Copy)]
+pub(super) struct Allowed {
+    pub(super) group: u16,
+    pub(super) mask: u64,
+}
+
+/// One per core that may be used, those of the highest class among them fast. Ends where a record
+/// does not fit.
+pub(super) fn threads(mut records: &[u8], allowed: Option<Allowed>) -> Vec<HardwareThread> {
     let mut classes = Vec::new();
     while let (Some(kind), Some(size)) = (word(records, 0), word(records, 4)) {
         let size = size as usize;
@@ -18,7 +29,9 @@ pub(super) fn threads(mut records: &[u8]) -> Vec<HardwareThread> {
             break;
         }
         let (record, rest) = records.split_at(size);
-        if let (CORE, Some(class)) = (kind, record.get(CLASS)) {
+        if let (CORE, Some(class)) = (kind, record.get(CLASS))
+            && allowed.is_none_or(|allowed| is_allowed(record, allowed))
+        {
             classes.push(*class);
         }
         records = rest;
@@ -33,6 +46,16 @@ pub(super) fn threads(mut records: &[u8]) -> Vec<HardwareThread> {
         .collect()
 }
 
+/// One whose threads are not told is.
+fn is_allowed(core: &[u8], allowed: Allowed) -> bool {
+    let mask = core.get(MASK..GROUP).and_then(|mask| mask.try_into().ok());
+    let group = core.get(GROUP..GROUP + 2).and_then(|group| group.try_into().ok());
+    let (Some(mask), Some(group)) = (mask, group) else {
+        return true;
+    };
+    u16::from_ne_bytes(group) == allowed.group && u64::from_ne_bytes(mask) & allowed.mask != 0
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let word = bytes.get(at..at + 4)?;
     Some(u32::from_ne_bytes(word.try_into().ok()?))
@@ -40,7 +63,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use airunner_core::cores::fast_cores;
+    use airunner_core::cores::cores_to_use;
 
     use super::*;
 
@@ -58,25 +81,68 @@ mod tests {
         let machine =
             |classes: &[u8]| -> Vec<u8> { classes.iter().flat_map(|class| record(CORE, *class)).collect() };
         for (classes, expected) in [
-            (vec![0, 0, 0, 0], None),
+            (vec![0, 0, 0, 0], Some(4)),
             (vec![1, 1, 0, 0, 0], Some(2)),
             (vec![2, 2, 2, 1, 1, 0], Some(3)),
             (vec![], None),
         ] {
-            assert_eq!(fast_cores(&threads(&machine(&classes))), expected, "{classes:?}");
+            assert_eq!(
+                cores_to_use(&threads(&machine(&classes), None)),
+                expected,
+                "{classes:?}"
+            );
         }
+    }
+
+    #[test]
+    fn only_cores_with_a_thread_that_may_be_used_count() {
+        let core = |class: u8, mask: u64, group: u16| {
+            let mut core = record(CORE, class);
+            core[32..40].copy_from_slice(&mask.to_ne_bytes());
+            core[40..42].copy_from_slice(&group.to_ne_bytes());
+            core
+        };
+        let hybrid = [
+            core(1, 0b11, 0),
+            core(1, 0b1100, 0),
+            core(0, 0b1_0000, 0),
+            core(0, 0b10_0000, 0),
+            core(0, 0b100_0000, 0),
+        ]
+        .concat();
+        let groups = [core(0, 0b11, 0), core(0, 0b1100, 0), core(0, 0b11, 1)].concat();
+        for (records, group, mask, expected) in [
+            (&hybrid, 0, u64::MAX, Some(2)),
+            (&hybrid, 0, 0b1111, Some(2)),
+            (&hybrid, 0, 0b101, Some(2)),
+            (&hybrid, 0, 0b111_0000, Some(3)),
+            (&hybrid, 0, 1 << 63, None),
+            (&groups, 0, u64::MAX, Some(2)),
+            (&groups, 1, 0b10, Some(1)),
+            (&groups, 2, u64::MAX, None),
+        ] {
+            let threads = threads(records, Some(Allowed { group, mask }));
+            assert_eq!(cores_to_use(&threads), expected, "{mask:b} of group {group}");
+        }
+        let short = [&CORE.to_ne_bytes()[..], &10_u32.to_ne_bytes(), &[0, 1]].concat();
+        let allowed = Some(Allowed { group: 0, mask: 1 });
+        assert_eq!(
+            threads(&short, allowed).len(),
+            1,
+            "a core that does not tell its threads"
+        );
     }
 
     #[test]
     fn what_is_no_core_or_does_not_fit_is_left_out() {
         let mut records = record(3, 7);
         records.extend(record(CORE, 1));
-        assert_eq!(threads(&records), [HardwareThread { core: 0, speed: 1 }]);
+        assert_eq!(threads(&records, None), [HardwareThread { core: 0, speed: 1 }]);
         records.truncate(90);
-        assert_eq!(threads(&records), []);
+        assert_eq!(threads(&records, None), []);
         let mut endless = record(CORE, 1);
         endless[4..8].copy_from_slice(&0_u32.to_ne_bytes());
-        assert_eq!(threads(&endless), []);
-        assert_eq!(threads(&[0; 7]), []);
+        assert_eq!(threads(&endless, None), []);
+        assert_eq!(threads(&[0; 7], None), []);
     }
 }

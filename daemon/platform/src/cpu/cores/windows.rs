@@ -4,8 +4,11 @@ use airunner_core::cores::HardwareThread;
 use windows_sys::Win32::System::SystemInformation::{
     GetLogicalProcessorInformationEx, RelationProcessorCore,
 };
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, GetProcessAffinityMask, GetProcessGroupAffinity,
+};
 
-use super::records;
+use super::records::{self, Allowed};
 
 pub(super) fn threads() -> Vec<HardwareThread> {
     let mut length = 0;
@@ -25,5 +28,21 @@ pub(super) fn threads() -> Vec<HardwareThread> {
     }
     let bytes: Vec<u8> = buffer.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let length = (length as usize).min(bytes.len());
-    records::threads(&bytes[..length])
+    records::threads(&bytes[..length], allowed())
+}
+
+/// `None` where this process may use all there are, or several groups of processors.
+fn allowed() -> Option<Allowed> {
+    let (mut mask, mut all, mut group, mut groups) = (0_usize, 0_usize, 0_u16, 1_u16);
+    // SAFETY: each pointer is to a variable of its type that lives longer than the call, of which
+    // the group is a list of the one element that `groups` announces.
+    let told = unsafe {
+        let process = GetCurrentProcess();
+        GetProcessAffinityMask(process, &raw mut mask, &raw mut all) != 0
+            && GetProcessGroupAffinity(process, &raw mut groups, &raw mut group) != 0
+    };
+    (told && groups == 1 && mask != 0).then_some(Allowed {
+        group,
+        mask: mask as u64,
+    })
 }
