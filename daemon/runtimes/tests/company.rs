@@ -13,9 +13,9 @@ use airunner_runtimes::llm::prepack::prepack;
 use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
 use support::{Answer, ask, greedy, load, options, packages, read};
 
-/// The last two are quantized dynamically: as they are, with one scale for all activations of a
-/// step, company does change their answers.
-fn found() -> [PathBuf; 7] {
+/// Two are quantized dynamically: as they are, with one scale for all activations of a step,
+/// company does change their answers.
+fn found() -> [PathBuf; 8] {
     let builtin =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../installers/builtin-models/helper/package");
     [
@@ -26,6 +26,7 @@ fn found() -> [PathBuf; 7] {
         packages().join("qwen2-gqa"),
         packages().join("llama-hf-int8"),
         packages().join("qwen2-hf-int8"),
+        packages().join("llama-hf-static8"),
     ]
 }
 

@@ -106,13 +106,25 @@ fn difference(package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> 
 
 /// The same with products of this accuracy; with 0 ONNX Runtime computes both as they are written.
 fn difference_at(accuracy: i64, package: &Path, file: &str, wanted: &[Pass], applied: &[&str]) -> f32 {
+    difference_from(&package.join(file), accuracy, package, file, wanted, applied)
+}
+
+/// The same against what another graph computes.
+fn difference_from(
+    original: &Path,
+    accuracy: i64,
+    package: &Path,
+    file: &str,
+    wanted: &[Pass],
+    applied: &[&str],
+) -> f32 {
     let rows = [1, 5, 4];
     let level = if accuracy == 0 {
         GraphOptimizationLevel::Disable
     } else {
         GraphOptimizationLevel::All
     };
-    let before = logits(&package.join(file), &rows, level);
+    let before = logits(original, &rows, level);
     let files = Files::open(package).unwrap();
     let rewritten = rewrite(&files, file, wanted, Some(&mut OnnxRuntime(environment()))).unwrap();
     assert_eq!(rewritten.applied, applied, "{:?}", rewritten.skipped);

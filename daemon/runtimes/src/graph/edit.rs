@@ -1,6 +1,6 @@
 //! A graph that passes change, and the changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -203,6 +203,28 @@ impl Graph {
             graph: Some(proto),
             ..self.frame.clone()
         }
+    }
+
+    /// Has all nodes read other values in the place of some; nested graphs are left.
+    pub(crate) fn redirect(&mut self, others: &HashMap<String, String>) {
+        let inputs = self.proto.node.iter_mut().flat_map(|node| &mut node.input);
+        for input in inputs {
+            if let Some(other) = others.get(input) {
+                other.clone_into(input);
+            }
+        }
+    }
+
+    /// Adds one 32-bit float as a constant and returns its name.
+    pub(crate) fn add_float(&mut self, base: &str, number: f32) -> String {
+        let name = self.fresh(base);
+        self.proto.initializer.push(TensorProto {
+            data_type: dtype::FLOAT as i32,
+            name: name.clone(),
+            raw_data: Some(Bytes::copy_from_slice(&number.to_le_bytes())),
+            ..TensorProto::default()
+        });
+        name
     }
 
     pub(crate) fn set_integer(&mut self, node: usize, name: &str, value: i64) {

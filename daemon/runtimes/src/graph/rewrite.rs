@@ -13,6 +13,8 @@ use crate::package::Files;
 /// A change of graphs, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pass {
+    /// Activations are not rounded with scales that the file fixes.
+    FixedScales,
     /// Matrices with the same input become one product.
     Merged,
     /// Quantized matrices go to our own operator.
@@ -30,7 +32,8 @@ pub enum Pass {
 }
 
 impl Pass {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::FixedScales,
         Self::Merged,
         Self::MatMul,
         Self::Embedding,
@@ -43,6 +46,7 @@ impl Pass {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::FixedScales => "fixed_scales",
             Self::Merged => "merged",
             Self::MatMul => "matmul",
             Self::Embedding => "embedding",
@@ -60,6 +64,7 @@ impl Pass {
         evaluate: Option<&mut (dyn Evaluate + '_)>,
     ) -> Result<Changed, Refusal> {
         match self {
+            Self::FixedScales => passes::fixed_scales(graph, plan),
             Self::Merged => passes::merged(graph, plan),
             Self::MatMul => passes::matmul(graph, plan),
             Self::Embedding => passes::embedding(graph, plan),

@@ -157,6 +157,10 @@ fn inline(tensor: &TensorProto) -> Option<Bytes> {
             let halves = tensor.int32_data.iter().map(|&v| v as u16);
             halves.flat_map(u16::to_le_bytes).collect()
         }
+        dtype::UINT16 | dtype::INT16 => {
+            let shorts = tensor.int32_data.iter().map(|&v| v as u16);
+            shorts.flat_map(u16::to_le_bytes).collect()
+        }
         // Of less than a byte as many as fill it.
         dtype::UINT8 | dtype::INT8 | dtype::UINT4 | dtype::INT4 => {
             tensor.int32_data.iter().map(|&v| v as u8).collect()

@@ -82,6 +82,7 @@ fn type_of(name: &str) -> i64 {
         "f32" => dtype::FLOAT,
         "f16" => dtype::FLOAT16,
         "u8" => dtype::UINT8,
+        "u16" => dtype::UINT16,
         "i8" => dtype::INT8,
         "u4" => dtype::UINT4,
         "i4" => dtype::INT4,
@@ -160,6 +161,7 @@ fn number_of(name: &str, kind: &str, number: &str) -> TensorProto {
         dtype::INT64 => number.parse::<i64>().unwrap().to_le_bytes().to_vec(),
         dtype::INT8 => number.parse::<i8>().unwrap().to_le_bytes().to_vec(),
         dtype::UINT8 => vec![number.parse().unwrap()],
+        dtype::UINT16 => number.parse::<u16>().unwrap().to_le_bytes().to_vec(),
         other => panic!("no number of type {other}"),
     };
     TensorProto {

@@ -26,7 +26,7 @@ use crate::package::{MANIFEST, Package, PackageError};
 use crate::{Kernels, LoadOptions};
 
 /// Raised when copies are written in another way than before.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 const GRAPH: &str = "model.onnx";
 const WEIGHTS: &str = "model.onnx.data";
 const ENTRY: &str = "entry.json";

@@ -106,7 +106,13 @@ impl Extent {
     fn passes(self) -> &'static [Pass] {
         match self {
             Self::All => &Pass::ALL,
-            Self::Products => &[Pass::Merged, Pass::MatMul, Pass::Embedding, Pass::AccuracyLevel],
+            Self::Products => &[
+                Pass::FixedScales,
+                Pass::Merged,
+                Pass::MatMul,
+                Pass::Embedding,
+                Pass::AccuracyLevel,
+            ],
         }
     }
 }

@@ -3,6 +3,8 @@
 pub(crate) const FLOAT: i64 = 1;
 pub(crate) const UINT8: i64 = 2;
 pub(crate) const INT8: i64 = 3;
+pub(crate) const UINT16: i64 = 4;
+pub(crate) const INT16: i64 = 5;
 pub(crate) const INT32: i64 = 6;
 pub(crate) const INT64: i64 = 7;
 pub(crate) const STRING: i64 = 8;

@@ -121,3 +121,71 @@ fn a_package_with_such_weights_computes_the_same() {
         assert!(off < 1e-5, "{applied:?}: {off}");
     }
 }
+
+/// With 16 bits rounding is too fine to show.
+#[test]
+fn fixed_scales_of_activations_are_left_out() {
+    let text = "input input_ids i64[1,S]\noutput logits f32[1,S,64]
+        constant table f32[128,64]
+        number s f32 0.0001\nnumber z u16 32768\nnumber zero u16 0
+        constant w i8[64,64]\nconstant v i8[64,64]\nconstant c f32[64]\nconstant p i8[64]
+        x = Gather(table, input_ids)
+        a = QuantizeLinear(x, s, z)\nb = DequantizeLinear(a, s, z)
+        k = DequantizeLinear(w, c, p) {axis=1}
+        d = MatMul(b, k)
+        e = QuantizeLinear(d, s, zero)\nf = DequantizeLinear(e, s, zero)
+        g = QuantizeLinear(f, s, z)\nh = DequantizeLinear(g, s, z)
+        l = DequantizeLinear(v, c, p) {axis=1}
+        logits = MatMul(h, l)";
+    let package = written(&testing::model(text));
+    let wanted = [Pass::FixedScales, Pass::MatMul];
+    let off = difference_at(
+        0,
+        package.path(),
+        "model.onnx",
+        &wanted,
+        &["fixed_scales", "matmul"],
+    );
+    assert!(off < 1e-3, "{off}");
+}
+
+/// 8 bits of a scale that is not as wide as the numbers that come.
+#[test]
+fn products_with_fixed_scales_compute_nearly_the_same() {
+    let text = "input input_ids i64[1,S]\noutput logits f32[1,S,64]
+        constant table f32[128,64]
+        number s f32 0.0005\nnumber z u8 128\nnumber t f32 0.0007\nnumber r f32 0.02\nnumber c f32 0.001
+        constant w i8[64,64]\nconstant v i8[64,64]\nconstant d f32[64]\nnumber i i8 0\nconstant p i8[64]
+        x = Gather(table, input_ids)
+        q = QuantizeLinear(x, s, z)
+        a = QLinearMatMul(q, s, z, w, c, i, t, z)
+        b = QLinearMatMul(a, t, z, v, d, p, r, z)
+        e = DequantizeLinear(b, r, z)
+        logits = Mul(e, s)";
+    let package = written(&testing::model(text));
+    let wanted = [Pass::FixedScales, Pass::MatMul];
+    let off = difference_at(
+        4,
+        package.path(),
+        "model.onnx",
+        &wanted,
+        &["fixed_scales", "matmul"],
+    );
+    assert!(off < 5e-2, "{off}");
+}
+
+/// As `quantize_static` writes them; all passes know what is left.
+#[test]
+fn packages_with_fixed_scales_compute_as_before_they_were_rounded() {
+    let applied = ["fixed_scales", "merged", "matmul", "last_rows", "decomposed"];
+    for package in ["llama-hf-static8", "llama-hf-static8-qdq"] {
+        let (directory, file) = (parity(package), "onnx/model_quantized.onnx");
+        let off = difference_at(4, &directory, file, &Pass::ALL, &applied);
+        // Their own rounding, which is not repeated.
+        assert!(off < 0.2, "{package}: {off}");
+        let full = parity("llama-hf").join("onnx/model.onnx");
+        let off = difference_from(&full, 0, &directory, file, &Pass::ALL, &applied);
+        // That of the weights to 8 bits is all that is left.
+        assert!(off < 3e-2, "{package}: {off}");
+    }
+}
