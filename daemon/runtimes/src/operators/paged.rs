@@ -234,6 +234,7 @@ impl Kernel for Layer {
                 ));
             }
         };
+        let tokens: i64 = shape.iter().rev().skip(1).product();
         let rotary = self.rotary(&cos, &sin)?;
         let sinks = sinks.read()?.map(|(_, sinks)| sinks);
         let options = Options {
@@ -257,6 +258,8 @@ impl Kernel for Layer {
             scratch,
             ..
         } = &mut *inner;
+        // Rows that belong to nobody would be whatever the memory held before.
+        check_step(step, usize::try_from(tokens).unwrap_or(usize::MAX)).map_err(ort::Error::new)?;
         let blocks = layers
             .get_mut(self.layer)
             .ok_or_else(|| ort::Error::new("attention has no memory for keys and values"))?;
@@ -275,6 +278,27 @@ impl Kernel for Layer {
             options,
         };
         attend(blocks, &call, out, scratch, self.isa, pool).map_err(failed)
+    }
+}
+
+/// That the sequences of a step have all rows of the run between them, in order.
+fn check_step(step: &[Placed], tokens: usize) -> Result<(), String> {
+    let mut rows = 0_usize;
+    for placed in step {
+        if placed.first_row != rows {
+            return Err(format!(
+                "a sequence begins at row {} of its step, where row {rows} is the next",
+                placed.first_row
+            ));
+        }
+        rows = rows.saturating_add(placed.rows);
+    }
+    if rows == tokens {
+        Ok(())
+    } else {
+        Err(format!(
+            "attention got {tokens} tokens in a step of {rows}: the graph changes how many there are"
+        ))
     }
 }
 
@@ -307,5 +331,36 @@ impl Table<'_> {
             .as_ref()
             .map(|value| value.try_extract_tensor::<f32>())
             .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_a_run_belongs_to_a_sequence() {
+        let placed = |first_row, rows| Placed {
+            first_row,
+            rows,
+            past: 0,
+            blocks: Vec::new(),
+        };
+        for (step, tokens, refusal) in [
+            (vec![placed(0, 3), placed(3, 1)], 4, None),
+            (vec![], 0, None),
+            (vec![], 1, Some("1 tokens in a step of 0")),
+            (vec![placed(0, 3)], 4, Some("4 tokens in a step of 3")),
+            (vec![placed(0, 3)], 2, Some("2 tokens in a step of 3")),
+            (vec![placed(1, 3)], 4, Some("begins at row 1")),
+            (vec![placed(0, 2), placed(3, 1)], 4, Some("begins at row 3")),
+            (vec![placed(0, 2), placed(1, 2)], 4, Some("begins at row 1")),
+        ] {
+            let checked = check_step(&step, tokens);
+            match refusal {
+                None => assert_eq!(checked, Ok(()), "{step:?}"),
+                Some(reason) => assert!(checked.unwrap_err().contains(reason), "{step:?}"),
+            }
+        }
     }
 }
