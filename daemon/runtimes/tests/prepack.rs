@@ -178,21 +178,34 @@ fn a_damaged_copy_is_deleted_and_the_model_loads_without_it() {
 
 /// Changes the index of the packed weights.
 fn edit_index(copy: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
-    let path = copy.join("weights.json");
-    let mut index = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    edit(&mut index);
-    fs::write(path, serde_json::to_vec(&index).unwrap()).unwrap();
+    edit_json(&copy.join("weights.json"), edit);
+}
+
+/// Changes what a copy says of itself.
+fn edit_entry(copy: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    edit_json(&copy.join("entry.json"), edit);
+}
+
+fn edit_json(path: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let mut content = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    edit(&mut content);
+    fs::write(path, serde_json::to_vec(&content).unwrap()).unwrap();
+}
+
+/// Changes the lowest bit of one byte.
+fn flip(copy: &Path, file: &str, place: usize) {
+    let path = copy.join(file);
+    let mut content = fs::read(&path).unwrap();
+    content[place] ^= 1;
+    fs::write(path, content).unwrap();
 }
 
 /// Something that can happen to a copy.
 type Damage = (&'static str, fn(&Path));
 
-const DAMAGES: [Damage; 9] = [
+const DAMAGES: [Damage; 14] = [
     ("a bit of the first matrix is flipped", |copy| {
-        let path = copy.join("weights.pack");
-        let mut packed = fs::read(&path).unwrap();
-        packed[0] ^= 1;
-        fs::write(path, packed).unwrap();
+        flip(copy, "weights.pack", 0)
     }),
     ("the packed weights are cut in half", |copy| {
         let path = copy.join("weights.pack");
@@ -214,6 +227,28 @@ const DAMAGES: [Damage; 9] = [
     ("the weights are packed in another form", |copy| {
         edit_index(copy, |index| {
             index["layout"] = (index["layout"].as_u64().unwrap() + 1).into();
+        });
+    }),
+    ("a bit of the graph is flipped", |copy| {
+        let middle = fs::metadata(copy.join("model.onnx")).unwrap().len() / 2;
+        flip(copy, "model.onnx", middle as usize);
+    }),
+    ("a bit of the weights beside the graph is flipped", |copy| {
+        flip(copy, "model.onnx.data", 5);
+    }),
+    ("a bit of the description is flipped", |copy| {
+        // Another digit.
+        let text = fs::read_to_string(copy.join("rewritten.json")).unwrap();
+        flip(copy, "rewritten.json", text.find("\"size\": ").unwrap() + 8);
+    }),
+    ("what its files were is gone", |copy| {
+        edit_entry(copy, |entry| {
+            drop(entry.as_object_mut().unwrap().remove("sealed"))
+        });
+    }),
+    ("what its files were names one that is not there", |copy| {
+        edit_entry(copy, |entry| {
+            entry["sealed"]["other"] = entry["sealed"]["model.onnx"].clone();
         });
     }),
     ("the description is no JSON", |copy| {
@@ -240,6 +275,23 @@ fn a_damaged_rewritten_copy_is_deleted_and_the_model_loads_without_it() {
         for (answer, expected) in answered.iter().zip(&expected) {
             assert_eq!(answer.tokens, expected.tokens, "{what}");
         }
+    }
+}
+
+#[test]
+fn flipped_bits_in_a_copy_with_onnx_runtimes_packing_are_found() {
+    let package = packages().join("llama-gqa-int4");
+    let cache = tempfile::tempdir().unwrap();
+    for file in ["model.onnx", "model.onnx.data"] {
+        let made = prepack(&theirs(&package), "m", cache.path()).unwrap();
+        let Ok(metadata) = fs::metadata(made.join(file)) else {
+            // All of it is so small that it lies in the graph.
+            continue;
+        };
+        assert!(answers(&in_cache(theirs(&package), cache.path())).0, "{file}");
+        flip(&made, file, metadata.len() as usize / 3);
+        assert!(!answers(&in_cache(theirs(&package), cache.path())).0, "{file}");
+        assert!(!made.exists(), "{file}");
     }
 }
 

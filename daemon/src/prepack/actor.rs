@@ -139,7 +139,9 @@ impl Prepacker {
                 } else {
                     tracing::warn!(%model, variant, %fault, "no packed copy can be made");
                 }
-                self.candidates.failed(model, variant);
+                if !is_passing(fault.kind) {
+                    self.candidates.failed(model, variant);
+                }
                 self.tidy(true).await;
             }
         }
@@ -304,4 +306,9 @@ fn needs(directory: &Path, variant: &str, cache: &Path) -> Result<Option<Needs>,
     };
     let mut variants = estimate.variants.iter();
     Ok(variants.find(|known| known.file == variant).map(of))
+}
+
+/// Whether the machine had not enough of something: after the next load it is tried again.
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::OutOfMemory | ErrorKind::Unavailable)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use airunner_core::{ErrorKind, Fault};
 
+use super::prepack::seal::SealError;
 use super::rewritten::RewriteError;
 
 /// Why ONNX Runtime could not be had or could not run the model.
@@ -24,6 +25,8 @@ pub(crate) enum ComputeError {
     OutOfMemory { bytes: usize },
     #[error("its faster copy: {0}")]
     Copy(#[from] RewriteError),
+    #[error("its faster copy: {0}")]
+    Seal(#[from] SealError),
     #[error("ONNX Runtime: {0}")]
     Run(#[from] ort::Error),
 }
@@ -35,6 +38,7 @@ impl ComputeError {
             Self::Interface(_) | Self::LogitsShape { .. } => ErrorKind::ModelIncompatible,
             Self::OutOfMemory { .. } => ErrorKind::OutOfMemory,
             Self::Copy(error) => error.kind(),
+            Self::Seal(_) => ErrorKind::Internal,
             Self::Open { source, .. } => kind_of(source, ErrorKind::ModelIncompatible),
             Self::Run(error) => kind_of(error, ErrorKind::Internal),
         }
@@ -57,16 +61,28 @@ impl ComputeError {
             }
             Self::Interface(_) => true,
             Self::Copy(error) => error.is_damage(),
+            Self::Seal(error) => error.is_damage(),
             Self::Library { .. } | Self::LogitsShape { .. } | Self::OutOfMemory { .. } | Self::Run(_) => {
                 false
             }
+        }
+    }
+
+    /// Whether the machine is surely why: it lacks memory, threads, open files or room on the disk.
+    /// The same may go well another time.
+    pub(crate) fn is_machine(&self) -> bool {
+        match self {
+            Self::Library { .. } | Self::OutOfMemory { .. } => true,
+            Self::Open { source, .. } | Self::Run(source) => is_exhausted(source),
+            Self::Copy(error) => error.is_machine(),
+            Self::Seal(error) => !error.is_damage(),
+            Self::Interface(_) | Self::LogitsShape { .. } => false,
         }
     }
 }
 
 /// ONNX Runtime says in words only that it ran out of memory.
 fn kind_of(error: &ort::Error, otherwise: ErrorKind) -> ErrorKind {
-    let message = error.message().to_ascii_lowercase();
     let exhausted = [
         "bad_alloc",
         "failed to allocate",
@@ -75,16 +91,32 @@ fn kind_of(error: &ort::Error, otherwise: ErrorKind) -> ErrorKind {
         "cannot allocate memory",
         // Threads are refused for want of address space.
         "pthread_create",
-    ]
-    .iter()
-    .any(|phrase| message.contains(phrase));
-    if exhausted {
+    ];
+    if says(error, &exhausted) {
         return ErrorKind::OutOfMemory;
     }
     if error.code() == ort::ErrorCode::InvalidProtobuf {
         return ErrorKind::ModelInvalid;
     }
     otherwise
+}
+
+/// Whether the machine has not enough of something.
+fn is_exhausted(error: &ort::Error) -> bool {
+    let others = [
+        "too many open files",
+        "no space left on device",
+        "resource temporarily unavailable",
+        "input/output error",
+        // How ONNX Runtime tells what a call of the system said.
+        "system error number",
+    ];
+    kind_of(error, ErrorKind::Internal) == ErrorKind::OutOfMemory || says(error, &others)
+}
+
+fn says(error: &ort::Error, phrases: &[&str]) -> bool {
+    let message = error.message().to_ascii_lowercase();
+    phrases.iter().any(|phrase| message.contains(phrase))
 }
 
 impl From<ComputeError> for Fault {

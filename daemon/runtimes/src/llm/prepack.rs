@@ -7,6 +7,10 @@
 //! and one state of the files it was made from; its name in the cache directory is a digest of all
 //! that. Who makes copies and when they go is decided elsewhere.
 
+mod attempts;
+mod proof;
+pub(crate) mod seal;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,15 +22,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::ComputeError;
-use super::language_model::open_cache;
-use super::rewritten::{self, Extent, RewriteError};
+use super::rewritten::RewriteError;
 use super::session::Model;
 use crate::onnx;
+use crate::operators::weights::WEIGHTS_FILE;
 use crate::package::{MANIFEST, Package, PackageError};
 use crate::{Kernels, LoadOptions};
+use proof::Sample;
+use seal::{SealError, Seals};
 
 /// Raised when copies are written in another way than before.
-const FORM: u32 = 5;
+const FORM: u32 = 6;
 const GRAPH: &str = "model.onnx";
 const WEIGHTS: &str = "model.onnx.data";
 const ENTRY: &str = "entry.json";
@@ -44,6 +50,15 @@ pub struct Entry {
     /// The package it was made from.
     pub directory: PathBuf,
     pub variant: String,
+}
+
+/// The same as it is written.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    entry: Entry,
+    /// What its files were, apart from the packed weights, whose index says that.
+    sealed: Seals,
 }
 
 /// A copy in the cache directory.
@@ -70,6 +85,8 @@ pub(crate) enum PrepackError {
     Compute(#[from] ComputeError),
     #[error(transparent)]
     Rewrite(#[from] RewriteError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error("a packed copy of {variant} would not compute what the original does")]
     Different { variant: String },
 }
@@ -84,7 +101,7 @@ impl From<PrepackError> for Fault {
             PrepackError::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 ErrorKind::DiskFull
             }
-            PrepackError::File { .. } => ErrorKind::Internal,
+            PrepackError::File { .. } | PrepackError::Seal(_) => ErrorKind::Internal,
         };
         Self::new(kind, airunner_core::error::chain(&error))
     }
@@ -152,10 +169,14 @@ fn build(
 ) -> Result<(), PrepackError> {
     drop(fs::remove_dir_all(building));
     fs::create_dir_all(building).map_err(at("create", building))?;
-    if !rewrite(package, options, building)? {
+    if !attempts::rewrite(package, options, building)? {
         compare(package, options, &building.join(GRAPH))?;
     }
-    let text = serde_json::to_vec_pretty(entry).map_err(io::Error::other);
+    let sealed = Sealed {
+        entry: entry.clone(),
+        sealed: seal::seal(building, &[WEIGHTS_FILE])?,
+    };
+    let text = serde_json::to_vec_pretty(&sealed).map_err(io::Error::other);
     let described = building.join(ENTRY);
     text.and_then(|text| fs::write(&described, text))
         .map_err(at("write", &described))?;
@@ -180,93 +201,19 @@ fn publish(building: &Path, finished: &Path) -> Result<(), PrepackError> {
     fs::remove_dir_all(building).map_err(at("delete", building))
 }
 
-/// What is tried, the fastest first.
-const ATTEMPTS: [Extent; 2] = [Extent::All, Extent::Products];
-
-/// How far the logits of a rewritten graph may be from those of the original, as a part of their
-/// own spread. Activations of 8 bits in place of floating point numbers alone are 2 to 5 percent.
-const LARGEST_DIFFERENCE: f64 = 0.15;
-
-/// Writes a copy for our own operators; false where there is nothing that they could do, or where
-/// what they do is not the same.
-fn rewrite(package: &Package, options: &LoadOptions, building: &Path) -> Result<bool, PrepackError> {
-    if options.kernels.instructions().is_none() {
-        return Ok(false);
-    }
-    let mut original = None;
-    for extent in ATTEMPTS {
-        if !rewritten::build(package, options, extent, building)? {
-            continue;
-        }
-        let original = match &original {
-            Some(original) => original,
-            None => original.insert(sample(Model::open(package, options)?, package)?),
-        };
-        let made = Model::open_copy(package, options, &building.join(GRAPH));
-        let difference = made
-            .and_then(|made| sample(made, package))
-            .map(|logits| difference(original, &logits));
-        match difference {
-            Ok(difference) if difference <= LARGEST_DIFFERENCE => {
-                tracing::debug!(difference, "the rewritten graph computes what the original does");
-                return Ok(true);
-            }
-            Ok(difference) => {
-                tracing::warn!(?extent, difference, "a rewritten graph computes something else")
-            }
-            Err(error) => tracing::warn!(?extent, %error, "a rewritten graph does not run"),
-        }
-        fs::remove_dir_all(building).map_err(at("delete", building))?;
-        fs::create_dir_all(building).map_err(at("create", building))?;
-    }
-    Ok(false)
-}
-
-/// Root mean square of the differences, as a part of the spread of the first.
-fn difference(original: &[f32], other: &[f32]) -> f64 {
-    if original.len() != other.len() {
-        return f64::INFINITY;
-    }
-    let numbers = || original.iter().map(|&logit| f64::from(logit));
-    let mean = numbers().sum::<f64>() / original.len().max(1) as f64;
-    let spread: f64 = numbers().map(|logit| (logit - mean).powi(2)).sum();
-    let pairs = numbers().zip(other.iter().map(|&logit| f64::from(logit)));
-    let apart: f64 = pairs.map(|(one, other)| (one - other).powi(2)).sum();
-    if apart == 0.0 {
-        0.0
-    } else {
-        (apart / spread).sqrt()
-    }
-}
-
 /// Writes the copy and looks whether it computes what the original does: a copy that loads and
 /// says something else would be the worst of all.
 fn compare(package: &Package, options: &LoadOptions, graph: &Path) -> Result<(), PrepackError> {
-    let original = Model::open_and_copy(package, options, graph, WEIGHTS)?;
-    let original = sample(original, package)?;
-    let copy = sample(Model::open_copy(package, options, graph)?, package)?;
-    let same = |(one, other): (&f32, &f32)| one.to_bits() == other.to_bits();
-    if copy.len() == original.len() && original.iter().zip(&copy).all(same) {
+    let mut original = Model::open_and_copy(package, options, graph, WEIGHTS)?;
+    let expected = Sample::of(&mut original, package)?;
+    drop(original);
+    let mut copy = Model::open_copy(package, options, graph)?;
+    if Sample::of(&mut copy, package)?.is_same(&expected) {
         return Ok(());
     }
     Err(PrepackError::Different {
         variant: package.variant().to_owned(),
     })
-}
-
-/// Tokens that the cache has room for: more than any prompt here, as it would be in use.
-const SAMPLE_CONTEXT: usize = 2048;
-
-/// The logits after a short prompt, and after one more token.
-fn sample(mut model: Model, package: &Package) -> Result<Vec<f32>, ComputeError> {
-    const PROMPT: [u32; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233];
-    let mut cache = open_cache(&model, package, 1, SAMPLE_CONTEXT);
-    let mut all = Vec::new();
-    for tokens in [&PROMPT[..], &[7]] {
-        let logits = cache.extend(&mut model, 0, tokens)?;
-        all.extend_from_slice(logits.row(0)?);
-    }
-    Ok(all)
 }
 
 /// Everything in a directory is on the disk afterwards.
@@ -349,6 +296,15 @@ pub(crate) fn existing(package: &Package, options: &LoadOptions, cache: &Path) -
 }
 
 impl Fitting {
+    /// Whether all its files are what they were, but for packed weights, which are looked at when
+    /// they are opened.
+    pub(crate) fn check(&self, threads: usize) -> Result<(), SealError> {
+        let path = self.0.join(ENTRY);
+        let text = fs::read(&path).map_err(|source| SealError::Read { path, source })?;
+        let sealed: Sealed = serde_json::from_slice(&text).map_err(|_| SealError::Unsealed)?;
+        seal::check(&self.0, &sealed.sealed, threads)
+    }
+
     pub(crate) fn graph(&self) -> PathBuf {
         self.0.join(GRAPH)
     }

@@ -1,8 +1,8 @@
 //! Copies of graphs whose products and attention are computed by our own operators.
 //!
 //! Owns what such a copy consists of: the graph after the passes, the weights that stay in it,
-//! the packed ones, and a description. Which passes are tried is decided here; whether what they
-//! made computes the same is judged by who keeps the copies.
+//! the packed ones, and a description. Which passes are tried, and whether what they made computes
+//! the same, is decided by who keeps the copies.
 
 use std::fs;
 use std::io;
@@ -17,10 +17,11 @@ use ort::operator::OperatorDomain;
 use serde::{Deserialize, Serialize};
 
 use super::kv::paged::BLOCK_TOKENS;
+use super::prepack::seal;
 use super::session;
 use super::threads::{self, Share};
 use crate::LoadOptions;
-use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass};
+use crate::graph::{self, AttentionLayer, GraphError, OnnxRuntime, Pass, Rewritten};
 use crate::operators::packing::{self, PackError};
 use crate::operators::paged::Paged;
 use crate::operators::pool::Pool;
@@ -61,17 +62,49 @@ impl RewriteError {
             Self::Graph(error) => error.kind(),
             Self::Pack(error) => error.kind(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::DiskFull,
+            Self::Attention(AttentionError::Memory { .. }) => ErrorKind::OutOfMemory,
             Self::Attention(_) => ErrorKind::ModelIncompatible,
             Self::Runtime(error) => error.kind(),
-            Self::Weights(_) | Self::File { .. } | Self::Operators(_) | Self::Threads(_) => {
-                ErrorKind::Internal
-            }
+            Self::Threads(_) => ErrorKind::Unavailable,
+            Self::Weights(_) | Self::File { .. } | Self::Operators(_) => ErrorKind::Internal,
         }
     }
 
-    /// Whether the copy may be why; otherwise it is the machine.
+    /// Whether the copy is why it does not open; otherwise it is the machine.
     pub(crate) fn is_damage(&self) -> bool {
-        !matches!(self, Self::Threads(_))
+        match self {
+            Self::Weights(error) => error.is_damage(),
+            Self::File { source, .. } => seal::is_damage(source),
+            Self::Attention(AttentionError::Memory { .. }) => false,
+            Self::Attention(_) => true,
+            Self::Runtime(error) => error.is_damage(),
+            // Not what an opened copy says.
+            Self::Graph(_) | Self::Pack(_) => false,
+            // What the graph asks of its operators is checked when ONNX Runtime opens it.
+            Self::Operators(_) | Self::Threads(_) => false,
+        }
+    }
+
+    /// Whether the machine is why a copy could not be made or tried: the same may go well another
+    /// time.
+    pub(crate) fn is_machine(&self) -> bool {
+        let is_weak = |kind| {
+            matches!(
+                kind,
+                ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::DiskFull | ErrorKind::OutOfMemory
+            )
+        };
+        match self {
+            Self::Graph(error) => is_weak(error.kind()),
+            Self::Pack(PackError::File { source, .. })
+            | Self::Weights(WeightsError::Read { source, .. })
+            | Self::File { source, .. } => !seal::is_damage(source),
+            Self::Pack(error) => is_weak(error.kind()),
+            Self::Attention(error) => matches!(error, AttentionError::Memory { .. }),
+            Self::Runtime(error) => error.is_machine(),
+            Self::Weights(_) => false,
+            Self::Operators(_) | Self::Threads(_) => true,
+        }
     }
 }
 
@@ -84,6 +117,8 @@ struct Description {
     is_halved: bool,
     applied: Vec<String>,
     skipped: Vec<(String, String)>,
+    /// Passes that did not prove themselves.
+    refused: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -93,80 +128,84 @@ struct Heads {
     size: usize,
 }
 
-/// Which passes are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Products and attention.
-    All,
-    /// Products alone; attention stays ONNX Runtime's.
-    Products,
-}
+/// A graph after some passes, not yet written.
+pub(super) struct Planned(Rewritten);
 
-impl Extent {
-    fn passes(self) -> &'static [Pass] {
-        match self {
-            Self::All => &Pass::ALL,
-            Self::Products => &[
-                Pass::FixedScales,
-                Pass::Merged,
-                Pass::MatMul,
-                Pass::Embedding,
-                Pass::AccuracyLevel,
-            ],
-        }
-    }
-}
-
-/// Writes a copy into a directory that is there; false where there is nothing of this extent that
-/// our operators could do.
-pub(super) fn build(
+/// Runs passes over the graph of a package.
+pub(super) fn plan(
     package: &Package,
     options: &LoadOptions,
-    extent: Extent,
-    directory: &Path,
-) -> Result<bool, RewriteError> {
+    passes: &[Pass],
+) -> Result<Planned, RewriteError> {
     let environment = session::environment(&options.onnxruntime_library);
     let environment = environment.map_err(|error| RewriteError::Runtime(Box::new(error)))?;
     let mut computed = OnnxRuntime(&environment);
-    let rewritten = graph::rewrite(
-        package.files(),
-        package.variant(),
-        extent.passes(),
+    let (files, variant) = (package.files(), package.variant());
+    Ok(Planned(graph::rewrite(
+        files,
+        variant,
+        passes,
         Some(&mut computed),
-    )?;
-    let is_paged = !rewritten.plan.attention.is_empty();
-    let is_packed = !rewritten.plan.packs.is_empty();
-    let is_worth_it = match extent {
-        Extent::All => is_paged,
-        Extent::Products => is_packed,
-    };
-    if !is_worth_it {
-        tracing::debug!(?extent, skipped = ?rewritten.skipped, "the graph is not rewritten");
-        return Ok(false);
+    )?))
+}
+
+impl Planned {
+    /// Passes that changed something.
+    pub(super) fn applied(&self) -> &[&'static str] {
+        &self.0.applied
     }
-    let description = Description {
-        attention: rewritten.plan.attention.iter().map(Heads::of).collect(),
-        is_halved: is_packed,
-        applied: rewritten.applied.iter().map(|&pass| pass.to_owned()).collect(),
-        skipped: rewritten
-            .skipped
-            .iter()
-            .map(|(pass, reason)| ((*pass).to_owned(), reason.clone()))
-            .collect(),
-    };
-    tracing::debug!(?description, "the graph is rewritten");
-    let threads = options.threads.unwrap_or_else(threads::default_count);
-    packing::pack(&rewritten.plan.packs, package.files(), directory, threads)?;
-    rewritten.write(directory)?;
-    let path = directory.join(DESCRIPTION);
-    let text = serde_json::to_vec_pretty(&description).map_err(io::Error::other);
-    let written = text.and_then(|text| fs::write(&path, text));
-    written.map_err(|source| RewriteError::File {
-        action: "write",
-        path,
-        source,
-    })?;
-    Ok(true)
+
+    /// Passes that did not, and why.
+    pub(super) fn skipped(&self) -> &[(&'static str, String)] {
+        &self.0.skipped
+    }
+
+    pub(super) fn is_paged(&self) -> bool {
+        !self.0.plan.attention.is_empty()
+    }
+
+    fn is_packed(&self) -> bool {
+        !self.0.plan.packs.is_empty()
+    }
+
+    /// Whether our operators have anything to do.
+    pub(super) fn is_worth_it(&self) -> bool {
+        self.is_paged() || self.is_packed()
+    }
+
+    /// Writes the copy into a directory that is there, with a note of what was left out before.
+    pub(super) fn write(
+        self,
+        package: &Package,
+        options: &LoadOptions,
+        refused: &[(String, String)],
+        directory: &Path,
+    ) -> Result<(), RewriteError> {
+        let rewritten = self.0;
+        let description = Description {
+            attention: rewritten.plan.attention.iter().map(Heads::of).collect(),
+            is_halved: !rewritten.plan.packs.is_empty(),
+            applied: rewritten.applied.iter().map(|&pass| pass.to_owned()).collect(),
+            skipped: rewritten
+                .skipped
+                .iter()
+                .map(|(pass, reason)| ((*pass).to_owned(), reason.clone()))
+                .collect(),
+            refused: refused.to_vec(),
+        };
+        tracing::debug!(?description, "the graph is rewritten");
+        let threads = options.threads.unwrap_or_else(threads::default_count);
+        packing::pack(&rewritten.plan.packs, package.files(), directory, threads)?;
+        rewritten.write(directory)?;
+        let path = directory.join(DESCRIPTION);
+        let text = serde_json::to_vec_pretty(&description).map_err(io::Error::other);
+        let written = text.and_then(|text| fs::write(&path, text));
+        written.map_err(|source| RewriteError::File {
+            action: "write",
+            path,
+            source,
+        })
+    }
 }
 
 /// Whether a copy needs our operators. One of the files is enough: that another is missing is
@@ -233,7 +272,7 @@ impl Heads {
 
 fn description(directory: &Path) -> Result<Description, RewriteError> {
     let path = directory.join(DESCRIPTION);
-    let read = fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::other));
+    let read = fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::from));
     read.map_err(|source| RewriteError::File {
         action: "read",
         path,

@@ -94,7 +94,8 @@ impl Model {
             .as_deref()
             .and_then(|cache| prepack::existing(package, options, cache));
         let opened = copy.and_then(|copy| {
-            let opened = Self::open_copy(package, options, &copy.graph());
+            let whole = copy.check(count(options)).map_err(ComputeError::from);
+            let opened = whole.and_then(|()| Self::open_copy(package, options, &copy.graph()));
             copy.judge(opened)
         });
         if let Some(model) = opened {

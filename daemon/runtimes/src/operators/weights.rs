@@ -16,6 +16,8 @@ use airunner_kernels::{Parallel as _, Threads};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+use crate::llm::prepack::seal;
+
 /// A matrix in the mapped file.
 pub(crate) type Matrix = matmul::Matrix<Mapped>;
 
@@ -43,6 +45,20 @@ pub(crate) enum WeightsError {
     Changed { key: String },
     #[error("the packed weights {key:?}")]
     Matrix { key: String, source: MatmulError },
+}
+
+impl WeightsError {
+    /// Whether the files are why, and not the machine.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => seal::is_damage(source),
+            Self::Index { .. }
+            | Self::Form { .. }
+            | Self::Short { .. }
+            | Self::Changed { .. }
+            | Self::Matrix { .. } => true,
+        }
+    }
 }
 
 /// What a file of packed weights holds.
