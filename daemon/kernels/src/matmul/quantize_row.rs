@@ -1,5 +1,8 @@
 //! Quantizes one row of activations.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
 use super::tiles::LONGEST_UNIT;
 use super::{Bits, Shape};
 use crate::Isa;
@@ -39,6 +42,14 @@ pub(super) fn write_row(isa: Isa, out: &Writer<'_>, place: &Place, x: &[f32]) {
             // SAFETY: all of these have AVX2, and the processor has them.
             unsafe {
                 super::quantize_avx2::write_row(out, place, x);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot | Isa::NeonI8mm if isa.is_available() => {
+            #[expect(unsafe_code, reason = "instructions that were looked for")]
+            // SAFETY: the processor has them.
+            unsafe {
+                neon::write_row(out, place, x);
             }
         }
         _ => write_row_with(out, place, x, largest, round),
