@@ -11,119 +11,113 @@ super::proof!(
 
 /// Lanes 0 to 7 and 8 to 15.
 #[derive(Clone, Copy)]
-pub(super) struct Pair(__m256, __m256);
+pub(super) struct Halves([__m256; 2]);
+
+/// Computes each half, whose number is `$half`.
+macro_rules! halves {
+    ($half:ident => $numbers:expr) => {
+        super::vouched!({
+            let mut halves = [_mm256_setzero_ps(); 2];
+            let mut $half = 0;
+            while $half < 2 {
+                halves[$half] = $numbers;
+                $half += 1;
+            }
+            Halves(halves)
+        })
+    };
+}
 
 impl Simd for Avx2 {
-    type Vector = Pair;
+    type Vector = Halves;
 
     const ROWS: usize = 4;
 
     #[inline(always)]
-    fn splat(self, number: f32) -> Pair {
-        let half = super::vouched!(_mm256_set1_ps(number));
-        Pair(half, half)
+    fn splat(self, number: f32) -> Halves {
+        Halves([super::vouched!(_mm256_set1_ps(number)); 2])
     }
 
     #[inline(always)]
-    fn load(self, from: &[f32; LANES]) -> Pair {
-        let from = from.as_ptr();
-        super::vouched!(Pair(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))))
+    fn load(self, from: &[f32; LANES]) -> Halves {
+        halves!(at => _mm256_loadu_ps(from.as_ptr().add(at * 8)))
     }
 
     #[inline(always)]
-    fn load_half(self, from: &[u16; LANES]) -> Pair {
-        let from: *const __m128i = from.as_ptr().cast();
-        super::vouched!(Pair(
-            _mm256_cvtph_ps(_mm_loadu_si128(from)),
-            _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))
-        ))
+    fn load_half(self, from: &[u16; LANES]) -> Halves {
+        halves!(at => _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().add(at * 8).cast())))
     }
 
     #[inline(always)]
-    fn load_byte(self, from: &[i8; LANES]) -> Pair {
-        super::vouched!({
-            let bytes = _mm_loadu_si128(from.as_ptr().cast());
-            let upper = _mm_srli_si128::<8>(bytes);
-            Pair(
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(upper)),
-            )
+    fn load_byte(self, from: &[i8; LANES]) -> Halves {
+        halves!(at => {
+            let bytes = _mm_loadl_epi64(from.as_ptr().add(at * 8).cast());
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
         })
     }
 
     #[inline(always)]
-    fn store(self, vector: Pair, to: &mut [f32; LANES]) {
-        let to = to.as_mut_ptr();
-        super::vouched!({
-            _mm256_storeu_ps(to, vector.0);
-            _mm256_storeu_ps(to.add(8), vector.1);
+    fn store(self, vector: Halves, to: &mut [f32; LANES]) {
+        super::vouched!(for (at, half) in vector.0.into_iter().enumerate() {
+            _mm256_storeu_ps(to.as_mut_ptr().add(at * 8), half);
         });
     }
 
     #[inline(always)]
-    fn store_half(self, vector: Pair, to: &mut [u16; LANES]) {
-        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
-        let to: *mut __m128i = to.as_mut_ptr().cast();
-        super::vouched!({
-            _mm_storeu_si128(to, _mm256_cvtps_ph::<NEAREST>(vector.0));
-            _mm_storeu_si128(to.add(1), _mm256_cvtps_ph::<NEAREST>(vector.1));
+    fn store_half(self, vector: Halves, to: &mut [u16; LANES]) {
+        super::vouched!(for (at, half) in vector.0.into_iter().enumerate() {
+            let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(half);
+            _mm_storeu_si128(to.as_mut_ptr().add(at * 8).cast(), halves);
         });
     }
 
     #[inline(always)]
-    fn add(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)))
+    fn add(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_add_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn subtract(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)))
+    fn subtract(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_sub_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn multiply(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)))
+    fn multiply(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_mul_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn divide(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)))
+    fn divide(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_div_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn multiply_add(self, a: Pair, b: Pair, c: Pair) -> Pair {
-        super::vouched!(Pair(
-            _mm256_fmadd_ps(a.0, b.0, c.0),
-            _mm256_fmadd_ps(a.1, b.1, c.1)
-        ))
+    fn multiply_add(self, a: Halves, b: Halves, c: Halves) -> Halves {
+        halves!(at => _mm256_fmadd_ps(a.0[at], b.0[at], c.0[at]))
     }
 
     #[inline(always)]
-    fn max(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)))
+    fn max(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_max_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn min(self, a: Pair, b: Pair) -> Pair {
-        super::vouched!(Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)))
+    fn min(self, a: Halves, b: Halves) -> Halves {
+        halves!(at => _mm256_min_ps(a.0[at], b.0[at]))
     }
 
     #[inline(always)]
-    fn exponent_bits(self, vector: Pair) -> Pair {
-        super::vouched!(Pair(
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(vector.0))),
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(vector.1)))
-        ))
+    fn exponent_bits(self, vector: Halves) -> Halves {
+        halves!(at => {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(vector.0[at])))
+        })
     }
 
     #[inline(always)]
-    fn zero_below(self, vector: Pair, limit: f32, then: Pair) -> Pair {
-        super::vouched!({
-            let limit = _mm256_set1_ps(limit);
-            Pair(
-                _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(vector.0, limit), then.0),
-                _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(vector.1, limit), then.1),
-            )
+    fn zero_below(self, vector: Halves, limit: f32, then: Halves) -> Halves {
+        halves!(at => {
+            let is_kept = _mm256_cmp_ps::<_CMP_NLT_UQ>(vector.0[at], _mm256_set1_ps(limit));
+            _mm256_and_ps(is_kept, then.0[at])
         })
     }
 
