@@ -15,7 +15,7 @@ use support::{Answer, ask, greedy, load, options, packages, read};
 
 /// Two are quantized dynamically: as they are, with one scale for all activations of a step,
 /// company does change their answers.
-fn found() -> [PathBuf; 8] {
+fn found() -> [PathBuf; 9] {
     let builtin =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../installers/builtin-models/helper/package");
     [
@@ -24,6 +24,7 @@ fn found() -> [PathBuf; 8] {
         packages().join("llama-gqa-qdq4"),
         packages().join("qwen3-gqa-int4"),
         packages().join("qwen2-gqa"),
+        packages().join("phi3-hf-mha"),
         packages().join("llama-hf-int8"),
         packages().join("qwen2-hf-int8"),
         packages().join("llama-hf-static8"),

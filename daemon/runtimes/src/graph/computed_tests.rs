@@ -533,6 +533,13 @@ fn attention_as_exporters_write_it_computes_the_same() {
 }
 
 #[test]
+fn attention_with_many_heads_computes_the_same() {
+    let applied = ["last_rows", "multi_head"];
+    let off = difference(&parity("phi3-hf-mha"), "onnx/model.onnx", &Pass::ALL, &applied);
+    assert!(off < 1e-5, "{off}");
+}
+
+#[test]
 fn a_past_that_is_kept_otherwise_stays() {
     // Converted at every step, positions from the mask, no past at all.
     for package in ["llama-hf-bf16cache", "llama-hf-nopos", "llama-hf-nocache"] {

@@ -25,6 +25,8 @@ pub enum Pass {
     LastRows,
     /// `GroupQueryAttention` becomes paged attention.
     Attention,
+    /// So does `MultiHeadAttention`, where it is that of a decoder.
+    MultiHead,
     /// So does attention written out in standard operators.
     Decomposed,
     /// What stays with ONNX Runtime computes with small integers.
@@ -32,13 +34,14 @@ pub enum Pass {
 }
 
 impl Pass {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FixedScales,
         Self::Merged,
         Self::MatMul,
         Self::Embedding,
         Self::LastRows,
         Self::Attention,
+        Self::MultiHead,
         Self::Decomposed,
         Self::AccuracyLevel,
     ];
@@ -52,6 +55,7 @@ impl Pass {
             Self::Embedding => "embedding",
             Self::LastRows => "last_rows",
             Self::Attention => "attention",
+            Self::MultiHead => "multi_head",
             Self::Decomposed => "decomposed",
             Self::AccuracyLevel => "accuracy_level",
         }
@@ -70,6 +74,7 @@ impl Pass {
             Self::Embedding => passes::embedding(graph, plan),
             Self::LastRows => passes::last_rows(graph, plan),
             Self::Attention => passes::attention(graph, plan),
+            Self::MultiHead => passes::multi_head(graph, plan, evaluate),
             Self::Decomposed => passes::decomposed(graph, plan, evaluate),
             Self::AccuracyLevel => passes::accuracy_level(graph, plan),
         }
@@ -90,7 +95,7 @@ pub struct Rewritten {
 }
 
 /// Reads a graph of a package and runs the passes that are wanted. Without somebody who computes
-/// parts of graphs, [`Pass::Decomposed`] changes nothing.
+/// parts of graphs, [`Pass::Decomposed`] changes nothing, and [`Pass::MultiHead`] little.
 pub fn rewrite(
     files: &Files,
     file: &str,

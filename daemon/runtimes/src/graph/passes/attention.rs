@@ -229,8 +229,18 @@ fn check_kind(graph: &Graph, node: &NodeProto) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Names of past and present: inputs and outputs of the graph that nothing else touches.
 fn cache(index: &Index<'_>, node: &NodeProto) -> Result<([String; 2], [String; 2]), &'static str> {
+    let pasts = [place::PAST_KEY, place::PAST_VALUE];
+    cached(index, node, pasts, [place::PRESENT_KEY, place::PRESENT_VALUE])
+}
+
+/// Names of past and present: inputs and outputs of the graph that nothing else touches.
+pub(super) fn cached(
+    index: &Index<'_>,
+    node: &NodeProto,
+    pasts: [usize; 2],
+    presents: [usize; 2],
+) -> Result<([String; 2], [String; 2]), &'static str> {
     let past = |place| {
         let name = node.given(place).ok_or("it has no past")?;
         let is_only_here = index.is_input(name) && index.uses(name).len() == 1;
@@ -246,8 +256,8 @@ fn cache(index: &Index<'_>, node: &NodeProto) -> Result<([String; 2], [String; 2
             .ok_or("its present is no output of the graph, or is read elsewhere")
     };
     Ok((
-        [past(place::PAST_KEY)?, past(place::PAST_VALUE)?],
-        [present(place::PRESENT_KEY)?, present(place::PRESENT_VALUE)?],
+        [past(pasts[0])?, past(pasts[1])?],
+        [present(presents[0])?, present(presents[1])?],
     ))
 }
 
