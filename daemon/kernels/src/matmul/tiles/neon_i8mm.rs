@@ -68,30 +68,13 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
             // as this loop passes; of the four quarters of each only `first` and the next one are
             // read.
             unsafe {
-                let mut dots = [[vdupq_n_s32(0); COUPLES]; MOST_PAIRS];
                 let at = if BITS == 4 {
                     zero_points
                 } else {
                     zero_points.wrapping_add(block * 16)
                 };
-                for quarter in 0..2 {
-                    let zeros = if ZERO_POINTS {
-                        doubled(stored_zeros::<BITS>(at.add((first + quarter) * 4), block))
-                    } else {
-                        [vdupq_n_s32(0); 2]
-                    };
-                    for (couple, zeros) in zeros.into_iter().enumerate() {
-                        for pair in 0..pairs {
-                            let offsets = both::<ROWS>(offsets, pair);
-                            dots[pair][2 * quarter + couple] = if ZERO_POINTS {
-                                let offsets = vshrq_n_s32::<16>(vshlq_n_s32::<16>(offsets));
-                                vmulq_s32(zeros, offsets)
-                            } else {
-                                offsets
-                            };
-                        }
-                    }
-                }
+                let at = at.wrapping_add(first * 4);
+                let mut dots = begun::<ROWS, BITS, ZERO_POINTS>(at, block, offsets);
                 for _ in 0..units {
                     for eight in 0..UNIT / 8 {
                         let words = word.add(eight * BITS * 16 + first * 16);
@@ -109,21 +92,8 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
                     word = word.add(UNIT * BITS * 2);
                     values = values.add(ROWS * UNIT);
                 }
-                for quarter in 0..2 {
-                    let at = record.add(block * 32 + (first + quarter) * 8);
-                    let weight_scales = widened(vld1_u16(at.cast()));
-                    let weight_scales = doubled(vreinterpretq_s32_f32(weight_scales));
-                    for (couple, weight_scales) in weight_scales.into_iter().enumerate() {
-                        let weight_scales = vreinterpretq_f32_s32(weight_scales);
-                        let couple = 2 * quarter + couple;
-                        for pair in 0..pairs {
-                            let scale = vreinterpretq_f32_s32(both::<ROWS>(scales.cast(), pair));
-                            let scale = vmulq_f32(weight_scales, scale);
-                            let dots = vcvtq_f32_s32(dots[pair][couple]);
-                            totals[pair][couple] = vfmaq_f32(totals[pair][couple], dots, scale);
-                        }
-                    }
-                }
+                let weight_scales = record.add(block * 32 + first * 8);
+                add::<ROWS>(&mut totals, &dots, weight_scales.cast(), scales);
                 scales = scales.add(ROWS);
                 offsets = offsets.add(ROWS);
             }
@@ -135,6 +105,8 @@ fn tile<const ROWS: usize, const BITS: usize, const UNIT: usize, const ZERO_POIN
 }
 
 type Totals = [[float32x4_t; COUPLES]; MOST_PAIRS];
+
+type Dots = [[int32x4_t; COUPLES]; MOST_PAIRS];
 
 /// The rows of a pair.
 #[inline]
@@ -173,6 +145,72 @@ fn store<const ROWS: usize>(first: usize, totals: &Totals, sums: &mut Sums) {
                 let out = &mut sums.0[row][(first + quarter) * 4..][..4];
                 // SAFETY: there are 4 elements.
                 unsafe { vst1q_f32(out.as_mut_ptr(), result) };
+            }
+        }
+    }
+}
+
+/// What the stored weights are too large by, times the activations.
+///
+/// # Safety
+///
+/// An offset for each row can be read, and with zero points those of two quarters.
+#[inline]
+#[expect(unsafe_code, reason = "reads behind pointers")]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+unsafe fn begun<const ROWS: usize, const BITS: usize, const ZERO_POINTS: bool>(
+    zero_points: *const u8,
+    block: usize,
+    offsets: *const i32,
+) -> Dots {
+    let mut dots = [[vdupq_n_s32(0); COUPLES]; MOST_PAIRS];
+    for pair in 0..ROWS.div_ceil(2) {
+        // SAFETY: the caller's promise.
+        dots[pair] = [unsafe { both::<ROWS>(offsets, pair) }; COUPLES];
+    }
+    if ZERO_POINTS {
+        for quarter in 0..2 {
+            // SAFETY: the caller's promise.
+            let zeros = unsafe { stored_zeros::<BITS>(zero_points.add(quarter * 4), block) };
+            for (couple, zeros) in doubled(zeros).into_iter().enumerate() {
+                for pair in 0..ROWS.div_ceil(2) {
+                    let dots = &mut dots[pair][2 * quarter + couple];
+                    let offsets = vshrq_n_s32::<16>(vshlq_n_s32::<16>(*dots));
+                    *dots = vmulq_s32(zeros, offsets);
+                }
+            }
+        }
+    }
+    dots
+}
+
+/// Adds a block's dot products with their scales.
+///
+/// # Safety
+///
+/// The scales of two quarters can be read, and one for each row of activations.
+#[inline]
+#[expect(unsafe_code, reason = "reads behind pointers")]
+#[target_feature(enable = "neon,dotprod,i8mm")]
+unsafe fn add<const ROWS: usize>(
+    totals: &mut Totals,
+    dots: &Dots,
+    weight_scales: *const u16,
+    scales: *const f32,
+) {
+    for quarter in 0..2 {
+        // SAFETY: the caller's promise.
+        let weight_scales = widened(unsafe { vld1_u16(weight_scales.add(quarter * 4)) });
+        let weight_scales = doubled(vreinterpretq_s32_f32(weight_scales));
+        for (couple, weight_scales) in weight_scales.into_iter().enumerate() {
+            let weight_scales = vreinterpretq_f32_s32(weight_scales);
+            let couple = 2 * quarter + couple;
+            for pair in 0..ROWS.div_ceil(2) {
+                // SAFETY: the caller's promise.
+                let scales = unsafe { both::<ROWS>(scales.cast(), pair) };
+                let scale = vmulq_f32(weight_scales, vreinterpretq_f32_s32(scales));
+                let total = &mut totals[pair][couple];
+                *total = vfmaq_f32(*total, vcvtq_f32_s32(dots[pair][couple]), scale);
             }
         }
     }
