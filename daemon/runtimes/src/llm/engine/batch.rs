@@ -2,7 +2,7 @@
 //! batch. A pure decision over the states of the sequences.
 
 use super::schedule::{Phase, View};
-use super::turn::Turn;
+use super::turn::{SLICE, Turn};
 
 /// Slots, and how many tokens of each to compute, in one run.
 pub(super) type Batch = Vec<(usize, usize)>;
@@ -78,13 +78,23 @@ fn share(mut budget: usize, prompts: &mut [Prompt]) {
     }
 }
 
-/// Who gives way when the room does not suffice for all: the last in turn. Never the first, so
-/// that at least one always goes on.
+/// Who gives way when the room does not suffice for all: whose reader does not keep up, or else
+/// the last in turn. Never the first of the others, so that at least one always goes on.
 pub(super) fn gives_way(sequences: &[View]) -> Option<usize> {
-    let first = sequences.iter().map(|sequence| sequence.turn).min()?;
+    let first = sequences
+        .iter()
+        .filter(|sequence| !sequence.is_parked)
+        .map(|sequence| sequence.turn)
+        .min()?;
+    last(sequences, |sequence| sequence.is_parked)
+        .or_else(|| last(sequences, |sequence| sequence.turn != first))
+}
+
+/// The slot of the last in turn of some.
+fn last(sequences: &[View], which: impl Fn(&View) -> bool) -> Option<usize> {
     sequences
         .iter()
-        .filter(|sequence| sequence.turn != first)
+        .filter(|sequence| which(sequence))
         .max_by_key(|sequence| sequence.turn)
         .map(|sequence| sequence.slot)
 }
@@ -105,13 +115,16 @@ pub(super) fn has_room(available: usize, promised: usize, needed: usize, at_work
     at_work == 0 || available >= promised + needed + at_work
 }
 
-/// Who at work gives its slot and its blocks to a waiting request whose turn is better.
-pub(super) fn makes_way(at_work: &[View], waiting: Turn) -> Option<usize> {
-    at_work
-        .iter()
-        .filter(|sequence| sequence.turn > waiting)
-        .max_by_key(|sequence| sequence.turn)
-        .map(|sequence| sequence.slot)
+/// Who at work gives its slot and its blocks to a waiting request whose client has `held` slots:
+/// whose reader does not keep up; or who is of a lower class; or who has used up its slice, if its
+/// turn is later by more than a slice for each slot that the other one's client holds already.
+/// Without that margin, clients who have as many slots each would exchange them all the time.
+pub(super) fn makes_way(at_work: &[View], waiting: Turn, held: usize) -> Option<usize> {
+    let margin = held as u64 * SLICE;
+    let had_more = |next: Turn| next.is_behind_by(waiting) > margin;
+    last(at_work, |sequence| sequence.is_parked)
+        .or_else(|| last(at_work, |sequence| sequence.turn.is_outclassed_by(waiting)))
+        .or_else(|| last(at_work, |sequence| sequence.next.is_some_and(had_more)))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, batch, gives_way, has_room, makes_way, waits_for};
-use super::schedule::{Phase, View};
-use super::sequence::{Sequence, Waiting};
+use super::batch::{Batch, batch, gives_way, has_room, waits_for};
+use super::schedule::Phase;
+use super::sequence::Sequence;
 use super::worker::{Chance, Slot, Worker};
 use crate::llm::ComputeError;
 use crate::llm::kv::{Piece, Wanted};
@@ -20,32 +20,29 @@ struct Share {
 }
 
 impl Worker {
-    /// In the order of the turns. Whoever has a better turn than one at work gets its place.
-    pub(super) fn admit_where_there_is_room(&mut self) {
-        while let Some(turn) = self.waiting.front().map(Waiting::turn) {
-            let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free));
-            if let (Some(slot), true) = (free, self.has_room()) {
-                let Some(waiting) = self.waiting.pop_front() else {
-                    return;
-                };
-                let Some(store) = self.cache.mixed() else { return };
-                let held = store.begin(slot, waiting.tokens());
-                self.begin(waiting, slot, held);
-            } else if let Some(slot) = makes_way(&self.views(), turn) {
-                self.pause(slot);
-            } else {
-                return;
-            }
+    /// Whether there was a slot for it and room.
+    pub(super) fn admit_where_there_is_room(&mut self, at: usize) -> bool {
+        let Some(slot) = self.slots.iter().position(|slot| matches!(slot, Slot::Free)) else {
+            return false;
+        };
+        if !self.has_room(at) {
+            return false;
         }
+        let (Some(waiting), Some(store)) = (self.waiting.remove(at), self.cache.mixed()) else {
+            return false;
+        };
+        let held = store.begin(slot, waiting.tokens());
+        self.begin(waiting, slot, held);
+        true
     }
 
-    /// Whether the first who waits fits.
-    fn has_room(&mut self) -> bool {
+    /// Whether it fits beside those at work.
+    fn has_room(&mut self, at: usize) -> bool {
         let needs: Vec<(usize, usize)> = self
             .active()
             .map(|(slot, sequence)| (slot, sequence.due().len()))
             .collect();
-        let tokens = self.waiting.front().map_or(0, |waiting| waiting.tokens().len());
+        let tokens = self.waiting[at].tokens().len();
         let Some(store) = self.cache.mixed() else {
             return false;
         };
@@ -53,34 +50,16 @@ impl Worker {
         has_room(store.available(), promised, store.needed(tokens), needs.len())
     }
 
-    /// The sequence gives up its slot; what it computed is found again, unless room is needed.
-    fn pause(&mut self, slot: usize) {
-        if let Some(sequence) = self.retire(slot) {
-            tracing::debug!(slot, "a sequence gives way");
-            self.queue(Waiting::Again(Box::new(sequence)));
-        }
-    }
-
-    fn views(&self) -> Vec<View> {
-        self.active()
-            .map(|(slot, sequence)| View {
-                slot,
-                phase: sequence.phase(),
-                rests: sequence.is_parked() || self.waits(sequence),
-                turn: sequence.turn,
-            })
-            .collect()
-    }
-
     /// Whether somebody before it in turn is computing what it needs too.
-    fn waits(&self, sequence: &Sequence) -> bool {
+    pub(super) fn waits(&self, sequence: &Sequence) -> bool {
+        let turn = |sequence: &Sequence| self.turns.turn(&sequence.claim);
         let is_prompt = |sequence: &Sequence| matches!(sequence.phase(), Phase::Prompt { .. });
         let is_ahead = |other: &Sequence| {
             let common = || {
                 let pairs = other.tokens.iter().zip(&sequence.tokens);
                 pairs.take_while(|(left, right)| left == right).count()
             };
-            other.turn < sequence.turn
+            turn(other) < turn(sequence)
                 && !other.is_parked()
                 && is_prompt(other)
                 && waits_for(sequence.computed, other.computed, common())
@@ -207,7 +186,7 @@ impl Worker {
 
     fn run_shares(&mut self, shares: &[Share]) -> Result<Logits, ComputeError> {
         let alone = match shares {
-            [share] => self.sequence(share.slot).map(|sequence| sequence.turn.number()),
+            [share] => self.sequence(share.slot).map(|sequence| sequence.claim.number()),
             _ => None,
         };
         let pieces: Vec<Piece<'_>> = shares
@@ -253,9 +232,7 @@ impl Worker {
         if let Some(store) = self.cache.mixed() {
             store.commit(slot, tokens);
         }
-        if let Some(sequence) = self.sequence(slot) {
-            sequence.advance(tokens.len());
-        }
+        self.advance(slot, tokens.len());
     }
 
     /// Of what was computed on trial, as much is held as was right: every token but the newest.

@@ -139,7 +139,6 @@ impl Engine {
             patience: patience.time,
             clock: 0,
             turns: Turns::default(),
-            is_held_up: false,
             trial: Trial::default(),
         };
         let thread = std::thread::Builder::new()

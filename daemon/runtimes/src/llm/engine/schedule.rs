@@ -10,7 +10,11 @@ pub(super) struct View {
     pub(super) phase: Phase,
     /// Its reader does not keep up, or another one computes what it needs.
     pub(super) rests: bool,
+    /// Its reader does not keep up.
+    pub(super) is_parked: bool,
     pub(super) turn: Turn,
+    /// The turn that it would have for another slice, if its last one is used up.
+    pub(super) next: Option<Turn>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +92,9 @@ mod tests {
             slot,
             phase: Phase::Decode,
             rests: false,
+            is_parked: false,
             turn: turn(Priority::Api, slot as u64),
+            next: None,
         }
     }
 
@@ -97,12 +103,18 @@ mod tests {
             slot,
             phase: Phase::Prompt { remaining },
             rests: false,
+            is_parked: false,
             turn: turn(Priority::Api, number),
+            next: None,
         }
     }
 
     fn parked(view: View) -> View {
-        View { rests: true, ..view }
+        View {
+            rests: true,
+            is_parked: true,
+            ..view
+        }
     }
 
     #[test]

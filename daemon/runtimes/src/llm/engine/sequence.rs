@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::courier::{Event, Events, Watch};
 use super::schedule::Phase;
 use super::speculation::{self, Pace};
-use super::turn::Turn;
+use super::turn::{CHOSEN, Claim, READ};
 use crate::llm::constraint::{Allowed, Constraint};
 use crate::llm::sampling::{Restrict, Sampled, Sampler};
 use crate::llm::text::Output;
@@ -73,16 +73,32 @@ impl Request {
 
 /// Who waits for a slot.
 pub(super) enum Waiting {
-    New(Box<Request>, Turn),
+    New(Box<Request>, Claim),
     /// It gave its slot up.
     Again(Box<Sequence>),
 }
 
 impl Waiting {
-    pub(super) fn turn(&self) -> Turn {
+    pub(super) fn claim(&self) -> &Claim {
         match self {
-            Self::New(_, turn) => *turn,
-            Self::Again(sequence) => sequence.turn,
+            Self::New(_, claim) => claim,
+            Self::Again(sequence) => &sequence.claim,
+        }
+    }
+
+    /// Its reader does not keep up: it waits for that first.
+    pub(super) fn is_parked(&self) -> bool {
+        match self {
+            Self::New(..) => false,
+            Self::Again(sequence) => sequence.is_parked(),
+        }
+    }
+
+    /// See [`Sequence::try_wake`].
+    pub(super) fn try_wake(&mut self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::New(..) => None,
+            Self::Again(sequence) => sequence.try_wake(now),
         }
     }
 
@@ -112,9 +128,10 @@ impl Waiting {
     /// In a slot that holds its first tokens already.
     pub(super) fn admit(self, held: usize) -> Box<Sequence> {
         match self {
-            Self::New(request, turn) => Box::new(Sequence::admit(*request, held, turn)),
+            Self::New(request, claim) => Box::new(Sequence::admit(*request, held, claim)),
             Self::Again(mut sequence) => {
                 sequence.computed = held;
+                sequence.billed = sequence.billed.max(held);
                 sequence
             }
         }
@@ -144,7 +161,9 @@ pub(super) struct Sequence {
     /// What did not fit into the channel.
     pending: VecDeque<Event>,
     parked_since: Option<Instant>,
-    pub(super) turn: Turn,
+    pub(super) claim: Claim,
+    /// Its tokens up to here count as computed for its client.
+    billed: usize,
     pub(super) pace: Pace,
     arrived: Instant,
     admitted: Instant,
@@ -154,7 +173,7 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    fn admit(request: Request, cached: usize, turn: Turn) -> Self {
+    fn admit(request: Request, cached: usize, claim: Claim) -> Self {
         let mut sequence = Self {
             prompt_length: request.prompt.len(),
             tokens: request.prompt,
@@ -167,7 +186,8 @@ impl Sequence {
             events: request.events,
             pending: VecDeque::new(),
             parked_since: None,
-            turn,
+            claim,
+            billed: cached,
             pace: Pace::default(),
             arrived: request.arrived,
             admitted: Instant::now(),
@@ -201,18 +221,29 @@ impl Sequence {
     pub(super) fn adopt(&mut self, computed: usize) {
         let adopted = computed.saturating_sub(self.computed);
         self.computed = computed;
+        self.billed = self.billed.max(computed);
         if adopted > 0 && !self.has_begun() {
             self.cached += adopted;
             self.tell_progress();
         }
     }
 
-    /// The next of its tokens are in the cache.
-    pub(super) fn advance(&mut self, tokens: usize) {
+    /// The next of its tokens are in the cache. What this costs its client: what is computed
+    /// again for one that gave its slot up costs nothing.
+    pub(super) fn advance(&mut self, tokens: usize) -> u64 {
         self.computed += tokens;
+        let billed = self.billed;
+        self.billed = billed.max(self.computed);
+        let prompt = self.prompt_length.clamp(billed, self.billed);
         if !self.has_begun() {
             self.tell_progress();
         }
+        (prompt - billed) as u64 * READ + (self.billed - prompt) as u64 * CHOSEN
+    }
+
+    /// What it takes to compute again what is known of it.
+    pub(super) fn comeback(&self) -> u64 {
+        self.billed.saturating_sub(self.computed) as u64 * READ
     }
 
     /// Tokens that may come next, as far as there is room for them.

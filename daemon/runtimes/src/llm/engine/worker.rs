@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
+use airunner_core::generate::ClientId;
 use airunner_core::{ErrorKind, Fault};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::Command;
+use super::batch::makes_way;
 use super::courier::{Courier, Event, Events};
 use super::interrupt::Interrupt;
 use super::placement::{Occupant, Placement, place};
@@ -16,7 +18,8 @@ use super::sampling_pool::{Draw, sample};
 use super::schedule::{Plan, View, plan};
 use super::sequence::{Sequence, Waiting};
 use super::speculation::Trial;
-use super::turn::Turns;
+use super::turn::{Claim, Turn, Turns};
+
 use crate::llm::ComputeError;
 use crate::llm::kv::Cache;
 use crate::llm::session::Model;
@@ -29,7 +32,7 @@ pub(super) struct Worker {
     pub(super) model: Model,
     pub(super) cache: Box<dyn Cache>,
     pub(super) slots: Vec<Slot>,
-    /// In the order of their turns.
+    /// In the order of their turns when they were last told their places.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) commands: Receiver<Command>,
     pub(super) courier: Arc<Courier>,
@@ -40,8 +43,6 @@ pub(super) struct Worker {
     /// Counts retirements.
     pub(super) clock: u64,
     pub(super) turns: Turns,
-    /// Whoever comes next could not be admitted.
-    pub(super) is_held_up: bool,
     pub(super) trial: Trial,
 }
 
@@ -65,8 +66,8 @@ impl Worker {
     pub(super) fn run(&mut self) {
         while self.receive() && !self.interrupt.is_stopping() {
             self.drop_the_gone();
-            self.admit();
             self.wake();
+            self.admit();
             if self.is_mixed() {
                 self.step_together();
             } else {
@@ -108,8 +109,9 @@ impl Worker {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Compute(request) => {
-                let turn = self.turns.give(request.client, request.priority);
-                self.queue(Waiting::New(request, turn));
+                let waits = self.waits_for_a_slot(request.client);
+                let claim = self.turns.enter(request.client, request.priority, waits);
+                self.waiting.push_back(Waiting::New(request, claim));
             }
             Command::Trim(done) => {
                 self.trim();
@@ -119,11 +121,11 @@ impl Worker {
         }
     }
 
-    pub(super) fn queue(&mut self, waiting: Waiting) {
-        let place = self
-            .waiting
-            .partition_point(|other| other.turn() < waiting.turn());
-        self.waiting.insert(place, waiting);
+    /// Whether a request of this client does.
+    fn waits_for_a_slot(&self, client: ClientId) -> bool {
+        self.waiting
+            .iter()
+            .any(|waiting| waiting.claim().client == client && !waiting.is_parked())
     }
 
     /// Drops what finished conversations left. While others are at work, their storage stays.
@@ -147,10 +149,9 @@ impl Worker {
         self.cache.release();
     }
 
-    /// Every reader rests, and nobody who waits can be admitted.
+    /// Every reader rests.
     fn is_stuck(&self) -> bool {
-        let all_rest = self.active().all(|(_, sequence)| sequence.is_parked());
-        all_rest && (self.is_held_up || self.waiting.is_empty())
+        self.active().all(|(_, sequence)| sequence.is_parked()) && self.waiting.iter().all(Waiting::is_parked)
     }
 
     pub(super) fn active(&self) -> impl Iterator<Item = (usize, &Sequence)> {
@@ -184,37 +185,90 @@ impl Worker {
         }
     }
 
+    /// In the order of the turns. Who is at work gives way where `makes_way` says so.
     fn admit(&mut self) {
-        if self.is_mixed() {
-            self.admit_where_there_is_room();
-        } else {
-            self.admit_into_slots();
+        while let Some((next, turn)) = self.next_waiting() {
+            let is_admitted = if self.is_mixed() {
+                self.admit_where_there_is_room(next)
+            } else {
+                self.admit_into_slot(next)
+            };
+            if is_admitted {
+                continue;
+            }
+            let client = self.waiting[next].claim().client;
+            let of_client = |(_, sequence): &(usize, &Sequence)| sequence.claim.client == client;
+            let held = self.active().filter(of_client).count();
+            let Some(slot) = makes_way(&self.views(), turn, held) else {
+                break;
+            };
+            self.pause(slot);
         }
-        self.is_held_up = !self.waiting.is_empty();
+        self.renew();
+        self.tell_positions();
+    }
+
+    /// The best turn of all whose readers keep up, and where it waits.
+    fn next_waiting(&self) -> Option<(usize, Turn)> {
+        let turn = |waiting: &Waiting| self.turns.turn(waiting.claim());
+        let awake = self.waiting.iter().enumerate();
+        awake
+            .filter(|(_, waiting)| !waiting.is_parked())
+            .map(|(at, waiting)| (at, turn(waiting)))
+            .min_by_key(|&(_, turn)| turn)
+    }
+
+    /// The sequence gives up its slot; what it computed is found again, unless room is needed.
+    pub(super) fn pause(&mut self, slot: usize) {
+        if let Some(sequence) = self.retire(slot) {
+            tracing::debug!(slot, "a sequence gives way");
+            self.waiting.push_back(Waiting::Again(Box::new(sequence)));
+        }
+    }
+
+    /// Who has used up its slice and was not to give way goes on.
+    fn renew(&mut self) {
+        for slot in 0..self.slots.len() {
+            let Some(client) = self.sequence(slot).map(|sequence| sequence.claim.client) else {
+                continue;
+            };
+            let waits = self.waits_for_a_slot(client);
+            if let Slot::Active(sequence) = &mut self.slots[slot]
+                && sequence.claim.is_spent()
+            {
+                self.turns.renew(&mut sequence.claim, waits);
+            }
+        }
+    }
+
+    fn tell_positions(&mut self) {
+        let turns = &self.turns;
+        let by_turn = |waiting: &Waiting| (waiting.is_parked(), turns.turn(waiting.claim()));
+        self.waiting.make_contiguous().sort_by_key(by_turn);
         for (position, waiting) in self.waiting.iter_mut().enumerate() {
             waiting.tell_position(position);
         }
     }
 
-    fn admit_into_slots(&mut self) {
-        while let Some(next) = self.waiting.front() {
-            let Some(placement) = self.placement(next.tokens()) else {
-                return;
-            };
-            let Some(waiting) = self.waiting.pop_front() else {
-                return;
-            };
-            let Placement {
-                slot,
-                reused,
-                copy_from,
-            } = placement;
-            let prepared = match copy_from {
-                Some(from) => self.cache.copy(from, slot, reused),
-                None => self.cache.truncate(slot, reused),
-            };
-            self.begin(waiting, slot, prepared.map(|()| reused));
-        }
+    /// Whether there was a slot.
+    fn admit_into_slot(&mut self, at: usize) -> bool {
+        let Some(placement) = self.placement(self.waiting[at].tokens()) else {
+            return false;
+        };
+        let Some(waiting) = self.waiting.remove(at) else {
+            return false;
+        };
+        let Placement {
+            slot,
+            reused,
+            copy_from,
+        } = placement;
+        let prepared = match copy_from {
+            Some(from) => self.cache.copy(from, slot, reused),
+            None => self.cache.truncate(slot, reused),
+        };
+        self.begin(waiting, slot, prepared.map(|()| reused));
+        true
     }
 
     fn placement(&self, prompt: &[u32]) -> Option<Placement> {
@@ -242,10 +296,11 @@ impl Worker {
                 return self.part(events, last);
             }
         };
-        self.turns.serve(waiting.turn());
         let mut sequence = waiting.admit(held);
+        let comeback = sequence.comeback();
+        self.turns.begin(&mut sequence.claim, comeback);
         if !sequence.has_begun() {
-            let (events, turn) = (sequence.events.clone(), sequence.turn.number());
+            let (events, turn) = (sequence.events.clone(), sequence.claim.number());
             sequence.watch = Some(self.courier.watch(events, turn, self.interrupt.clone()));
         }
         self.slots[slot] = Slot::Active(sequence);
@@ -264,25 +319,44 @@ impl Worker {
             }
         }
         for slot in given_up {
-            let message = format!(
-                "the reader of the answer did not read for {} s",
-                patience.as_secs()
-            );
-            self.fail(slot, Fault::new(ErrorKind::ClientStalled, message));
+            self.fail(slot, stalled(patience));
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for mut one in waiting.drain(..) {
+            if one.try_wake(now).is_some_and(|parked| parked >= patience) {
+                let (events, last) = one.fail(stalled(patience));
+                self.part(events, last);
+            } else {
+                self.waiting.push_back(one);
+            }
         }
     }
 
-    fn plan(&self) -> Plan {
-        let views: Vec<View> = self
-            .active()
+    pub(super) fn views(&mut self) -> Vec<View> {
+        let is_mixed = self.is_mixed();
+        let next = |claim: &Claim| claim.is_spent().then(|| self.turns.next_turn(claim));
+        self.active()
             .map(|(slot, sequence)| View {
                 slot,
                 phase: sequence.phase(),
-                rests: sequence.is_parked(),
-                turn: sequence.turn,
+                rests: sequence.is_parked() || (is_mixed && self.waits(sequence)),
+                is_parked: sequence.is_parked(),
+                turn: self.turns.turn(&sequence.claim),
+                next: next(&sequence.claim),
             })
-            .collect();
-        plan(&views, self.prompt_chunk, self.cache.batch_limit())
+            .collect()
+    }
+
+    fn plan(&mut self) -> Plan {
+        plan(&self.views(), self.prompt_chunk, self.cache.batch_limit())
+    }
+
+    /// The next tokens of the slot's sequence are in the cache.
+    pub(super) fn advance(&mut self, slot: usize, tokens: usize) {
+        if let Slot::Active(sequence) = &mut self.slots[slot] {
+            let cost = sequence.advance(tokens);
+            self.turns.charge(&mut sequence.claim, cost);
+        }
     }
 
     fn step(&mut self, plan: &Plan) {
@@ -304,11 +378,7 @@ impl Worker {
         self.interrupt.end();
         match computed {
             Ok(logits) => {
-                slots.iter().for_each(|&slot| {
-                    if let Some(sequence) = self.sequence(slot) {
-                        sequence.advance(1);
-                    }
-                });
+                slots.iter().for_each(|&slot| self.advance(slot, 1));
                 let chance = |(row, &slot)| Chance {
                     slot,
                     row,
@@ -324,15 +394,16 @@ impl Worker {
         let Slot::Active(sequence) = &mut self.slots[slot] else {
             return;
         };
-        self.interrupt.begin(Some(sequence.turn.number()));
+        self.interrupt.begin(Some(sequence.claim.number()));
         let computed = self
             .cache
             .extend(&mut self.model, slot, &sequence.due()[..tokens]);
         self.interrupt.end();
         match computed {
             Ok(logits) => {
-                sequence.advance(tokens);
-                if sequence.due().is_empty() {
+                let is_read = tokens == sequence.due().len();
+                self.advance(slot, tokens);
+                if is_read {
                     let chance = Chance {
                         slot,
                         row: 0,
@@ -450,10 +521,11 @@ impl Worker {
     pub(super) fn retire(&mut self, slot: usize) -> Option<Sequence> {
         self.clock += 1;
         let used = self.clock;
-        let Slot::Active(sequence) = std::mem::replace(&mut self.slots[slot], Slot::Free) else {
+        let Slot::Active(mut sequence) = std::mem::replace(&mut self.slots[slot], Slot::Free) else {
             return None;
         };
-        self.is_held_up = false;
+        let waits = self.waits_for_a_slot(sequence.claim.client);
+        self.turns.leave(&mut sequence.claim, waits);
         if let Some(store) = self.cache.mixed() {
             store.leave(slot);
             return Some(*sequence);
@@ -482,6 +554,14 @@ impl Worker {
             self.part(events, last);
         }
     }
+}
+
+fn stalled(patience: Duration) -> Fault {
+    let message = format!(
+        "the reader of the answer did not read for {} s",
+        patience.as_secs()
+    );
+    Fault::new(ErrorKind::ClientStalled, message)
 }
 
 /// ONNX Runtime gives its own pool back only at the end of a run that asks for it.

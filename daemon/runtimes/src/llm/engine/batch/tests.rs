@@ -1,7 +1,6 @@
-//! Cases, and a simulation in which everybody must come to an end.
+//! Cases. What comes of the decisions in the long run is tried in `simulation`.
 
 use airunner_core::Priority;
-use proptest::prelude::*;
 
 use super::*;
 
@@ -9,12 +8,22 @@ fn turn(arrival: u64) -> Turn {
     super::super::turn::turn(Priority::Api, arrival)
 }
 
+fn person(arrival: u64) -> Turn {
+    super::super::turn::turn(Priority::Interactive, arrival)
+}
+
+fn background(arrival: u64) -> Turn {
+    super::super::turn::turn(Priority::Background, arrival)
+}
+
 fn decode(slot: usize) -> View {
     View {
         slot,
         phase: Phase::Decode,
         rests: false,
+        is_parked: false,
         turn: turn(slot as u64),
+        next: None,
     }
 }
 
@@ -23,12 +32,21 @@ fn prompt(slot: usize, remaining: usize, arrival: u64) -> View {
         slot,
         phase: Phase::Prompt { remaining },
         rests: false,
+        is_parked: false,
         turn: turn(arrival),
+        next: None,
     }
 }
 
 fn resting(view: View) -> View {
     View { rests: true, ..view }
+}
+
+fn parked(view: View) -> View {
+    View {
+        is_parked: true,
+        ..resting(view)
+    }
 }
 
 #[test]
@@ -80,22 +98,50 @@ fn every_case() {
 
 #[test]
 fn the_last_in_turn_gives_way_and_the_first_never_does() {
-    let background = View {
-        turn: super::super::turn::turn(Priority::Background, 0),
+    let low = View {
+        turn: background(0),
         ..decode(2)
     };
-    assert_eq!(gives_way(&[decode(0), background, decode(1)]), Some(2));
+    assert_eq!(gives_way(&[decode(0), low, decode(1)]), Some(2));
     assert_eq!(gives_way(&[prompt(0, 5, 1), decode(3)]), Some(3));
     assert_eq!(gives_way(&[decode(3)]), None);
     assert_eq!(gives_way(&[]), None);
 }
 
 #[test]
-fn a_slot_is_given_up_for_a_better_turn_only() {
+fn whose_reader_does_not_keep_up_gives_way_before_all_others() {
+    assert_eq!(gives_way(&[parked(decode(0)), decode(1), decode(2)]), Some(0));
+    assert_eq!(
+        gives_way(&[parked(decode(0)), decode(1)]),
+        Some(0),
+        "for the only other one"
+    );
+    assert_eq!(gives_way(&[parked(decode(0))]), None, "for nobody");
+    assert_eq!(
+        gives_way(&[decode(0), resting(decode(1))]),
+        Some(1),
+        "waiting for another is no fault"
+    );
+    let at_work = [parked(decode(0)), decode(1)];
+    assert_eq!(makes_way(&at_work, turn(9), 0), Some(0), "for a later one");
+    assert_eq!(
+        makes_way(&at_work, background(9), 0),
+        Some(0),
+        "for a lower class"
+    );
+    assert_eq!(
+        makes_way(&[parked(decode(0)), parked(decode(1))], turn(9), 0),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_slot_is_given_up_for_a_higher_class_only() {
     let at_work = [decode(4), decode(5), decode(3)];
-    assert_eq!(makes_way(&at_work, turn(9)), None);
-    let person = super::super::turn::turn(Priority::Interactive, 9);
-    assert_eq!(makes_way(&at_work, person), Some(5), "the last in turn");
+    assert_eq!(makes_way(&at_work, turn(9), 0), None);
+    assert_eq!(makes_way(&at_work, turn(1), 0), None);
+    assert_eq!(makes_way(&at_work, background(0), 0), None);
+    assert_eq!(makes_way(&at_work, person(9), 0), Some(5), "the last in turn");
 }
 
 #[test]
@@ -113,185 +159,4 @@ fn waiting_pays_where_much_is_shared_and_still_being_computed() {
     }
 }
 
-/// Blocks as in the true pool, without sharing.
-struct Simulation {
-    slots: Vec<Option<Job>>,
-    waiting: Vec<Job>,
-    capacity: usize,
-    budget: usize,
-    finished: Vec<u64>,
-}
-
-#[derive(Clone, Copy)]
-struct Job {
-    turn: Turn,
-    /// Prompt and what has been answered.
-    tokens: usize,
-    computed: usize,
-    /// Blocks it has.
-    held: usize,
-    /// Tokens that are still to come.
-    left: usize,
-}
-
-const BLOCK: usize = 4;
-
-impl Job {
-    fn phase(&self, prompt: usize) -> Phase {
-        match self.tokens - self.computed {
-            1 if self.tokens > prompt => Phase::Decode,
-            remaining => Phase::Prompt { remaining },
-        }
-    }
-
-    fn missing(&self, tokens: usize) -> usize {
-        (self.computed + tokens).div_ceil(BLOCK).saturating_sub(self.held)
-    }
-}
-
-impl Simulation {
-    fn available(&self) -> usize {
-        let held: usize = self.slots.iter().flatten().map(|job| job.held).sum();
-        self.capacity - held
-    }
-
-    fn views(&self) -> Vec<View> {
-        let view = |(slot, job): (usize, &Option<Job>)| {
-            let job = job.as_ref()?;
-            Some(View {
-                slot,
-                phase: job.phase(0),
-                rests: false,
-                turn: job.turn,
-            })
-        };
-        self.slots.iter().enumerate().filter_map(view).collect()
-    }
-
-    fn pause(&mut self, slot: usize) {
-        if let Some(mut job) = self.slots[slot].take() {
-            (job.computed, job.held) = (0, 0);
-            self.waiting.push(job);
-        }
-    }
-
-    fn admit(&mut self) {
-        loop {
-            self.waiting.sort_by_key(|job| std::cmp::Reverse(job.turn));
-            let Some(&next) = self.waiting.last() else { return };
-            let free = self.slots.iter().position(Option::is_none);
-            if let (Some(slot), true) = (free, self.has_room(&next)) {
-                self.slots[slot] = self.waiting.pop();
-            } else if let Some(slot) = makes_way(&self.views(), next.turn) {
-                self.pause(slot);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn has_room(&self, next: &Job) -> bool {
-        let at_work = || self.slots.iter().flatten();
-        let promised = at_work().map(|job| job.missing(job.tokens - job.computed)).sum();
-        let needed = next.missing(next.tokens);
-        has_room(self.available(), promised, needed, at_work().count())
-    }
-
-    /// Tokens computed.
-    fn step(&mut self) -> usize {
-        self.admit();
-        loop {
-            let views = self.views();
-            let batch = batch(&views, self.budget);
-            let needed: usize = batch
-                .iter()
-                .filter_map(|&(slot, tokens)| Some(self.slots[slot]?.missing(tokens)))
-                .sum();
-            if needed <= self.available() {
-                return self.run(&batch);
-            }
-            let slot = gives_way(&views).expect("one alone always fits");
-            self.pause(slot);
-        }
-    }
-
-    fn run(&mut self, batch: &Batch) -> usize {
-        for &(slot, tokens) in batch {
-            let Some(job) = &mut self.slots[slot] else {
-                continue;
-            };
-            job.held += job.missing(tokens);
-            job.computed += tokens;
-            if job.computed == job.tokens {
-                job.tokens += 1;
-                job.left -= 1;
-            }
-            if job.left == 0 {
-                self.finished.push(job.turn.number());
-                self.slots[slot] = None;
-            }
-        }
-        batch.iter().map(|&(_, tokens)| tokens).sum()
-    }
-}
-
-fn job() -> impl Strategy<Value = (usize, usize, usize, usize)> {
-    // Arrives after so many steps; class, prompt, answer.
-    (0..6_usize, 0..3_usize, 1..60_usize, 1..30_usize)
-}
-
-proptest! {
-    #[test]
-    fn everybody_comes_to_an_end_within_the_budget(
-        jobs in prop::collection::vec(job(), 1..24),
-        slots in 1..6_usize,
-        budget in 1..40_usize,
-        spare in 0..20_usize,
-    ) {
-        // The longest alone fits; nothing else is promised.
-        let most = jobs.iter().map(|job| (job.2 + job.3).div_ceil(BLOCK)).max().unwrap_or(1);
-        let mut simulation = Simulation {
-            slots: vec![None; slots],
-            waiting: Vec::new(),
-            capacity: most + spare,
-            budget,
-            finished: Vec::new(),
-        };
-        let all: usize = jobs.iter().map(|job| job.2 + job.3).sum();
-        let mut to_come = jobs.iter().enumerate().collect::<Vec<_>>();
-        to_come.reverse();
-        let (mut steps, mut pause) = (0, 0);
-        while simulation.finished.len() < jobs.len() {
-            while let Some(&(arrival, &(after, class, prompt, answer))) = to_come.last() {
-                if pause < after { break; }
-                pause = 0;
-                to_come.pop();
-                simulation.waiting.push(Job {
-                    turn: super::super::turn::turn(Priority::ALL[class], arrival as u64),
-                    tokens: prompt,
-                    computed: 0,
-                    held: 0,
-                    left: answer,
-                });
-            }
-            pause += 1;
-            let idle = simulation.waiting.is_empty() && simulation.views().is_empty();
-            let first = simulation.waiting.iter().map(|job| job.turn).chain(simulation.views().iter().map(|view| view.turn)).min();
-            let before = |simulation: &Simulation| simulation.slots.iter().flatten()
-                .chain(&simulation.waiting)
-                .find(|job| Some(job.turn) == first)
-                .map(|job| (job.computed, job.tokens));
-            let state = before(&simulation);
-            let tokens = simulation.step();
-            let decodes = slots;
-            prop_assert!(tokens <= budget.max(decodes + 1), "{} of {}", tokens, budget);
-            prop_assert!(idle || before(&simulation) != state, "the first in turn goes on");
-            steps += 1;
-            prop_assert!(steps < 8 * all + 6 * jobs.len(), "no end in sight");
-        }
-        let mut finished = simulation.finished.clone();
-        finished.sort_unstable();
-        prop_assert_eq!(finished, (0..jobs.len() as u64).collect::<Vec<_>>(), "everybody once");
-        prop_assert_eq!(simulation.available(), simulation.capacity);
-    }
-}
+mod simulation;

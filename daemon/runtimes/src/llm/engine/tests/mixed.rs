@@ -281,23 +281,75 @@ fn a_person_does_not_wait_for_what_nobody_watches() {
 #[test]
 fn who_asks_much_does_not_hold_up_who_asks_once() {
     let mixing = mixing(1);
-    // It has the only place, and nobody reads it.
-    let unread = mixing.bench.ask(&ask(&long("first", 10), 60));
-    let more: Vec<_> = (0..4).map(|_| mixing.bench.ask(&ask("a", 5))).collect();
+    let held = mixing.record();
+    let endless: Vec<_> = (0..5).map(|_| mixing.bench.ask(&ask("a", 1900))).collect();
     let other = Ask {
         client: 2,
         ..ask("the", 5)
     };
-    let mut once = mixing.bench.ask(&other);
-    let Some(Ok(GenerateEvent::Queued(queued))) = once.blocking_recv() else {
-        panic!("it has to wait")
+    let once = mixing.bench.ask(&other);
+    drop(held);
+    let readers: Vec<_> = endless
+        .into_iter()
+        .map(|receiver| std::thread::spawn(|| read(receiver)))
+        .collect();
+    let told = read(once);
+    let is_behind = |event: &Result<GenerateEvent, Fault>| match event {
+        Ok(GenerateEvent::Queued(queued)) => queued.position > 0,
+        Ok(_) | Err(_) => false,
     };
-    assert_eq!(queued.position, 0, "next, before four that came earlier");
-    drop(read(unread));
-    assert_eq!(text_of(&read(once)), expected(&[other])[0]);
-    for answer in more {
-        assert_eq!(text_of(&read(answer)), expected(&[ask("a", 5)])[0]);
+    assert!(!told.iter().any(is_behind), "next, before four that came earlier");
+    assert_eq!(text_of(&told), expected(&[other])[0]);
+    let computed = mixing.record().runs.len();
+    assert!(
+        computed < 1900,
+        "long before the first answer's end: {computed} steps"
+    );
+    drop(mixing);
+    for reader in readers {
+        drop(reader.join().unwrap());
     }
+}
+
+#[test]
+fn readers_who_do_not_read_hold_up_nobody() {
+    for class in Priority::ALL {
+        let mixing = mixing(2);
+        let stalls = |client| Ask {
+            client,
+            priority: Priority::Interactive,
+            ..ask(&long("nobody reads", 8), 60)
+        };
+        // Of several clients, and again when the first have given way.
+        let stalled: Vec<_> = (3..8).map(|client| mixing.bench.ask(&stalls(client))).collect();
+        let awake = Ask {
+            priority: class,
+            ..ask("the", 30)
+        };
+        let answer = read(mixing.bench.ask(&awake));
+        assert_eq!(text_of(&answer), expected(&[awake])[0]);
+        for receiver in stalled {
+            assert_eq!(text_of(&read(receiver)), expected(&[stalls(3)])[0]);
+        }
+    }
+}
+
+#[test]
+fn who_gave_way_unread_is_given_up_in_the_end() {
+    let mixing = mixing_with(QUICK, 1, None);
+    let stalled = mixing.bench.ask(&ask(&long("nobody reads", 8), 400));
+    drop(read(mixing.bench.ask(&ask("the", 30))));
+    while mixing
+        .bench
+        .engine
+        .taken
+        .load(std::sync::atomic::Ordering::Acquire)
+        > 0
+    {
+        std::thread::yield_now();
+    }
+    let last = read(stalled).pop().unwrap();
+    assert_eq!(last.unwrap_err().kind, ErrorKind::ClientStalled);
 }
 
 #[test]
