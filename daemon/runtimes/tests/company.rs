@@ -86,6 +86,72 @@ fn company_and_shared_beginnings_change_no_answer() {
     }
 }
 
+/// Alone an answer may be guessed at, in company of many it is not.
+#[test]
+fn company_and_guesses_change_no_answer_that_is_drawn() {
+    let drawn = |prompt: &str| {
+        let mut request = greedy(prompt, Some(40));
+        request.sampling.temperature = Some(0.7);
+        request.sampling.repetition_penalty = Some(1.05);
+        request.sampling.seed = Some(11);
+        request
+    };
+    for package in found() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = load(&from_copy(&package, cache.path())).unwrap();
+        let alone: Vec<Answer> = prompts()
+            .iter()
+            .map(|prompt| ask(&*model, drawn(prompt)).unwrap())
+            .collect();
+        let receivers: Vec<_> = prompts()
+            .iter()
+            .map(|prompt| model.generate(drawn(prompt), Instant::now()).unwrap())
+            .collect();
+        for (receiver, expected) in receivers.into_iter().zip(&alone) {
+            assert_eq!(
+                read(receiver).unwrap().tokens,
+                expected.tokens,
+                "{}",
+                package.display()
+            );
+        }
+    }
+}
+
+/// Memory is set aside for one conversation as long as the context, and shared by all: here that
+/// is less than the eight need.
+#[test]
+fn too_little_memory_for_all_changes_no_answer() {
+    let prompts: Vec<String> = (0..8)
+        .map(|one| format!("{one} {}", "a quick brown fox ".repeat(6 + one % 3)))
+        .collect();
+    for package in found() {
+        let cache = tempfile::tempdir().unwrap();
+        let options = LoadOptions {
+            context_length: Some(160),
+            ..from_copy(&package, cache.path())
+        };
+        let model = load(&options).unwrap();
+        let alone: Vec<Answer> = prompts
+            .iter()
+            .map(|prompt| ask(&*model, greedy(prompt, None)).unwrap())
+            .collect();
+        model.trim().unwrap();
+        let receivers: Vec<_> = prompts
+            .iter()
+            .map(|prompt| model.generate(greedy(prompt, None), Instant::now()).unwrap())
+            .collect();
+        let readers: Vec<_> = receivers
+            .into_iter()
+            .map(|receiver| std::thread::spawn(|| read(receiver).unwrap()))
+            .collect();
+        for (reader, expected) in readers.into_iter().zip(&alone) {
+            let answer = reader.join().unwrap();
+            assert_eq!(answer.tokens, expected.tokens, "{}", package.display());
+        }
+    }
+}
+
 #[test]
 fn the_next_turn_computes_only_what_is_new() {
     for package in found() {

@@ -134,7 +134,8 @@ pub(crate) fn open_cache(
     };
     let grouped_nodes = package.graph().operators.get(&grouped).copied().unwrap_or(0);
     let attention: Attention = package.graph().attention();
-    kv::for_model(model, attention, grouped_nodes, slots, context_length)
+    let reserved = package.cache_bytes(context_length as u64);
+    kv::for_model(model, attention, grouped_nodes, slots, context_length, reserved)
 }
 
 /// A first run shows what no description does: that the graph computes, and gives logits.

@@ -53,6 +53,11 @@ impl Paged {
         self.inner().geometries.first().map(Geometry::element)
     }
 
+    /// Bytes of a block of all layers.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.inner().geometries.iter().map(Geometry::block_bytes).sum()
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

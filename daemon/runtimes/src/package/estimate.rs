@@ -138,7 +138,7 @@ impl Reading<'_, '_> {
             .level
             .or_else(|| hinted(self.file))
             .unwrap_or(Quantization::None);
-        let cache = self.cache();
+        let cache = cache_shape(self.graph, self.config);
         let (fixed, growing) = self.activations(&weights, &cache);
         VariantEstimate {
             file: self.file.to_owned(),
@@ -153,40 +153,6 @@ impl Reading<'_, '_> {
             overhead_bytes: PROCESS.saturating_add(self.tokenizer_bytes.saturating_mul(TOKENIZER_FACTOR)),
             compute_capability_min: (level == Quantization::BFloat16).then_some((8, 0)),
         }
-    }
-
-    fn cache(&self) -> CacheShape {
-        let is_cache = |input: &&TensorShape| {
-            input.name.contains("past") && (input.name.contains("key") || input.name.contains("value"))
-        };
-        let mut shape = CacheShape::default();
-        let mut windows = Vec::new();
-        for input in self.graph.inputs.iter().filter(is_cache) {
-            let fixed = |index: usize| {
-                let size = input.dimensions.get(index).copied().flatten();
-                size.and_then(|size| u64::try_from(size).ok())
-                    .filter(|size| *size > 0)
-            };
-            let heads = fixed(1)
-                .or(self.config.key_value_heads.map(u64::from))
-                .unwrap_or(0);
-            let size = fixed(3).or(self.config.head_size.map(u64::from)).unwrap_or(0);
-            let elements = heads.saturating_mul(size);
-            let bytes = dtype::bytes(input.dtype, elements).unwrap_or(elements.saturating_mul(FLOAT_BYTES));
-            shape.bytes_per_token = shape.bytes_per_token.saturating_add(bytes);
-            (shape.heads, shape.size) = (shape.heads.max(heads), shape.size.max(size));
-            windows.push(fixed(2));
-        }
-        shape.exists = !windows.is_empty();
-        let widest: Option<Vec<u64>> = windows.into_iter().collect();
-        shape.window = widest
-            .and_then(|windows| windows.into_iter().max())
-            .and_then(|window| u32::try_from(window).ok());
-        if self.graph.attention() != Attention::GroupQuery {
-            // What goes in lives as long as what comes out.
-            shape.bytes_per_token = shape.bytes_per_token.saturating_mul(2);
-        }
-        shape
     }
 
     /// Bytes of the results that do not depend on the context, and per token of those that do.
@@ -277,6 +243,45 @@ impl Reading<'_, '_> {
             .or(self.config.attention_heads.map(u64::from))
             .unwrap_or(cache.heads)
     }
+}
+
+/// Bytes of keys and values that an estimate reckons with for a conversation of so many tokens.
+pub(super) fn cache_bytes(graph: &Graph, config: &ModelConfig, tokens: u64) -> u64 {
+    let shape = cache_shape(graph, config);
+    let cached = shape.window.map_or(tokens, |window| tokens.min(window.into()));
+    shape.bytes_per_token.saturating_mul(cached)
+}
+
+fn cache_shape(graph: &Graph, config: &ModelConfig) -> CacheShape {
+    let is_cache = |input: &&TensorShape| {
+        input.name.contains("past") && (input.name.contains("key") || input.name.contains("value"))
+    };
+    let mut shape = CacheShape::default();
+    let mut windows = Vec::new();
+    for input in graph.inputs.iter().filter(is_cache) {
+        let fixed = |index: usize| {
+            let size = input.dimensions.get(index).copied().flatten();
+            size.and_then(|size| u64::try_from(size).ok())
+                .filter(|size| *size > 0)
+        };
+        let heads = fixed(1).or(config.key_value_heads.map(u64::from)).unwrap_or(0);
+        let size = fixed(3).or(config.head_size.map(u64::from)).unwrap_or(0);
+        let elements = heads.saturating_mul(size);
+        let bytes = dtype::bytes(input.dtype, elements).unwrap_or(elements.saturating_mul(FLOAT_BYTES));
+        shape.bytes_per_token = shape.bytes_per_token.saturating_add(bytes);
+        (shape.heads, shape.size) = (shape.heads.max(heads), shape.size.max(size));
+        windows.push(fixed(2));
+    }
+    shape.exists = !windows.is_empty();
+    let widest: Option<Vec<u64>> = windows.into_iter().collect();
+    shape.window = widest
+        .and_then(|windows| windows.into_iter().max())
+        .and_then(|window| u32::try_from(window).ok());
+    if graph.attention() != Attention::GroupQuery {
+        // What goes in lives as long as what comes out.
+        shape.bytes_per_token = shape.bytes_per_token.saturating_mul(2);
+    }
+    shape
 }
 
 /// What the cache inputs say.

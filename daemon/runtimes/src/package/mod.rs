@@ -150,6 +150,12 @@ impl Package {
         })
     }
 
+    /// Bytes of keys and values that an estimate reckons with for so many tokens: what is set aside
+    /// for all conversations together.
+    pub(crate) fn cache_bytes(&self, tokens: u64) -> u64 {
+        estimate::cache_bytes(&self.graph, &self.config, tokens)
+    }
+
     #[must_use]
     pub fn files(&self) -> &Files {
         &self.files

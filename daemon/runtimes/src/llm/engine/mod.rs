@@ -37,6 +37,7 @@ use super::session::Model;
 use super::text::Output;
 use courier::Courier;
 use interrupt::Interrupt;
+use sampling_pool::Samplers;
 use sequence::{Place, Request};
 use speculation::Trial;
 use turn::Turns;
@@ -140,6 +141,7 @@ impl Engine {
             clock: 0,
             turns: Turns::default(),
             trial: Trial::default(),
+            samplers: Samplers::default(),
         };
         let thread = std::thread::Builder::new()
             .name("llm-engine".to_owned())

@@ -1,11 +1,14 @@
 //! Sampling of a whole batch, on several threads where that pays.
 
-use airunner_core::Fault;
+use std::sync::{Mutex, PoisonError};
+
+use airunner_core::{ErrorKind, Fault};
+use airunner_kernels::ThreadPool;
 
 use super::sequence::Sequence;
 use crate::llm::tensor::Logits;
 
-/// Below so many logits, starting a thread takes longer than sampling.
+/// Below so many logits, waking a thread takes longer than sampling.
 const WORTH_A_THREAD: usize = 1 << 18;
 
 /// A sequence that gets its next tokens.
@@ -17,30 +20,69 @@ pub(super) struct Draw<'s> {
     pub(super) guessed: &'s [u32],
 }
 
-/// Gives each sequence its next tokens from its rows; whether the last of them was its last, in
-/// the order given.
-pub(super) fn sample(
-    sequences: &mut [Draw<'_>],
+/// Threads that stay, from when they are needed first.
+#[derive(Default)]
+pub(super) struct Samplers(Option<ThreadPool>);
+
+impl Samplers {
+    /// Gives each sequence its next tokens from its rows; whether the last of them was its last,
+    /// in the order given.
+    pub(super) fn sample(
+        &mut self,
+        draws: &mut [Draw<'_>],
+        logits: &Logits,
+        threads: usize,
+    ) -> Vec<Result<bool, Fault>> {
+        let all = draws.len() * logits.vocabulary();
+        let threads = threads.min(all / WORTH_A_THREAD).min(draws.len());
+        self.sample_with(draws, logits, threads)
+    }
+
+    pub(super) fn sample_with(
+        &mut self,
+        draws: &mut [Draw<'_>],
+        logits: &Logits,
+        threads: usize,
+    ) -> Vec<Result<bool, Fault>> {
+        match self.pool(threads) {
+            Some(pool) => spread(pool, draws, logits, threads),
+            None => draws.iter_mut().map(|draw| next(draw, logits)).collect(),
+        }
+    }
+
+    /// `None` where one thread is enough, or no other can be had.
+    fn pool(&mut self, threads: usize) -> Option<&ThreadPool> {
+        if threads < 2 {
+            return None;
+        }
+        if self.0.as_ref().is_none_or(|pool| pool.threads() < threads) {
+            self.0 = ThreadPool::new(threads)
+                .inspect_err(|error| tracing::warn!(%error, "one thread chooses all tokens"))
+                .ok();
+        }
+        self.0.as_ref()
+    }
+}
+
+fn spread(
+    pool: &ThreadPool,
+    draws: &mut [Draw<'_>],
     logits: &Logits,
     threads: usize,
 ) -> Vec<Result<bool, Fault>> {
-    let all = sequences.len() * logits.vocabulary();
-    let threads = threads.min(all / WORTH_A_THREAD).min(sequences.len());
-    if threads < 2 {
-        return sequences.iter_mut().map(|draw| next(draw, logits)).collect();
-    }
-    let share = sequences.len().div_ceil(threads);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = sequences
-            .chunks_mut(share)
-            .map(|part| scope.spawn(|| part.iter_mut().map(|draw| next(draw, logits)).collect::<Vec<_>>()))
-            .collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<_>>| match worker.join() {
-            Ok(ends) => ends,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        workers.into_iter().flat_map(join).collect()
-    })
+    let unchosen = || Err(Fault::new(ErrorKind::Internal, "no token was chosen"));
+    let tasks: Vec<_> = draws
+        .iter_mut()
+        .map(|draw| Mutex::new((draw, unchosen())))
+        .collect();
+    pool.run(threads, tasks.len(), &|task| {
+        let mut task = tasks[task].lock().unwrap_or_else(PoisonError::into_inner);
+        task.1 = next(task.0, logits);
+    });
+    let chosen = tasks.into_iter().map(Mutex::into_inner);
+    chosen
+        .map(|task| task.unwrap_or_else(PoisonError::into_inner).1)
+        .collect()
 }
 
 /// One token by its row, and more as long as the one guessed was the one chosen.

@@ -20,6 +20,7 @@ use crate::package::Package;
 use crate::{Kernels, LoadOptions};
 
 mod mixed;
+mod sampling;
 
 /// A short answer fits, so that only a long one can be left unread for long.
 const QUICK: Patience = Patience {
@@ -97,7 +98,7 @@ fn bench_with(patience: Patience, cache: impl FnOnce(&Package, &Model) -> Box<dy
 fn bench(patience: Patience) -> Bench {
     bench_with(patience, |package, model| {
         let graph = package.graph();
-        kv::for_model(model, graph.attention(), graph.inputs.len(), 2, 256)
+        kv::for_model(model, graph.attention(), graph.inputs.len(), 2, 256, 0)
     })
 }
 

@@ -152,15 +152,21 @@ impl Turns {
         self.catch_up(claim.client, waits);
     }
 
+    /// Forgets clients whose time has passed, once there are many: who is still `there` keeps its
+    /// place, however long it has waited.
+    pub(super) fn forget(&mut self, is_there: impl Fn(ClientId) -> bool) {
+        if self.next.len() > CLIENTS {
+            let now = self.now;
+            self.next.retain(|client, next| *next > now || is_there(*client));
+        }
+    }
+
     fn next(&self, client: ClientId) -> u64 {
         self.next.get(&client).copied().unwrap_or(self.now)
     }
 
     fn catch_up(&mut self, client: ClientId, waits: bool) {
         let now = self.now;
-        if self.next.len() >= CLIENTS {
-            self.next.retain(|_, next| *next > now);
-        }
         let next = self.next.entry(client).or_insert(now);
         if !waits {
             *next = now.max(*next);

@@ -1,6 +1,6 @@
 //! The loop of the thread that owns a model: admit, plan, run, sample, send.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::batch::makes_way;
 use super::courier::{Courier, Event, Events};
 use super::interrupt::Interrupt;
 use super::placement::{Occupant, Placement, place};
-use super::sampling_pool::{Draw, sample};
+use super::sampling_pool::{Draw, Samplers};
 use super::schedule::{Plan, View, plan};
 use super::sequence::{Sequence, Waiting};
 use super::speculation::Trial;
@@ -44,6 +44,7 @@ pub(super) struct Worker {
     pub(super) clock: u64,
     pub(super) turns: Turns,
     pub(super) trial: Trial,
+    pub(super) samplers: Samplers,
 }
 
 /// What a sequence chooses its next tokens by.
@@ -110,6 +111,8 @@ impl Worker {
         match command {
             Command::Compute(request) => {
                 let waits = self.waits_for_a_slot(request.client);
+                let there: BTreeSet<ClientId> = self.clients().collect();
+                self.turns.forget(|client| there.contains(&client));
                 let claim = self.turns.enter(request.client, request.priority, waits);
                 self.waiting.push_back(Waiting::New(request, claim));
             }
@@ -119,6 +122,12 @@ impl Worker {
                 let _ = done.try_send(());
             }
         }
+    }
+
+    /// Of all requests.
+    fn clients(&self) -> impl Iterator<Item = ClientId> {
+        let at_work = self.active().map(|(_, sequence)| sequence.claim.client);
+        at_work.chain(self.waiting.iter().map(|waiting| waiting.claim().client))
     }
 
     /// Whether a request of this client does.
@@ -452,7 +461,8 @@ impl Worker {
             }
         }
         let before: Vec<usize> = draws.iter().map(|draw| draw.sequence.tokens.len()).collect();
-        let ends = sample(&mut draws, logits, self.model.threads.now());
+        let threads = self.model.threads.now();
+        let ends = self.samplers.sample(&mut draws, logits, threads);
         let gained = draws.iter().zip(before);
         let gained: Vec<usize> = gained
             .map(|(draw, before)| draw.sequence.tokens.len() - before)

@@ -111,16 +111,21 @@ pub(crate) enum Wanted {
     All,
 }
 
-/// The storage that suits a graph.
+/// The storage that suits a graph. `reserved_bytes` are set aside for the keys and values of all
+/// sequences together; what can share them takes no more.
 pub(crate) fn for_model(
     model: &Model,
     attention: Attention,
     grouped_nodes: usize,
     slots: usize,
     context_length: usize,
+    reserved_bytes: u64,
 ) -> Box<dyn Cache> {
     if let Some(pages) = &model.paged {
-        return Box::new(Paged::new(std::sync::Arc::clone(pages), slots, context_length));
+        let blocks = reserved_bytes / (pages.block_bytes() as u64).max(1);
+        let blocks = usize::try_from(blocks).unwrap_or(usize::MAX);
+        let pages = std::sync::Arc::clone(pages);
+        return Box::new(Paged::new(pages, slots, context_length, blocks));
     }
     let interface = &model.interface;
     if interface.cache.is_empty() {

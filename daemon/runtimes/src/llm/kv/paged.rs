@@ -73,41 +73,26 @@ pub(crate) struct Paged<P> {
 struct Room {
     slots: usize,
     blocks: usize,
-    comfortable: usize,
 }
 
 impl Room {
     fn pool(self) -> Pool {
-        Pool::new(self.slots, self.blocks, self.comfortable, BLOCK_TOKENS)
+        Pool::new(self.slots, self.blocks, self.blocks, BLOCK_TOKENS)
     }
 }
 
 impl<P: Pages> Paged<P> {
-    /// Every slot has room for a whole context. What nobody uses is kept as long as all together
-    /// is no more than one context, which is what a loaded model is reckoned to need.
-    pub(crate) fn new(pages: P, slots: usize, context_length: usize) -> Self {
+    /// All sequences share the blocks that memory is `reserved` for. One alone always has room for
+    /// a whole context, and no more are made than all can fill.
+    pub(crate) fn new(pages: P, slots: usize, context_length: usize, reserved: usize) -> Self {
         let each = context_length.div_ceil(BLOCK_TOKENS) + SPARE_BLOCKS;
-        Self::with_room(
-            pages,
-            Room {
-                slots,
-                blocks: slots * each,
-                comfortable: each + slots,
-            },
-        )
+        let blocks = reserved.clamp(each, slots.max(1) * each);
+        Self::with_room(pages, Room { slots, blocks })
     }
 
     #[cfg(test)]
     pub(crate) fn with_blocks(pages: P, slots: usize, blocks: usize) -> Self {
-        let comfortable = blocks;
-        Self::with_room(
-            pages,
-            Room {
-                slots,
-                blocks,
-                comfortable,
-            },
-        )
+        Self::with_room(pages, Room { slots, blocks })
     }
 
     fn with_room(pages: P, room: Room) -> Self {

@@ -92,7 +92,13 @@ proptest! {
     #[test]
     fn the_memory_of_clients_is_bounded(count in 0..2000_u32) {
         let mut turns = Turns::default();
-        (0..count).for_each(|number| work(&mut turns, number));
+        let waits = enter(&mut turns, 5000);
+        let before = turns.turn(&waits);
+        for number in 0..count {
+            work(&mut turns, number);
+            turns.forget(|there| there == client(5000));
+        }
         prop_assert!(turns.next.len() <= CLIENTS + 1);
+        prop_assert_eq!(turns.turn(&waits), before, "who waits is not forgotten");
     }
 }

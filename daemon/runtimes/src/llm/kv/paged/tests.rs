@@ -8,7 +8,7 @@ fn paged(
     std::sync::Arc<std::sync::Mutex<super::fake::Record>>,
 ) {
     let (pages, record) = FakePages::new(200);
-    (Paged::new(pages, slots, 256), record)
+    (Paged::new(pages, slots, 256, usize::MAX), record)
 }
 
 fn hold(paged: &mut Paged<FakePages>, slot: usize, tokens: &[u32]) {
@@ -98,4 +98,14 @@ fn slots_are_cut_and_copied() {
     paged.truncate(0, 0).unwrap();
     paged.truncate(1, 0).unwrap();
     assert_eq!(paged.available(), 18);
+}
+
+#[test]
+fn no_more_blocks_than_memory_is_reserved_for() {
+    let each = 256 / BLOCK_TOKENS + SPARE_BLOCKS;
+    for (reserved, expected) in [(0, each), (each + 3, each + 3), (usize::MAX, 4 * each)] {
+        let (pages, _) = FakePages::new(200);
+        let paged = Paged::new(pages, 4, 256, reserved);
+        assert_eq!(paged.available(), expected, "{reserved}");
+    }
 }

@@ -92,6 +92,9 @@ impl Simulation {
     fn ask(&mut self, ask: Ask) {
         let client = ClientId::program(ask.client);
         let waits = self.waits(client);
+        let jobs = self.slots.iter().flatten().chain(&self.waiting);
+        let there: Vec<ClientId> = jobs.map(|job| job.claim.client).collect();
+        self.turns.forget(|client| there.contains(&client));
         self.waiting.push(Job {
             claim: self.turns.enter(client, Priority::ALL[ask.class], waits),
             ask,
@@ -274,6 +277,11 @@ proptest! {
         prop_assert_eq!(finished, (0..asks.len() as u64).collect::<Vec<_>>(), "everybody once");
         prop_assert_eq!(simulation.available(), simulation.capacity);
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Two who always have requests waiting, of whatever sizes, are served alike: what was
     /// computed for one is never more than what was computed for the other, a slice for each
