@@ -32,7 +32,16 @@ fn found() -> [PathBuf; 9] {
 }
 
 fn from_copy(package: &Path, cache: &Path) -> LoadOptions {
-    prepack(&options(package), "m", cache).unwrap();
+    let made = prepack(&options(package), "m", cache).unwrap();
+    let description = std::fs::read_to_string(made.join("rewritten.json")).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&description).unwrap();
+    let name = package.display();
+    assert_ne!(
+        description["attention"],
+        serde_json::json!([]),
+        "{name}: {description}"
+    );
+    assert_eq!(description["refused"], serde_json::json!([]), "{name}");
     LoadOptions {
         prepacked_directory: Some(cache.to_owned()),
         ..options(package)

@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use airunner_core::ErrorKind;
 use airunner_core::generate::GenerateEvent;
 use airunner_core::model::CacheType;
 use airunner_kernels::Isa;
@@ -367,6 +368,76 @@ fn a_copy_that_many_make_at_once_is_whole() {
         .collect();
     assert_eq!(left, made[..1]);
     assert!(answers(&in_cache(ours(&package), cache.path())).0);
+}
+
+/// Where a process that a test starts makes a copy.
+const CACHE: &str = "AIRUNNER_TEST_CACHE";
+
+#[test]
+#[ignore = "a process of the test below"]
+#[expect(clippy::disallowed_methods, reason = "tests have no config module")]
+fn a_process_that_makes_a_copy() {
+    let cache = PathBuf::from(std::env::var_os(CACHE).unwrap());
+    prepack(&ours(&packages().join("llama-gqa-int4")), "m", &cache).unwrap();
+}
+
+#[test]
+fn a_copy_that_several_processes_make_at_once_is_whole() {
+    let (cache, package) = (tempfile::tempdir().unwrap(), packages().join("llama-gqa-int4"));
+    let start = || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "a_process_that_makes_a_copy"])
+            .env(CACHE, cache.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let makers = [start(), start(), start()];
+    for mut maker in makers {
+        assert!(maker.wait().unwrap().success());
+    }
+    let left: Vec<_> = fs::read_dir(cache.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let made = prepack(&ours(&package), "m", cache.path()).unwrap();
+    assert_eq!(left, [made]);
+    assert!(answers(&in_cache(ours(&package), cache.path())).0);
+}
+
+#[test]
+fn a_context_is_used_to_the_last_token_from_a_copy_too() {
+    let (cache, package) = (tempfile::tempdir().unwrap(), packages().join("llama-gqa-int4"));
+    prepack(&ours(&package), "m", cache.path()).unwrap();
+    // One that ends in the middle of a block, one with it, and one a token later.
+    for context in [50, 64, 65] {
+        let model = load(&LoadOptions {
+            context_length: Some(context),
+            ..in_cache(ours(&package), cache.path())
+        })
+        .unwrap();
+        assert!(model.loaded().prepacked);
+        let tokens = |words: usize| {
+            let answer = ask(&*model, greedy(&"the ".repeat(words), Some(100_000)));
+            answer.map(|answer| {
+                let usage = answer.done().usage;
+                (usage.prompt_tokens, usage.completion_tokens)
+            })
+        };
+        let (shortest, _) = tokens(1).unwrap();
+        let (longer, _) = tokens(2).unwrap();
+        let each = longer - shortest;
+        // The longest prompt that leaves room for a token, and one that fills the context.
+        let most = ((context - 1 - shortest) / each + 1) as usize;
+        for words in [1, most - 1, most] {
+            let (prompt, answer) = tokens(words).unwrap();
+            assert!(prompt + answer <= context && answer > 0, "{prompt} {answer}");
+        }
+        let fault = tokens(most + each.max(1) as usize).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::ContextLengthExceeded, "{fault}");
+        assert_eq!(tokens(1).unwrap().0, shortest, "and goes on");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whether a rewritten graph computes what the original does. Operators of ours are put into
 //! terms of ONNX Runtime's own again, with the weights that the plan names, and both graphs run.
 
+mod kernels;
 mod weights;
 
 use std::collections::HashMap;

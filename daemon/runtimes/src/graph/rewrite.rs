@@ -61,6 +61,14 @@ impl Pass {
         }
     }
 
+    /// Whether it works together with those of attention, and quantizes nothing.
+    pub(crate) fn is_of_attention(self) -> bool {
+        match self {
+            Self::LastRows | Self::Attention | Self::MultiHead | Self::Decomposed => true,
+            Self::FixedScales | Self::Merged | Self::MatMul | Self::Embedding | Self::AccuracyLevel => false,
+        }
+    }
+
     fn run(
         self,
         graph: &mut Graph,

@@ -32,7 +32,7 @@ use proof::Sample;
 use seal::{SealError, Seals};
 
 /// Raised when copies are written in another way than before.
-const FORM: u32 = 6;
+const FORM: u32 = 7;
 const GRAPH: &str = "model.onnx";
 const WEIGHTS: &str = "model.onnx.data";
 const ENTRY: &str = "entry.json";
@@ -130,7 +130,7 @@ pub fn prepack(options: &LoadOptions, model: &str, cache: &Path) -> Result<PathB
     let package = Package::open_variant(&options.directory, options.variant.as_deref())?;
     // The key holds the version of ONNX Runtime, which is known once it is loaded.
     super::session::ready(&options.onnxruntime_library)?;
-    let finished = cache.join(key_of(&package, options.kernels)?);
+    let finished = cache.join(key_of(&package, options.kernels, &Machine::this())?);
     if described(&finished).is_some() {
         return Ok(finished);
     }
@@ -284,7 +284,7 @@ fn described(path: &Path) -> Option<Copied> {
 pub(crate) struct Fitting(PathBuf);
 
 pub(crate) fn existing(package: &Package, options: &LoadOptions, cache: &Path) -> Option<Fitting> {
-    match key_of(package, options.kernels) {
+    match key_of(package, options.kernels, &Machine::this()) {
         Ok(key) => Some(cache.join(key))
             .filter(|path| path.join(ENTRY).is_file())
             .map(Fitting),
@@ -334,15 +334,33 @@ impl Fitting {
     }
 }
 
-fn key_of(package: &Package, kernels: Kernels) -> Result<String, PrepackError> {
+/// What a copy fits beside its package.
+struct Machine {
+    form: u32,
+    onnxruntime: String,
+    processor: String,
+}
+
+impl Machine {
+    /// ONNX Runtime must have been loaded.
+    fn this() -> Self {
+        Self {
+            form: FORM,
+            onnxruntime: ort::info().to_owned(),
+            processor: processor(),
+        }
+    }
+}
+
+fn key_of(package: &Package, kernels: Kernels, machine: &Machine) -> Result<String, PrepackError> {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
         digest.update((text.len() as u64).to_le_bytes());
         digest.update(text.as_bytes());
     };
-    add(&FORM.to_string());
-    add(ort::info());
-    add(&processor());
+    add(&machine.form.to_string());
+    add(&machine.onnxruntime);
+    add(&machine.processor);
     // What is packed for our kernels is the same whatever instructions they use.
     add(if kernels.instructions().is_some() {
         "ours"
@@ -438,6 +456,40 @@ mod tests {
             assert!(Fitting(copy.path().to_owned()).judge::<()>(Err(error)).is_none());
             assert_eq!(copy.path().exists(), !goes, "{said}");
         }
+    }
+
+    #[test]
+    fn a_copy_of_another_machine_version_or_form_has_another_name() {
+        let directory =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/testdata/parity/llama-gqa-int4");
+        let package = Package::open(&directory).unwrap();
+        let this = || Machine {
+            form: FORM,
+            onnxruntime: "1.31.1".to_owned(),
+            processor: "x86_64 avx2".to_owned(),
+        };
+        let key = |machine: Machine, kernels| key_of(&package, kernels, &machine).unwrap();
+        let best = Kernels::Only(airunner_kernels::Isa::best());
+        let expected = key(this(), best);
+        assert!(is_key(&expected));
+        assert_eq!(key(this(), best), expected);
+        let other = |change: fn(&mut Machine)| {
+            let mut machine = this();
+            change(&mut machine);
+            key(machine, best)
+        };
+        let mut all = vec![
+            expected,
+            key(this(), Kernels::Off),
+            other(|machine| machine.form -= 1),
+            other(|machine| machine.onnxruntime = "1.31.2".to_owned()),
+            other(|machine| machine.processor += " avx512f"),
+            // What moves from one field to the next is not the same.
+            other(|machine| machine.onnxruntime += &std::mem::take(&mut machine.processor)),
+        ];
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 6);
     }
 
     #[test]

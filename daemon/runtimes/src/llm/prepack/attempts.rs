@@ -17,9 +17,6 @@ use crate::llm::rewritten::{self, Planned};
 use crate::llm::session::Model;
 use crate::package::Package;
 
-/// They only work together, and quantize nothing.
-const ATTENTION: [Pass; 3] = [Pass::LastRows, Pass::Attention, Pass::Decomposed];
-
 /// Writes a copy into a directory that is there; false where there is nothing that our operators
 /// could do, or where what they do is not the same. An error is the machine's: the next time it
 /// may go well.
@@ -55,8 +52,8 @@ enum Verdict {
     Kept,
     /// It makes no difference.
     Nothing,
-    /// Sequences in one run hear of each other.
-    Mixing,
+    /// It does not work, which may be because of products that are still the original's.
+    Broken,
     Refused,
 }
 
@@ -94,20 +91,21 @@ struct Search<'s> {
 
 impl Search<'_> {
     fn run(&mut self) -> Result<(), PrepackError> {
-        let products = Pass::ALL.into_iter().filter(|pass| !ATTENTION.contains(pass));
-        let products: Vec<Pass> = products.collect();
-        if self.add(&ATTENTION)? == Verdict::Mixing {
-            // Products of the original that quantize the activations of all tokens together mix
-            // them; ours do not.
-            let all = [&ATTENTION[..], &products].concat();
+        let (attention, products): (Vec<Pass>, Vec<Pass>) =
+            Pass::ALL.into_iter().partition(|pass| pass.is_of_attention());
+        if matches!(self.add(&attention)?, Verdict::Broken | Verdict::Nothing) {
+            // Products of the original may stand in its way: some mix tokens, because they quantize
+            // the activations of all together, and some hide what is to be recognised.
+            let all = [&attention[..], &products].concat();
+            let before = std::mem::take(&mut self.refused);
             if self.add(&all)? == Verdict::Kept {
-                self.refused.clear();
                 return Ok(());
             }
+            self.refused.splice(0..0, before);
         }
         match self.add(&products)? {
             Verdict::Kept | Verdict::Nothing => {}
-            Verdict::Mixing | Verdict::Refused => {
+            Verdict::Broken | Verdict::Refused => {
                 for pass in products {
                     self.add(&[pass])?;
                 }
@@ -147,12 +145,10 @@ impl Search<'_> {
 
     /// What passes do together, more than one or one alone, is not wanted.
     fn refuse(&mut self, passes: Vec<&'static str>, reason: &Reason) -> Verdict {
-        let (variant, passes) = (self.package.variant(), passes.join(", "));
-        tracing::warn!(variant, passes, %reason, "a faster copy does without changes that do not prove themselves");
-        self.refused.push((passes, reason.to_string()));
+        self.refused.push((passes.join(", "), reason.to_string()));
         match reason {
-            Reason::Doubt(Doubt::Mixing { .. }) => Verdict::Mixing,
-            Reason::Doubt(Doubt::Different { .. }) | Reason::Error(_) => Verdict::Refused,
+            Reason::Doubt(Doubt::Mixing { .. }) | Reason::Error(_) => Verdict::Broken,
+            Reason::Doubt(Doubt::Different { .. }) => Verdict::Refused,
         }
     }
 
@@ -166,11 +162,12 @@ impl Search<'_> {
             Some(original) => original,
             None => self.ask()?,
         };
-        let is_of_attention = |name: &&str| ATTENTION.iter().any(|pass| pass.name() == *name);
-        let exactness = if planned.applied().iter().all(is_of_attention) {
-            original.without
-        } else {
+        let applied = planned.applied();
+        let mut products = Pass::ALL.into_iter().filter(|pass| !pass.is_of_attention());
+        let exactness = if products.any(|pass| applied.contains(&pass.name())) {
             original.with_products
+        } else {
+            original.without
         };
         let seen = self
             .write(planned, wanted)
@@ -218,6 +215,15 @@ impl Search<'_> {
 
     /// Leaves what was kept in the directory; false where that is nothing.
     fn finish(mut self) -> Result<bool, PrepackError> {
+        let variant = self.package.variant();
+        for (passes, reason) in &self.refused {
+            tracing::warn!(
+                variant,
+                passes,
+                reason,
+                "a faster copy does without changes that do not prove themselves"
+            );
+        }
         if self.kept.is_empty() {
             self.clear()?;
             return Ok(false);

@@ -369,6 +369,20 @@ fn a_failed_run_is_told_and_the_next_one_works() {
 }
 
 #[test]
+fn who_finds_no_memory_is_told_and_the_next_one_does() {
+    let mixing = mixing(2);
+    mixing.record().lacks_memory = true;
+    for events in mixing.ask_all(&[ask("the", 5), ask(&long("a", 30), 5)]) {
+        let fault = events.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::OutOfMemory, "{fault}");
+        assert!(fault.message.contains("keys and values"), "{fault}");
+    }
+    mixing.record().lacks_memory = false;
+    let asks = [ask("the", 5), ask(&long("a", 30), 5)];
+    assert_eq!(texts(&mixing.ask_all(&asks)), expected(&asks));
+}
+
+#[test]
 fn a_trim_gives_all_memory_back() {
     let mixing = mixing(2);
     drop(read(mixing.bench.ask(&ask(&long("a chat", 20), 12))));

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) runs: Vec<(usize, usize)>,
     /// Runs from here on fail.
     pub(crate) fails: bool,
+    /// There is no memory for blocks from here on.
+    pub(crate) lacks_memory: bool,
 }
 
 impl Record {
@@ -113,9 +115,15 @@ impl FakePages {
 
 impl Pages for FakePages {
     fn allocate(&mut self, blocks: usize) -> Result<(), ComputeError> {
-        self.note(|record| record.blocks = blocks);
         self.places.clear();
-        Ok(())
+        self.note(|record| {
+            if record.lacks_memory && blocks > 0 {
+                record.blocks = 0;
+                return Err(ComputeError::OutOfMemory { bytes: blocks << 20 });
+            }
+            record.blocks = blocks;
+            Ok(())
+        })
     }
 
     fn copy(&mut self, from: BlockId, to: BlockId) -> Result<(), ComputeError> {
