@@ -177,8 +177,8 @@ pub struct QuantizeReport {
     pub matrices: u32,
     /// Of all of them together.
     pub relative_error: f64,
-    /// The matrices that lost most, the worst first.
-    pub worst: Vec<MatrixError>,
+    /// Of each of them (of 4,096 at most), the worst first.
+    pub errors: Vec<MatrixError>,
     /// `None` if the models were not compared; a warning says why.
     pub comparison: Option<QuantizeComparison>,
     pub warnings: Vec<String>,

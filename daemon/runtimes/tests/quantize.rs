@@ -7,7 +7,9 @@ mod support;
 use std::path::Path;
 
 use airunner_core::quantize::{QuantizeComparison, QuantizeLevel};
-use airunner_runtimes::quantize::{CompareOptions, Threads, Watcher, compare, quantize};
+use airunner_runtimes::quantize::{
+    CompareOptions, Compared, QuantizeError, Threads, Watcher, compare, quantize,
+};
 use support::{ask, greedy, load, onnxruntime_library, options, packages};
 
 struct Nobody;
@@ -25,36 +27,82 @@ fn made(name: &str, level: QuantizeLevel, out: &Path) {
 }
 
 fn compared(name: &str, out: &Path) -> QuantizeComparison {
+    let compared = compared_on(name, out, None, &Nobody).unwrap();
+    assert!(!compared.is_cut);
+    compared.comparison
+}
+
+fn compared_on(
+    name: &str,
+    out: &Path,
+    text: Option<String>,
+    watcher: &dyn Watcher,
+) -> Result<Compared, QuantizeError> {
     let options = CompareOptions {
         onnxruntime_library: onnxruntime_library(),
         threads: 1,
-        text: None,
+        text,
     };
-    compare(&packages().join(name), out, &options, &Nobody).unwrap()
+    compare(&packages().join(name), out, &options, watcher)
 }
 
 #[test]
 fn more_bits_say_more_of_the_same() {
-    for name in [
-        "llama-gqa",
-        "llama-hf",
-        "llama-hf-fp16",
-        "gemma-hf",
-        "phi3-hf",
-        "mistral-gqa",
-    ] {
-        let levels = [QuantizeLevel::Q8, QuantizeLevel::Q4M, QuantizeLevel::Q2];
-        let diverged = levels.map(|level| {
+    let mut all = [0.0; QuantizeLevel::ALL.len()];
+    for name in ["llama-gqa", "llama-hf", "gemma-hf", "phi3-hf", "mistral-gqa"] {
+        let diverged = QuantizeLevel::ALL.map(|level| {
             let out = tempfile::tempdir().unwrap();
             made(name, level, out.path());
             let found = compared(name, out.path());
-            assert!(found.tokens >= 100, "{name}: {found:?}");
+            assert!(found.tokens >= 500, "{name}: {found:?}");
             found.kl_divergence
         });
         // Random weights give sharp predictions, so that a little is much.
-        let [eight, four, two] = diverged;
+        let [_, eight, _, four, _, two] = diverged;
         let grows = eight < 0.03 && four > eight && four < 1.0 && two > four;
         assert!(grows, "{name}: {diverged:?}");
+        all.iter_mut().zip(diverged).for_each(|(all, one)| *all += one);
+    }
+    // Neighbours may change places in one tiny model, but not in all together.
+    assert!(all.is_sorted_by(|more, fewer| more < fewer), "{all:?}");
+}
+
+/// Stops at the first look behind so much.
+struct Until(f64, std::sync::Mutex<Vec<f64>>);
+
+impl Watcher for Until {
+    fn progress(&self, fraction: f64) {
+        self.1.lock().unwrap().push(fraction);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.1.lock().unwrap().last().is_some_and(|last| *last >= self.0)
+    }
+}
+
+#[test]
+fn a_long_text_is_compared_on_window_by_window() {
+    let name = "llama-gqa";
+    let out = tempfile::tempdir().unwrap();
+    made(name, QuantizeLevel::Q8, out.path());
+    let text = "One and one is two. ".repeat(2000);
+    let watcher = Until(2.0, std::sync::Mutex::default());
+    let compared = compared_on(name, out.path(), Some(text.clone()), &watcher).unwrap();
+    assert!(compared.is_cut, "{compared:?}");
+    let found = compared.comparison;
+    assert!((8000..=8192).contains(&found.tokens), "{found:?}");
+    assert!(
+        found.kl_divergence < 0.03 && found.perplexity_before > 1.0,
+        "{found:?}"
+    );
+    let told = watcher.1.into_inner().unwrap();
+    assert!(told.len() >= 2 * 32 && told.is_sorted(), "{told:?}");
+    // It can be given up within either model.
+    for part in [0.1, 0.6] {
+        let watcher = Until(part, std::sync::Mutex::default());
+        let error = compared_on(name, out.path(), Some(text.clone()), &watcher).unwrap_err();
+        assert!(matches!(error, QuantizeError::Cancelled), "{error}");
+        assert!(watcher.1.into_inner().unwrap().last().unwrap() - part < 0.1);
     }
 }
 

@@ -75,7 +75,16 @@ fn make(arguments: &QuantizeArguments) -> Result<QuantizeReport, Fault> {
         text,
     };
     match compare(&arguments.directory, &arguments.out, &options, &comparing) {
-        Ok(comparison) => report.comparison = Some(comparison),
+        Ok(compared) => {
+            report.comparison = Some(compared.comparison);
+            if compared.is_cut {
+                let tokens = compared.comparison.tokens;
+                let cut = format!(
+                    "the text is longer than what is compared on: {tokens} tokens of its beginning were used"
+                );
+                report.warnings.push(cut);
+            }
+        }
         Err(error) => {
             let fault = Fault::from(error);
             // The text is the caller's to mend; the package is sound without.

@@ -11,7 +11,7 @@ use airunner_core::quantize::{
 };
 use airunner_core::{ErrorKind, Fault, ModelName};
 use airunner_platform::{ChildLimits, disk};
-use airunner_runtimes::quantize::{Needs, needs};
+use airunner_runtimes::quantize::{MOST_TOKENS, Needs, needs};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::options::QuantizeArguments;
@@ -24,8 +24,8 @@ use crate::models::{Installed, Models, Reservation};
 pub type QuantizeEvents = mpsc::Receiver<Result<QuantizeEvent, Fault>>;
 
 const CAPACITY: usize = 16;
-/// A text's beginning that is compared on, bytes: more than its first tokens take.
-const TEXT_BYTES: usize = 64 << 10;
+/// A text's beginning that is compared on, bytes: more than the tokens take that are used.
+const TEXT_BYTES: usize = 32 * MOST_TOKENS;
 /// In the new package until it is made one; hidden, so that it is not part of it.
 const TEXT_FILE: &str = ".text";
 

@@ -21,7 +21,7 @@ pub(super) struct Report {
     bytes_after: u64,
     matrices: u32,
     relative_error: f64,
-    worst: Vec<Matrix>,
+    errors: Vec<Matrix>,
     comparison: Option<Comparison>,
     warnings: Vec<String>,
 }
@@ -89,8 +89,8 @@ impl From<QuantizeReport> for Report {
             bytes_after: report.bytes_after,
             matrices: report.matrices,
             relative_error: report.relative_error,
-            worst: report
-                .worst
+            errors: report
+                .errors
                 .into_iter()
                 .map(|matrix| Matrix {
                     name: matrix.name,
@@ -119,8 +119,8 @@ impl Report {
             bytes_after: self.bytes_after,
             matrices: self.matrices,
             relative_error: self.relative_error,
-            worst: self
-                .worst
+            errors: self
+                .errors
                 .into_iter()
                 .map(|matrix| MatrixError {
                     name: matrix.name,
@@ -164,7 +164,7 @@ mod tests {
             bytes_after: 3,
             matrices: 1,
             relative_error: 0.07,
-            worst: vec![MatrixError {
+            errors: vec![MatrixError {
                 name: "w".to_owned(),
                 bits: 4,
                 relative_error: 0.07,

@@ -144,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn a_report_of_a_process_that_fails_afterwards_does_not_count() {
         let report = r#"{"kind":"report","level":"q8","bytes_before":2,"bytes_after":1,"matrices":1,
-            "relative_error":0.1,"worst":[],"comparison":null,"warnings":[]}"#
+            "relative_error":0.1,"errors":[],"comparison":null,"warnings":[]}"#
             .replace('\n', "");
         let (outcome, _) = made(&format!("echo '{report}'")).await;
         assert_eq!(outcome.unwrap().bytes_after, 1);

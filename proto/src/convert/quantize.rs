@@ -81,8 +81,8 @@ impl From<QuantizeReport> for v1::QuantizeReport {
             bytes_after: report.bytes_after,
             matrices: report.matrices,
             relative_error: report.relative_error,
-            worst: report
-                .worst
+            errors: report
+                .errors
                 .into_iter()
                 .map(|matrix| v1::MatrixError {
                     name: matrix.name,
@@ -112,8 +112,8 @@ impl TryFrom<v1::QuantizeReport> for QuantizeReport {
             bytes_after: wire.bytes_after,
             matrices: wire.matrices,
             relative_error: wire.relative_error,
-            worst: wire
-                .worst
+            errors: wire
+                .errors
                 .into_iter()
                 .map(|matrix| MatrixError {
                     name: matrix.name,
@@ -169,7 +169,7 @@ mod tests {
             bytes_after: 30,
             matrices: 2,
             relative_error: 0.07,
-            worst: vec![MatrixError {
+            errors: vec![MatrixError {
                 name: "w".to_owned(),
                 bits: 4,
                 relative_error: 0.08,

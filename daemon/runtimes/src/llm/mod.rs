@@ -20,5 +20,5 @@ pub mod text;
 pub(crate) mod threads;
 
 pub(crate) use error::ComputeError;
-pub(crate) use kv::Cache;
+pub(crate) use kv::{Cache, whole};
 pub(crate) use language_model::{load, open_cache};

@@ -1,6 +1,7 @@
 //! What a quantized model says otherwise than the original, on one text.
 //!
-//! Both compute the same tokens, one model after the other; the logits of the first are kept.
+//! Both compute the same windows of the text, one model after the other. Of what the first one
+//! says is kept what decides: all logits where they have room, or else the largest of them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +9,31 @@ use airunner_core::Fault;
 use airunner_core::model::CacheType;
 use airunner_core::quantize::QuantizeComparison;
 
+use super::predictions::{Kept, Sums};
 use super::run::most_precise;
 use super::{QuantizeError, Watcher};
 use crate::llm::session::Model;
 use crate::llm::text::TextModel;
-use crate::llm::{ComputeError, open_cache};
+use crate::llm::{Cache, ComputeError, open_cache, whole};
 use crate::package::Package;
 use crate::{Kernels, LoadOptions};
 
 /// What is compared unless somebody brings a text.
 const PROSE: &str = include_str!("prose.txt");
-/// Pieces of the text that are computed side by side.
-const PIECES: usize = 8;
-/// Tokens of a piece at most.
-const LONGEST: usize = 64;
-/// Logits that are kept, bytes.
-pub(super) const KEPT_BYTES: u64 = 256 << 20;
+/// Tokens of a text that are compared on.
+pub const MOST_TOKENS: usize = 8192;
+/// The same where a graph has to be run once for each.
+const MOST_STEPS: usize = 512;
+/// Tokens that are computed at once at most; each such window begins anew.
+const LONGEST_WINDOW: usize = 256;
+/// Below that there is too little to go by.
+const SHORTEST_WINDOW: usize = 16;
+/// Logits of a window, bytes.
+const WINDOW_BYTES: usize = 64 << 20;
+/// What is kept of the first model's predictions, bytes.
+const KEPT_BYTES: usize = 128 << 20;
+/// Beside the models: what is kept, and a window as it comes and as it is read.
+pub(super) const COMPARING_MEMORY: u64 = (KEPT_BYTES + 3 * WINDOW_BYTES) as u64;
 
 /// With what to compare.
 #[derive(Clone, Debug)]
@@ -34,39 +44,67 @@ pub struct CompareOptions {
     pub text: Option<String>,
 }
 
+/// What was found on how much of the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    pub comparison: QuantizeComparison,
+    /// The text is longer than what was compared on.
+    pub is_cut: bool,
+}
+
 /// Computes a text with both packages.
 pub fn compare(
     original: &Path,
     made: &Path,
     options: &CompareOptions,
     watcher: &dyn Watcher,
-) -> Result<QuantizeComparison, QuantizeError> {
+) -> Result<Compared, QuantizeError> {
     let original = most_precise(original)?;
     let made = Package::open(made)?;
-    let text = TextModel::load(original.files().root(), &original.config().end_tokens).map_err(boxed)?;
-    let tokens = text
-        .tokenize(options.text.as_deref().unwrap_or(PROSE), false)
-        .map_err(boxed)?;
-    drop(text);
-    let mut sums = Sums::default();
+    let (tokens, first) = tokens(&original, options)?;
     let mut run = Run::open(&original, options)?;
-    let pieces = Pieces::of(&tokens, run.batch_limit(), run.vocabulary()?)?;
-    let steps = (2 * pieces.length).max(1) as f64;
-    let mut kept = Vec::new();
-    for step in 0..pieces.length - 1 {
-        follow(watcher, step as f64 / steps)?;
-        kept.push(run.step(&pieces, step)?);
+    let windows = Windows::of(&tokens, first, run.limits(&original)?)?;
+    let count = windows.all.len() as f64;
+    let room = KEPT_BYTES / windows.predicted().max(1);
+    let mut kept = Vec::with_capacity(windows.all.len());
+    for (number, window) in windows.all.iter().enumerate() {
+        follow(watcher, number as f64 / count / 2.0)?;
+        let mut predictions = Vec::with_capacity(window.len());
+        run.predict(window, watcher, &mut |logits, next| {
+            predictions.push(Kept::of(logits, next, room));
+        })?;
+        kept.push(predictions);
     }
     drop(run);
     let mut run = Run::open(&made, options)?;
-    for (step, before) in kept.iter().enumerate() {
-        follow(watcher, 0.5 + step as f64 / steps)?;
-        let after = run.step(&pieces, step)?;
-        for (piece, (before, after)) in before.iter().zip(&after).enumerate() {
-            sums.add(before, after, pieces.token(piece, step + 1));
-        }
+    let mut sums = Sums::default();
+    for (number, (window, kept)) in windows.all.iter().zip(&kept).enumerate() {
+        follow(watcher, 0.5 + number as f64 / count / 2.0)?;
+        let mut before = kept.iter();
+        run.predict(window, watcher, &mut |logits, next| {
+            if let Some(before) = before.next() {
+                sums.add(before, logits, next);
+            }
+        })?;
     }
-    Ok(sums.comparison())
+    Ok(Compared {
+        comparison: sums.comparison(),
+        is_cut: windows.is_cut,
+    })
+}
+
+/// The text, and the token that texts begin with, if there is one.
+fn tokens(package: &Package, options: &CompareOptions) -> Result<(Vec<u32>, Option<u32>), QuantizeError> {
+    let text = TextModel::load(package.files().root(), &package.config().end_tokens).map_err(boxed)?;
+    let words = options.text.as_deref().unwrap_or(PROSE);
+    let tokens = text.tokenize(words, false).map_err(boxed)?;
+    let (with, without) = (text.tokenize("a", true), text.tokenize("a", false));
+    let (with, without) = (with.map_err(boxed)?, without.map_err(boxed)?);
+    let first = with
+        .first()
+        .copied()
+        .filter(|first| without.first() != Some(first));
+    Ok((tokens, first))
 }
 
 fn boxed(fault: Fault) -> QuantizeError {
@@ -81,39 +119,59 @@ fn follow(watcher: &dyn Watcher, fraction: f64) -> Result<(), QuantizeError> {
     Ok(())
 }
 
-/// Parts of a text of the same length.
-struct Pieces<'t> {
-    tokens: &'t [u32],
-    count: usize,
-    length: usize,
+/// Of a text, of a window.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    tokens: usize,
+    window: usize,
 }
 
-impl<'t> Pieces<'t> {
-    /// As many tokens as can be computed side by side and whose logits can be kept.
-    fn of(tokens: &'t [u32], side_by_side: usize, vocabulary: usize) -> Result<Self, QuantizeError> {
-        let count = PIECES.min(side_by_side).min(tokens.len() / 2).max(1);
-        let room = KEPT_BYTES as usize / 4 / vocabulary.max(1) / count;
-        let length = LONGEST.min(tokens.len() / count).min(room);
-        if length < 2 {
+impl Limits {
+    fn of(vocabulary: usize, context: Option<u32>, is_whole: bool) -> Self {
+        let room = WINDOW_BYTES / size_of::<f32>() / vocabulary.max(1);
+        let context = context.map_or(usize::MAX, |length| length as usize);
+        Self {
+            tokens: if is_whole { MOST_TOKENS } else { MOST_STEPS },
+            window: room.clamp(SHORTEST_WINDOW, LONGEST_WINDOW).min(context),
+        }
+    }
+}
+
+/// Parts of a text of about the same length.
+#[derive(Debug, PartialEq)]
+struct Windows {
+    all: Vec<Vec<u32>>,
+    is_cut: bool,
+}
+
+impl Windows {
+    /// Each begins with `first` if texts do.
+    fn of(tokens: &[u32], first: Option<u32>, limits: Limits) -> Result<Self, QuantizeError> {
+        let used = &tokens[..tokens.len().min(limits.tokens)];
+        let longest = limits.window.saturating_sub(usize::from(first.is_some()));
+        if used.len() < 2 || longest < 2 {
             let message = "the text is too short to compare models on: it needs two tokens at least";
             return Err(boxed(Fault::invalid(message)));
         }
+        let count = used.len().div_ceil(longest);
+        let window = |part: &[u32]| first.iter().chain(part).copied().collect();
         Ok(Self {
-            tokens,
-            count,
-            length,
+            all: used.chunks(used.len().div_ceil(count)).map(window).collect(),
+            is_cut: used.len() < tokens.len(),
         })
     }
 
-    fn token(&self, piece: usize, place: usize) -> u32 {
-        self.tokens[piece * self.length + place]
+    /// The first token of each is given.
+    fn predicted(&self) -> usize {
+        self.all.iter().map(|window| window.len() - 1).sum()
     }
 }
 
-/// A model that computes all pieces at the same pace.
+/// A model that computes windows.
 struct Run {
     model: Model,
-    cache: Box<dyn crate::llm::Cache>,
+    /// For a graph that gives only the logits behind the last token.
+    steps: Option<Box<dyn Cache>>,
 }
 
 impl Run {
@@ -124,7 +182,7 @@ impl Run {
             threads: Some(options.threads),
             allow_spinning: false,
             context_length: None,
-            parallel_requests: PIECES,
+            parallel_requests: 1,
             queue_length: 1,
             prompt_chunk: 1,
             variant: Some(package.variant().to_owned()),
@@ -132,136 +190,82 @@ impl Run {
             cache_type: CacheType::Auto,
             kernels: Kernels::Auto,
         };
-        let model = Model::open(package, &load)?;
-        let cache = open_cache(&model, package, PIECES, LONGEST + 1);
-        Ok(Self { model, cache })
-    }
-
-    fn batch_limit(&self) -> usize {
-        self.cache.batch_limit()
-    }
-
-    fn vocabulary(&mut self) -> Result<usize, QuantizeError> {
-        let logits = self.cache.extend(&mut self.model, 0, &[0])?;
-        self.cache.truncate(0, 0)?;
-        Ok(logits.vocabulary())
-    }
-
-    /// The logits behind one token of each piece.
-    fn step(&mut self, pieces: &Pieces<'_>, step: usize) -> Result<Vec<Vec<f32>>, ComputeError> {
-        let rows: Vec<(usize, u32)> = (0..pieces.count)
-            .map(|piece| (piece, pieces.token(piece, step)))
-            .collect();
-        let logits = if step == 0 {
-            // What a slot begins with is not a decode.
-            let mut all = Vec::with_capacity(rows.len());
-            for (slot, token) in rows {
-                let logits = self.cache.extend(&mut self.model, slot, &[token])?;
-                all.push(logits.row(0)?.to_vec());
-            }
-            return Ok(all);
-        } else {
-            self.cache.decode(&mut self.model, &rows)?
+        let mut model = Model::open(package, &load)?;
+        let steps = match whole(&mut model, &[0, 0]) {
+            Ok(_) => None,
+            Err(ComputeError::LogitsShape { .. }) => Some(open_cache(&model, package, 1, LONGEST_WINDOW + 1)),
+            Err(error) => return Err(error.into()),
         };
-        (0..pieces.count)
-            .map(|piece| Ok(logits.row(piece)?.to_vec()))
-            .collect()
-    }
-}
-
-/// What is added up over all predictions.
-#[derive(Default)]
-struct Sums {
-    tokens: u32,
-    divergence: f64,
-    before: f64,
-    after: f64,
-    same_first: u32,
-}
-
-impl Sums {
-    /// Two predictions and the token that really comes.
-    fn add(&mut self, before: &[f32], after: &[f32], next: u32) {
-        let (of_before, of_after) = (log_sum(before), log_sum(after));
-        self.tokens += 1;
-        self.divergence += before
-            .iter()
-            .zip(after)
-            .map(|(&one, &other)| {
-                let (one, other) = (f64::from(one) - of_before, f64::from(other) - of_after);
-                one.exp() * (one - other)
-            })
-            .sum::<f64>()
-            .max(0.0);
-        let surprise =
-            |logits: &[f32], sum: f64| sum - logits.get(next as usize).map_or(0.0, |&one| f64::from(one));
-        self.before += surprise(before, of_before);
-        self.after += surprise(after, of_after);
-        self.same_first += u32::from(first(before) == first(after));
+        Ok(Self { model, steps })
     }
 
-    fn comparison(&self) -> QuantizeComparison {
-        let tokens = f64::from(self.tokens.max(1));
-        QuantizeComparison {
-            tokens: self.tokens,
-            kl_divergence: self.divergence / tokens,
-            perplexity_before: (self.before / tokens).exp(),
-            perplexity_after: (self.after / tokens).exp(),
-            same_first: f64::from(self.same_first) / tokens,
+    fn limits(&mut self, package: &Package) -> Result<Limits, QuantizeError> {
+        let vocabulary = match &mut self.steps {
+            None => whole(&mut self.model, &[0])?.vocabulary(),
+            Some(cache) => {
+                let logits = cache.extend(&mut self.model, 0, &[0])?;
+                cache.truncate(0, 0)?;
+                logits.vocabulary()
+            }
+        };
+        let context = package.config().context_length;
+        Ok(Limits::of(vocabulary, context, self.steps.is_none()))
+    }
+
+    /// Tells the logits behind each token of a window but the last, and the token that comes.
+    fn predict(
+        &mut self,
+        window: &[u32],
+        watcher: &dyn Watcher,
+        told: &mut dyn FnMut(&[f32], u32),
+    ) -> Result<(), QuantizeError> {
+        let given = &window[..window.len() - 1];
+        let Some(cache) = &mut self.steps else {
+            let logits = whole(&mut self.model, given)?;
+            for (row, &next) in window[1..].iter().enumerate() {
+                told(logits.row(row)?, next);
+            }
+            return Ok(());
+        };
+        cache.truncate(0, 0)?;
+        for (token, &next) in given.iter().zip(&window[1..]) {
+            if watcher.is_cancelled() {
+                return Err(QuantizeError::Cancelled);
+            }
+            let logits = cache.extend(&mut self.model, 0, &[*token])?;
+            told(logits.row(0)?, next);
         }
+        Ok(())
     }
-}
-
-/// Logarithm of the sum of the exponentials.
-fn log_sum(logits: &[f32]) -> f64 {
-    let most = logits.iter().fold(f32::NEG_INFINITY, |most, &one| most.max(one));
-    let most = f64::from(most);
-    most + logits
-        .iter()
-        .map(|&one| (f64::from(one) - most).exp())
-        .sum::<f64>()
-        .ln()
-}
-
-fn first(logits: &[f32]) -> Option<usize> {
-    let numbered = logits.iter().enumerate();
-    numbered
-        .max_by(|one, other| one.1.total_cmp(other.1))
-        .map(|(place, _)| place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn divergence_and_perplexity_are_those_of_the_books() {
-        let mut sums = Sums::default();
-        let quarters = [0.25_f32.ln(), 0.75_f32.ln()];
-        let halves = [0.0, 0.0];
-        sums.add(&quarters, &halves, 0);
-        let made = sums.comparison();
-        let expected = 0.25 * (0.25_f64 / 0.5).ln() + 0.75 * (0.75_f64 / 0.5).ln();
-        assert!((made.kl_divergence - expected).abs() < 1e-6);
-        assert!((made.perplexity_before - 4.0).abs() < 1e-5 && (made.perplexity_after - 2.0).abs() < 1e-6);
-        sums.add(&halves, &halves, 1);
-        let made = sums.comparison();
-        assert!((made.kl_divergence - expected / 2.0).abs() < 1e-6);
-        assert_eq!(made.tokens, 2);
+    fn lengths(tokens: usize, first: Option<u32>, limits: Limits) -> Option<(Vec<usize>, bool)> {
+        let windows = Windows::of(&vec![1; tokens], first, limits).ok()?;
+        assert!(first.is_none() || windows.all.iter().all(|window| window[0] == 7));
+        Some((windows.all.iter().map(Vec::len).collect(), windows.is_cut))
     }
 
     #[test]
-    fn the_text_is_cut_to_what_can_be_kept() {
-        let tokens = vec![1; 1000];
-        let of = |length: usize, side: usize, vocabulary| {
-            let pieces = Pieces::of(&tokens[..length], side, vocabulary).ok()?;
-            Some((pieces.count, pieces.length))
-        };
-        assert_eq!(of(1000, 8, 1000), Some((8, 64)));
-        assert_eq!(of(1000, 1, 1000), Some((1, 64)));
-        assert_eq!(of(100, 8, 1000), Some((8, 12)));
-        assert_eq!(of(1000, 8, 256_000), Some((8, 32)));
-        assert_eq!(of(3, 8, 1000), Some((1, 3)));
-        assert_eq!(of(1, 8, 1000), None);
+    fn a_text_is_computed_in_windows_of_about_the_same_length() {
+        let limits = Limits::of(1000, Some(2048), true);
+        assert_eq!(lengths(200, None, limits), Some((vec![200], false)));
+        assert_eq!(lengths(600, None, limits), Some((vec![200; 3], false)));
+        assert_eq!(lengths(510, Some(7), limits), Some((vec![256; 2], false)));
+        assert_eq!(lengths(2, Some(7), limits), Some((vec![3], false)));
+        assert_eq!(lengths(1, None, limits), None);
+        let (windows, is_cut) = lengths(300_000, None, limits).unwrap();
+        assert_eq!((windows.iter().sum::<usize>(), is_cut), (MOST_TOKENS, true));
+    }
+
+    #[test]
+    fn a_window_has_room_for_its_logits_and_fits_the_model() {
+        assert_eq!(Limits::of(128_256, Some(131_072), true).window, 130);
+        assert_eq!(Limits::of(2_000_000, None, true).window, SHORTEST_WINDOW);
+        assert_eq!(Limits::of(1000, Some(64), true).window, 64);
+        assert_eq!(Limits::of(1000, None, false).tokens, MOST_STEPS);
     }
 }

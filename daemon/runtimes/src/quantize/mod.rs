@@ -9,6 +9,7 @@ pub mod blocks;
 mod compare;
 mod error;
 mod levels;
+mod predictions;
 mod rewrite;
 mod roles;
 mod run;
@@ -22,7 +23,7 @@ mod llamacpp_tests;
 mod tests;
 
 pub use airunner_kernels::{Parallel, Threads};
-pub use compare::{CompareOptions, compare};
+pub use compare::{CompareOptions, Compared, MOST_TOKENS, compare};
 pub use error::QuantizeError;
 pub use run::{Needs, needs, quantize};
 

@@ -34,8 +34,8 @@ const SMALLEST: u64 = 32;
 const FALLBACK_BLOCK: usize = 32;
 /// Extensions of files with weights for other programs, which have no place in a small package.
 const WEIGHTS: [&str; 7] = ["safetensors", "gguf", "bin", "pt", "pth", "h5", "msgpack"];
-/// Matrices that a report names.
-const WORST: usize = 8;
+/// Matrices that a report tells of at most: more than models have, less than a message can hold.
+const MOST_ERRORS: usize = 4096;
 /// What a process takes for itself and the pieces it works on, bytes.
 const WORKING_MEMORY: u64 = 192 << 20;
 
@@ -76,7 +76,9 @@ pub fn needs(directory: &Path, level: QuantizeLevel) -> Result<Needs, QuantizeEr
         disk: small + plan.other_bytes,
         memory: WORKING_MEMORY,
         // Weights are computed with as 32-bit floats; one model after the other.
-        compare_memory: WORKING_MEMORY + super::compare::KEPT_BYTES + plan.computed_bytes().max(small * 2),
+        compare_memory: WORKING_MEMORY
+            + super::compare::COMPARING_MEMORY
+            + plan.computed_bytes().max(small * 2),
     })
 }
 
@@ -245,7 +247,7 @@ impl Written {
         };
         let mut all = Loss::default();
         losses.iter().for_each(|loss| all.add(*loss));
-        let mut worst: Vec<MatrixError> = plan
+        let mut errors: Vec<MatrixError> = plan
             .distinct()
             .zip(&losses)
             .map(|(target, loss)| MatrixError {
@@ -254,15 +256,15 @@ impl Written {
                 relative_error: loss.relative(),
             })
             .collect();
-        worst.sort_by(|one, other| other.relative_error.total_cmp(&one.relative_error));
-        worst.truncate(WORST);
+        errors.sort_by(|one, other| other.relative_error.total_cmp(&one.relative_error));
+        errors.truncate(MOST_ERRORS);
         QuantizeReport {
             level,
             bytes_before: plan.bytes_before,
             bytes_after: 0,
             matrices: u32::try_from(losses.len()).unwrap_or(u32::MAX),
             relative_error: all.relative(),
-            worst,
+            errors,
             comparison: None,
             warnings: level.warning().map(str::to_owned).into_iter().collect(),
         }

@@ -1,8 +1,9 @@
 //! Matrices on their way from one file to another: a piece at a time, so that a matrix of any
-//! size takes about 25 MiB and the pages of its file that are mapped.
+//! size, with any number of threads, takes at most 32 MiB and the pages of its file that are mapped.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +15,13 @@ use super::blocks::{Grid, Loss, Row, quantize_row};
 use super::source::{Data, Float, Matrix};
 use super::{QuantizeError, Watcher};
 
-/// Rows that are computed by one task.
+/// Rows that are computed by one task at most.
 const STRIPE: usize = 32;
 /// Results that are kept until they are written, bytes.
 const PIECE: usize = 16 << 20;
-/// Numbers that are converted by one task.
+/// What all threads together read at once, as 32-bit floats, bytes.
+const SCRATCH: usize = 16 << 20;
+/// Numbers that are converted by one task at most.
 const RUN: usize = 1 << 16;
 /// Tensors from this size on begin at a page, so that they can be mapped; bytes.
 const SMALLEST_PAGED: usize = 64 << 10;
@@ -102,6 +105,49 @@ impl Work<'_> {
     }
 }
 
+/// How many rows are worked on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Portions {
+    /// By one task.
+    stripe: usize,
+    /// Until the results are written: a multiple of the stripe.
+    at_once: usize,
+}
+
+impl Portions {
+    /// Within [`PIECE`] and [`SCRATCH`], unless a single row is more.
+    fn of(threads: usize, columns: usize, result_bytes: usize) -> Self {
+        let row = (columns * size_of::<f32>()).max(1);
+        let stripe = (SCRATCH / threads.max(1) / row).clamp(1, STRIPE);
+        let results = PIECE / result_bytes.max(1);
+        // As many threads as there are stripes read at the same time.
+        let most = if threads * stripe * row > SCRATCH {
+            results.min(SCRATCH / row)
+        } else {
+            results
+        };
+        Self {
+            stripe,
+            at_once: (most / stripe).max(1) * stripe,
+        }
+    }
+}
+
+/// What a row leaves, bytes: numbers, zero points, and scales as they are found and as they are kept.
+fn result_bytes(grid: &Grid, columns: usize) -> usize {
+    let scales = grid.blocks(columns) * (size_of::<f32>() + scale_bytes(grid));
+    grid.weight_bytes(columns) + grid.zero_point_bytes(columns) + scales
+}
+
+fn scale_bytes(grid: &Grid) -> usize {
+    if grid.has_half_scales { 2 } else { 4 }
+}
+
+/// Numbers that one task converts.
+fn run_of(threads: usize) -> usize {
+    (SCRATCH / size_of::<f32>() / threads.max(1)).clamp(1, RUN)
+}
+
 /// The results of some rows.
 struct Piece {
     weights: Vec<u8>,
@@ -118,18 +164,18 @@ pub(super) fn quantize(
     let (rows, columns) = (matrix.rows, matrix.columns);
     let (row_bytes, blocks) = (grid.weight_bytes(columns), grid.blocks(columns));
     let row_zero_points = grid.zero_point_bytes(columns);
-    let scale_bytes = if grid.has_half_scales { 2 } else { 4 };
+    let scale_bytes = scale_bytes(grid);
     let mut stored = Stored {
         weights: sink.reserve(rows * row_bytes),
         scales: sink.reserve(rows * blocks * scale_bytes),
         zero_points: grid.has_zero_points.then(|| sink.reserve(rows * row_zero_points)),
         loss: Loss::default(),
     };
-    let least = STRIPE * work.parallel.threads();
-    let at_once = (PIECE / row_bytes.max(1)).max(least).next_multiple_of(STRIPE);
+    let portions = Portions::of(work.parallel.threads(), columns, result_bytes(grid, columns));
+    let at_once = portions.at_once;
     for first in (0..rows).step_by(at_once) {
         let count = at_once.min(rows - first);
-        let (piece, loss) = rows_of(matrix, grid, first, count, work)?;
+        let (piece, loss) = rows_of(matrix, grid, first..first + count, portions.stripe, work)?;
         stored.loss.add(loss);
         sink.write(stored.weights.offset + (first * row_bytes) as u64, &piece.weights)?;
         let scales = scales_as_kept(&piece.scales, grid);
@@ -159,10 +205,11 @@ fn scales_as_kept(scales: &[f32], grid: &Grid) -> Vec<u8> {
 fn rows_of(
     matrix: &Matrix,
     grid: &Grid,
-    first: usize,
-    count: usize,
+    rows: Range<usize>,
+    stripe_rows: usize,
     work: &Work<'_>,
 ) -> Result<(Piece, Loss), QuantizeError> {
+    let (first, count) = (rows.start, rows.len());
     let columns = matrix.columns;
     let (row_bytes, blocks) = (grid.weight_bytes(columns), grid.blocks(columns));
     let row_zero_points = grid.zero_point_bytes(columns);
@@ -174,11 +221,13 @@ fn rows_of(
     let loss = Mutex::new(Loss::default());
     let bad_row = AtomicUsize::new(usize::MAX);
     {
-        let mut zero_points = piece.zero_points.chunks_mut((STRIPE * row_zero_points).max(1));
+        let mut zero_points = piece
+            .zero_points
+            .chunks_mut((stripe_rows * row_zero_points).max(1));
         let stripes: Vec<Mutex<Row<'_>>> = piece
             .weights
-            .chunks_mut(STRIPE * row_bytes)
-            .zip(piece.scales.chunks_mut(STRIPE * blocks))
+            .chunks_mut(stripe_rows * row_bytes)
+            .zip(piece.scales.chunks_mut(stripe_rows * blocks))
             .map(|(weights, scales)| {
                 let zero_points = zero_points.next().unwrap_or_default();
                 Mutex::new(Row {
@@ -200,8 +249,8 @@ fn rows_of(
                 scales,
                 zero_points,
             } = &mut *stripe;
-            let begin = number * STRIPE;
-            let rows = STRIPE.min(count - begin);
+            let begin = number * stripe_rows;
+            let rows = stripe_rows.min(count - begin);
             let mut values = vec![0.0; rows * columns];
             matrix.read(first + begin, &mut values);
             let mut lost = Loss::default();
@@ -246,6 +295,7 @@ pub(super) fn halve(
     let bytes = data.bytes();
     let size = float.bytes();
     let span = sink.reserve(bytes.len() / size * 2);
+    let run = run_of(work.parallel.threads());
     let mut loss = Loss::default();
     let mut offset = span.offset;
     for piece in bytes.chunks(PIECE / 2 * size) {
@@ -253,12 +303,12 @@ pub(super) fn halve(
         let bad = AtomicUsize::new(usize::MAX);
         let lost = Mutex::new(Loss::default());
         {
-            let runs: Vec<Mutex<&mut [u8]>> = halves.chunks_mut(RUN * 2).map(Mutex::new).collect();
+            let runs: Vec<Mutex<&mut [u8]>> = halves.chunks_mut(run * 2).map(Mutex::new).collect();
             work.parallel.run(runs.len(), &|number| {
-                let Ok(mut run) = runs[number].lock() else { return };
-                let mut values = vec![0.0; run.len() / 2];
-                float.widen(&piece[number * RUN * size..][..values.len() * size], &mut values);
-                match narrow(&values, &mut run) {
+                let Ok(mut out) = runs[number].lock() else { return };
+                let mut values = vec![0.0; out.len() / 2];
+                float.widen(&piece[number * run * size..][..values.len() * size], &mut values);
+                match narrow(&values, &mut out) {
                     Some(loss) => {
                         if let Ok(mut lost) = lost.lock() {
                             lost.add(loss);
@@ -296,4 +346,47 @@ fn narrow(values: &[f32], out: &mut [u8]) -> Option<Loss> {
         loss.errors += error * error;
     }
     Some(loss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_whatever_the_threads_and_columns() {
+        for threads in [1, 2, 16, 128, 1024] {
+            for columns in [1, 32, 896, 4096, 14_336, 53_248, 1 << 20] {
+                for (bits, block, has_half_scales) in
+                    [(8, 32, false), (4, 16, false), (4, 16, true), (2, 32, false)]
+                {
+                    let grid = Grid {
+                        bits,
+                        block,
+                        has_zero_points: bits != 8,
+                        has_half_scales,
+                    };
+                    let bytes = result_bytes(&grid, columns);
+                    let Portions { stripe, at_once } = Portions::of(threads, columns, bytes);
+                    assert!(stripe >= 1 && at_once >= stripe && at_once % stripe == 0);
+                    let reading = threads.min(at_once.div_ceil(stripe)) * stripe * columns * 4;
+                    let what = format!("{threads} threads, {columns} columns: {stripe}, {at_once}");
+                    assert!(reading <= SCRATCH || at_once == 1, "{what}: {reading}");
+                    assert!(at_once * bytes <= PIECE || at_once == stripe, "{what}");
+                    assert!(reading + at_once * bytes <= SCRATCH + 2 * PIECE, "{what}");
+                }
+            }
+            assert!(run_of(threads) * threads * 4 <= SCRATCH);
+        }
+        // Narrow matrices still have stripes for all.
+        let grid = Grid {
+            bits: 4,
+            block: 32,
+            has_zero_points: true,
+            has_half_scales: false,
+        };
+        let portions = Portions::of(128, 1024, result_bytes(&grid, 1024));
+        assert_eq!(portions.stripe, 32);
+        assert!(portions.at_once / portions.stripe >= 128);
+        assert_eq!(Portions::of(128, 14_336, result_bytes(&grid, 14_336)).stripe, 2);
+    }
 }

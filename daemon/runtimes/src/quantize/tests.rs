@@ -72,6 +72,7 @@ fn every_layout_and_level_makes_a_package_that_is_understood() {
         ("qwen2-gqa", QuantizeLevel::F16, Quantization::Float16),
         ("phi3-hf", QuantizeLevel::Q8, Quantization::Int8),
         ("gemma-gqa", QuantizeLevel::Q2, Quantization::Int2),
+        ("mistral-gqa", QuantizeLevel::Q6, Quantization::Int8),
     ] {
         let (out, report) = made(name, level);
         let (package, _) = graph_of(out.path());
@@ -81,8 +82,15 @@ fn every_layout_and_level_makes_a_package_that_is_understood() {
             assert_eq!(found, expected, "{name}");
         }
         assert!(report.bytes_after < report.bytes_before, "{name}: {report:?}");
-        assert!(report.matrices > 5 && !report.worst.is_empty());
-        assert!(report.worst[0].relative_error >= report.worst[report.worst.len() - 1].relative_error);
+        // Every matrix once, the worst first.
+        assert!(report.matrices > 8 && report.errors.len() == report.matrices as usize);
+        assert!(
+            report
+                .errors
+                .is_sorted_by(|one, next| one.relative_error >= next.relative_error)
+        );
+        let names: std::collections::HashSet<_> = report.errors.iter().map(|one| &one.name).collect();
+        assert_eq!(names.len(), report.errors.len(), "{name}");
         assert!(out.path().join("tokenizer.json").is_file());
         assert!(out.path().join("golden.json").is_file());
     }

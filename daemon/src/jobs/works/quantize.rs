@@ -65,8 +65,8 @@ async fn follow(mut events: QuantizeEvents, progress: &Progress) -> Outcome {
 }
 
 fn shown(report: &QuantizeReport) -> Value {
-    let worst: Vec<Value> = report
-        .worst
+    let errors: Vec<Value> = report
+        .errors
         .iter()
         .map(|matrix| {
             json!({
@@ -91,7 +91,7 @@ fn shown(report: &QuantizeReport) -> Value {
         "bytes_after": report.bytes_after,
         "matrices": report.matrices,
         "relative_error": report.relative_error,
-        "worst": worst,
+        "errors": errors,
         "comparison": comparison,
         "warnings": report.warnings,
     })

@@ -13,7 +13,7 @@ pub(crate) struct QuantizedView {
     bytes_after: u64,
     matrices: u32,
     relative_error: f64,
-    worst: Vec<MatrixView>,
+    errors: Vec<MatrixView>,
     comparison: Option<ComparisonView>,
     warnings: Vec<String>,
 }
@@ -36,7 +36,7 @@ struct ComparisonView {
 
 impl QuantizedView {
     pub(crate) fn new(model: &Model, report: &QuantizeReport) -> Self {
-        let matrices = report.worst.iter().map(|matrix| MatrixView {
+        let matrices = report.errors.iter().map(|matrix| MatrixView {
             name: matrix.name.clone(),
             bits: matrix.bits,
             relative_error: matrix.relative_error,
@@ -48,7 +48,7 @@ impl QuantizedView {
             bytes_after: report.bytes_after,
             matrices: report.matrices,
             relative_error: report.relative_error,
-            worst: matrices.collect(),
+            errors: matrices.collect(),
             comparison: report.comparison.map(ComparisonView::from),
             warnings: report.warnings.clone(),
         }
@@ -86,7 +86,7 @@ pub(crate) fn quantized_lines(model: &Model, report: &QuantizeReport) -> Vec<Str
             report.relative_error * 100.0
         ),
     ];
-    for matrix in report.worst.iter().take(3) {
+    for matrix in report.errors.iter().take(3) {
         lines.push(format!(
             "  {} ({} bits): {:.2} %",
             matrix.name,
@@ -130,7 +130,7 @@ mod tests {
             bytes_after: 300 << 20,
             matrices: 12,
             relative_error: 0.0593,
-            worst: vec![MatrixError {
+            errors: vec![MatrixError {
                 name: "up".to_owned(),
                 bits: 4,
                 relative_error: 0.078,

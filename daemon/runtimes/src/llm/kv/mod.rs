@@ -12,6 +12,7 @@ mod pool;
 mod prefix;
 mod recomputed;
 mod shared;
+mod whole;
 
 use super::ComputeError;
 use super::session::Model;
@@ -21,6 +22,7 @@ use concatenated::Concatenated;
 use paged::Paged;
 use recomputed::Recomputed;
 use shared::Shared;
+pub(crate) use whole::whole;
 
 /// Key/value storage and the steps over it.
 pub(crate) trait Cache: Send {
