@@ -12,7 +12,7 @@ use super::options::LoadOption;
 use super::record::{Facts, Holding, Place};
 use super::room::Claim;
 use super::turn::Standing;
-use super::{Decision, Guest, NEWCOMERS, Residency, refusals};
+use super::{Decision, Residency, refusals};
 
 /// Models that memory is sought for in one decision; those behind wait for the next.
 const LOOKAHEAD: usize = 16;
@@ -325,10 +325,7 @@ impl<'a> Pass<'a> {
             .holding
             .as_ref()
             .is_some_and(|holding| agrees(&holding.option, demand.wishes));
-        let mut capacity = self.residency.policy.capacity.max(1);
-        if self.is_newcomer(demand) {
-            capacity += NEWCOMERS;
-        }
+        let capacity = self.residency.policy.capacity.max(1);
         agrees && record.guests().is_some_and(|guests| guests < capacity)
     }
 
@@ -343,21 +340,8 @@ impl<'a> Pass<'a> {
         !loading && promised.is_some_and(|standing| standing.outranks(self.standings[index]))
     }
 
-    /// Whether nothing like it was let in.
-    fn is_newcomer(&self, demand: &Demand) -> bool {
-        !self.residency.guests.values().any(|guest| {
-            guest.model == demand.model && guest.client == demand.client && guest.priority == demand.priority
-        })
-    }
-
     fn admit(&mut self, index: usize) {
         let demand = &self.queue[index];
-        let guest = Guest {
-            model: demand.model.clone(),
-            client: demand.client,
-            priority: demand.priority,
-        };
-        self.residency.guests.insert(demand.request, guest);
         if let Some(record) = self.residency.models.get_mut(&demand.model) {
             record.admit(demand.arrived);
         }

@@ -84,7 +84,6 @@ impl Residency {
 
     /// Gets back into the queue, at its old place.
     pub fn ask_again(&mut self, demand: Demand) {
-        self.guests.remove(&demand.request);
         let place = self
             .queue
             .partition_point(|other| other.arrived <= demand.arrived);
@@ -97,10 +96,9 @@ impl Residency {
         record.is_some_and(|record| record.is_resident() && record.active() < self.policy.capacity)
     }
 
-    /// A request that waited has given up, or one that was let in has ended.
+    /// A request that waited has given up; nothing if it did not wait.
     pub fn leave(&mut self, request: RequestId) {
         self.queue.retain(|demand| demand.request != request);
-        self.guests.remove(&request);
     }
 
     /// Those who waited for a look at the files begin to wait for their turn.

@@ -32,11 +32,9 @@ use std::time::Duration;
 
 use crate::error::Fault;
 use crate::fairness::Clients;
-use crate::generate::ClientId;
 use crate::hardware::Device;
 use crate::lifecycle::{RequestId, UnloadReason};
 use crate::name::ModelName;
-use crate::priority::Priority;
 use crate::time::Moment;
 
 pub use accounts::{DeviceFacts, ReservationId};
@@ -91,17 +89,6 @@ pub enum Decision {
     WakeAt(Moment),
 }
 
-/// Clients beyond [`Policy::capacity`] whose first request of a class is let in to a model that
-/// others fill: there they take turns, while here they would wait for an end.
-pub const NEWCOMERS: usize = 16;
-
-#[derive(Clone, Debug)]
-struct Guest {
-    model: ModelName,
-    client: ClientId,
-    priority: Priority,
-}
-
 /// The one owner of memory and turns.
 #[derive(Clone, Debug)]
 pub struct Residency {
@@ -113,8 +100,6 @@ pub struct Residency {
     /// In order of arrival.
     queue: Vec<Demand>,
     clients: Clients,
-    /// Requests that were let in to a model, until they end.
-    guests: BTreeMap<RequestId, Guest>,
     /// Those that gave up their place in the queue to others, and were not told yet.
     displaced: Vec<(RequestId, Fault)>,
 }
@@ -129,7 +114,6 @@ impl Residency {
             resident: BTreeSet::new(),
             queue: Vec::new(),
             clients: Clients::default(),
-            guests: BTreeMap::new(),
             displaced: Vec::new(),
         }
     }
@@ -180,7 +164,6 @@ impl Residency {
             record.observe(place, now);
             if record.holding.is_none() {
                 self.resident.remove(name);
-                self.guests.retain(|_, guest| guest.model != *name);
             }
         }
     }

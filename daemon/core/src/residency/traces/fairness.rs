@@ -286,35 +286,6 @@ fn who_asks_for_much_waits_behind_itself() {
     }
 }
 
-/// Inside the model they take turns; here it would wait for an end that may never come.
-#[test]
-fn who_has_nothing_there_is_let_in_beside_endless_answers() {
-    let endless = |client, priority| Ask {
-        client: ClientId::program(client),
-        priority,
-        answer: None,
-        ..Ask::default()
-    };
-    let mut world = World::new(8).model("a", 6);
-    let many: Vec<RequestId> = (0..6)
-        .map(|_| world.asks("a", endless(1, Priority::Api)))
-        .collect();
-    world.at(5.0);
-    let let_in = |world: &World, request: &RequestId| world.waited.contains_key(request);
-    assert_eq!(many.iter().filter(|request| let_in(&world, request)).count(), 4);
-    let other = world.asks("a", endless(2, Priority::Api));
-    let person = world.asks("a", endless(1, Priority::Interactive));
-    let more = world.asks("a", endless(2, Priority::Api));
-    world.at(6.0);
-    assert!(let_in(&world, &other), "another client's");
-    assert!(let_in(&world, &person), "of another class");
-    assert!(!let_in(&world, &more), "one is there");
-    assert_eq!(many.iter().filter(|request| let_in(&world, request)).count(), 4);
-    world.ends(other.0);
-    world.at(7.0);
-    assert!(let_in(&world, &more));
-}
-
 /// A queue of four for a model that waits for another one to end.
 fn full_queue() -> World {
     let policy = Policy {
