@@ -34,7 +34,7 @@ use crate::onnx::WireError;
 use crate::package::PackageError;
 
 pub use evaluate::{Evaluate, Fed, Feed, OnnxRuntime};
-pub use plan::{Arrangement, AttentionLayer, Form, PackTask, Plan, Source};
+pub use plan::{Arrangement, AttentionLayer, CodeBook, Form, PackTask, Plan, Source};
 pub use rewrite::{Pass, Rewritten, rewrite};
 pub use tensor::{Place, TensorRef};
 pub use write::{GRAPH_FILE, WEIGHTS_FILE};

@@ -57,6 +57,33 @@ pub enum Form {
     Columns { block: u64 },
     /// The same with weights `[rows, columns]` and `[rows, blocks]`.
     Rows { block: u64 },
+    /// As those of `MatMulBnb4`: weights `[rows, columns / 2]`, each half of a byte the place of a
+    /// number in a book, the upper half first; scales `[rows, blocks]` of the greatest numbers. The
+    /// task has 8 bits: numbers of a book are as exact as that.
+    Codes(CodeBook),
+}
+
+/// The 16 numbers of a block, between -1 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeBook {
+    /// Floating point numbers of 4 bits.
+    Fp4,
+    /// As probable as each other where weights are distributed normally.
+    Nf4,
+}
+
+impl CodeBook {
+    /// In 127ths: 1 is exact, and the others are as near as the rounding of 8 bits.
+    pub(crate) const fn numbers(self) -> [i8; 16] {
+        match self {
+            Self::Fp4 => [
+                0, 1, 85, 127, 42, 64, 21, 32, 0, -1, -85, -127, -42, -64, -21, -32,
+            ],
+            Self::Nf4 => [
+                -127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127,
+            ],
+        }
+    }
 }
 
 /// One quantized matrix.

@@ -12,7 +12,7 @@ use half::{bf16, f16};
 
 use super::linear_matrix::Layout;
 use super::weights::{Entry, INDEX_FILE, Index, WEIGHTS_FILE, checksums};
-use crate::graph::{Arrangement, Form, PackTask, Place, TensorRef};
+use crate::graph::{Arrangement, CodeBook, Form, PackTask, Place, TensorRef};
 use crate::onnx::dtype;
 use crate::package::{Files, PackageError};
 
@@ -194,9 +194,28 @@ impl Bytes {
         };
         Ok(match source.form {
             Form::Blocks => as_read,
+            Form::Codes(book) => as_read.looked_up(book),
             Form::Columns { block } => as_read.in_blocks(source, task, block, true),
             Form::Rows { block } => as_read.in_blocks(source, task, block, false),
         })
+    }
+
+    /// The numbers of a book as `MatMulNBits` would have them with 8 bits.
+    fn looked_up(self, book: CodeBook) -> Self {
+        let middle = 128_u8;
+        let numbers = book.numbers().map(|number| middle.wrapping_add_signed(number));
+        let weights = self.weights.iter();
+        let weights = weights.flat_map(|&two| [two >> 4, two & 15].map(|at| numbers[usize::from(at)]));
+        let unit = |greatest: f32| greatest / 127.0;
+        Self {
+            weights: weights.collect(),
+            scales: Numbers::F32(match &self.scales {
+                Numbers::F32(scales) => scales.iter().map(|&scale| unit(scale)).collect(),
+                Numbers::F16(scales) => scales.iter().map(|scale| unit(scale.to_f32())).collect(),
+                Numbers::Bf16(scales) => scales.iter().map(|scale| unit(scale.to_f32())).collect(),
+            }),
+            ..self
+        }
     }
 
     /// The same matrix as `MatMulNBits` would have it; a pass has checked the sizes.

@@ -189,3 +189,23 @@ fn packages_with_fixed_scales_compute_as_before_they_were_rounded() {
         assert!(off < 3e-2, "{package}: {off}");
     }
 }
+
+#[test]
+fn numbers_of_a_book_compute_nearly_the_same() {
+    for (kind, bound) in [("f32", 1e-2), ("f16", 1.5e-2)] {
+        for book in [0, 1] {
+            let matrix = |name: &str| format!("constant {name}w u8[2048]\nconstant {name}s {kind}[128]\n");
+            let product = |output: &str, input: &str, name: &str| {
+                format!(
+                    "{output} = ms.MatMulBnb4({input}, {name}w, {name}s) \
+                     {{K=64, N=64, block_size=32, quant_type={book}}}\n"
+                )
+            };
+            check(
+                &network(kind, &matrix, &product),
+                bound,
+                &format!("{kind} {book}"),
+            );
+        }
+    }
+}

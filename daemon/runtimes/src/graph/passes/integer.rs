@@ -189,7 +189,7 @@ pub(super) fn source(
     let (columns, rows, own_block) = match matrix.form {
         Form::Rows { block } => (second, first, block),
         Form::Columns { block } => (first, second, block),
-        Form::Blocks => return Err(refused("its weights are of another form")),
+        Form::Blocks | Form::Codes(_) => return Err(refused("its weights are of another form")),
     };
     if !(1..=MOST).contains(&columns) || !(1..=MOST).contains(&rows) {
         return Err(refused("it is empty or too large"));
@@ -237,7 +237,7 @@ fn check(source: &Source, columns: u64) -> Result<(), &'static str> {
     let is_each = |tensor: &TensorRef| match source.form {
         Form::Columns { block } if block > 0 => tensor.dimensions == [columns.div_ceil(block), rows],
         Form::Rows { block } if block > 0 => tensor.dimensions == [rows, columns.div_ceil(block)],
-        Form::Blocks | Form::Columns { .. } | Form::Rows { .. } => {
+        Form::Blocks | Form::Codes(_) | Form::Columns { .. } | Form::Rows { .. } => {
             is_one(tensor) || tensor.elements() == rows
         }
     };

@@ -4,6 +4,7 @@
 mod accuracy_level;
 mod activation;
 mod attention;
+mod codes;
 mod decomposed;
 mod dequantized;
 mod embedding;

@@ -1,5 +1,5 @@
-//! Products with quantized matrices as the passes see them: `MatMulNBits` here, whole matrices of
-//! bytes in [`super::integer`].
+//! Products with quantized matrices as the passes see them: `MatMulNBits` here, those with a book of
+//! numbers in [`super::codes`], whole matrices of small integers in [`super::integer`].
 
 use super::super::Refusal;
 use super::super::edit::Graph;
@@ -7,7 +7,7 @@ use super::super::index::{Index, is_microsoft, is_standard};
 use super::super::plan::{Blocks, Form, Source};
 use super::super::proto::NodeProto;
 use super::super::tensor::TensorRef;
-use super::integer;
+use super::{codes, integer};
 use crate::onnx::dtype;
 
 const WEIGHTS: usize = 1;
@@ -134,6 +134,8 @@ fn product(
 ) -> Option<Result<Quantized, Refusal>> {
     let found = if is_microsoft(node, "MatMulNBits") {
         of_blocks(graph, index, number, node)
+    } else if is_microsoft(node, "MatMulBnb4") {
+        codes::product(graph, index, number, node)
     } else {
         integer::product(graph, index, number)?
     };
@@ -191,7 +193,7 @@ fn of_blocks(
     })
 }
 
-fn check_shape(shape: Blocks, rows: u64) -> Result<(), &'static str> {
+pub(super) fn check_shape(shape: Blocks, rows: u64) -> Result<(), &'static str> {
     if !matches!(shape.bits, 4 | 8) {
         return Err("its weights have neither 4 nor 8 bits");
     }
