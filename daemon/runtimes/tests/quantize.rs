@@ -119,6 +119,42 @@ fn half_precision_changes_next_to_nothing() {
     }
 }
 
+/// Its weights are bfloat16 and converted where they are read. ONNX Runtime runs that on a
+/// processor, so the original is compared with as any other.
+#[test]
+fn weights_of_bfloat16_are_quantized_as_the_same_ones_of_32_bits() {
+    for level in [QuantizeLevel::Q8, QuantizeLevel::Q4M, QuantizeLevel::Q2] {
+        let [bf16, f32] = ["llama-hf-bf16", "llama-hf"].map(|name| {
+            let out = tempfile::tempdir().unwrap();
+            let report = quantize(&packages().join(name), level, out.path(), &Nobody, &Threads(2)).unwrap();
+            (report, compared(name, out.path()), out)
+        });
+        let (report, found, out) = bf16;
+        // Added up in the order in which threads end.
+        let apart = report.relative_error - f32.0.relative_error;
+        assert!(apart.abs() < 1e-9, "{level:?}: {apart}");
+        assert_eq!(report.errors.len(), f32.0.errors.len(), "{level:?}");
+        assert!(report.bytes_before < f32.0.bytes_before, "{level:?}: {report:?}");
+        assert!(
+            (found.kl_divergence - f32.1.kl_divergence).abs() < 1e-6,
+            "{level:?}: {found:?}"
+        );
+        assert!(
+            (found.perplexity_before - f32.1.perplexity_before).abs() < 1e-3,
+            "{level:?}: {found:?}"
+        );
+        let models = [&out, &f32.2].map(|out| load(&options(out.path())).unwrap());
+        let answers = models.map(|model| ask(&*model, greedy("Hello", Some(8))).unwrap());
+        // With 2 bits it may end at once.
+        assert!(answers[0].done().usage.completion_tokens > 0, "{level:?}");
+        assert_eq!(answers[0].tokens, answers[1].tokens, "{level:?}");
+    }
+    let out = tempfile::tempdir().unwrap();
+    let source = packages().join("llama-hf-bf16");
+    let error = quantize(&source, QuantizeLevel::F16, out.path(), &Nobody, &Threads(2)).unwrap_err();
+    assert!(matches!(error, QuantizeError::NotSmaller { .. }), "{error}");
+}
+
 #[test]
 fn a_package_compared_with_itself_is_the_same() {
     let found = compared("llama-gqa", &packages().join("llama-gqa"));
