@@ -258,6 +258,10 @@ impl Written {
             .collect();
         errors.sort_by(|one, other| other.relative_error.total_cmp(&one.relative_error));
         errors.truncate(MOST_ERRORS);
+        let in_bfloat16 = computes_in_bfloat16(&plan.graph).then_some(
+            "its graph computes with bfloat16, which ONNX Runtime does on no CPU: so does the new model",
+        );
+        let warnings = level.warning().into_iter().chain(in_bfloat16);
         QuantizeReport {
             level,
             bytes_before: plan.bytes_before,
@@ -266,7 +270,7 @@ impl Written {
             relative_error: all.relative(),
             errors,
             comparison: None,
-            warnings: level.warning().map(str::to_owned).into_iter().collect(),
+            warnings: warnings.map(str::to_owned).collect(),
         }
     }
 }
@@ -287,6 +291,18 @@ pub(super) fn most_precise(directory: &Path) -> Result<Package, QuantizeError> {
     Err(QuantizeError::Quantized {
         found: found.description().to_owned(),
     })
+}
+
+/// Whether weights of bfloat16 are computed with as they are, and not converted before.
+pub(super) fn computes_in_bfloat16(graph: &Graph) -> bool {
+    let index = graph.index();
+    let is_kept_so = |name: &str| {
+        let stored = index.stored(name);
+        stored.is_some_and(|tensor| i64::from(tensor.data_type) == dtype::BFLOAT16)
+    };
+    let converts = |node: &NodeProto| matches!(&*node.op_type, "Cast" | "Transpose" | "Identity");
+    let mut nodes = graph.proto().node.iter().filter(|node| !converts(node));
+    nodes.any(|node| node.input.iter().any(|input| is_kept_so(input)))
 }
 
 fn is_quantized(node: &NodeProto) -> bool {

@@ -10,7 +10,8 @@ use airunner_core::quantize::QuantizeLevel;
 use airunner_kernels::Threads;
 
 use super::*;
-use crate::graph::proto::ModelProto;
+use crate::graph::edit::Graph;
+use crate::graph::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::graph::{GRAPH_FILE, WEIGHTS_FILE};
 use crate::package::{Files, Package, level_of};
 use prost::Message as _;
@@ -247,6 +248,38 @@ fn it_ends_when_it_is_told_to() {
         &Threads(2),
     );
     assert!(matches!(error.unwrap_err(), QuantizeError::Cancelled));
+}
+
+#[test]
+fn computing_in_bfloat16_is_told_from_keeping_weights_so() {
+    let node = |op_type: &str, input: [&str; 2], output: &str| NodeProto {
+        op_type: op_type.to_owned(),
+        input: input.map(str::to_owned).into(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    };
+    let weights = TensorProto {
+        name: "w".to_owned(),
+        data_type: 16,
+        dims: vec![2, 2],
+        raw_data: Some(vec![0; 8].into()),
+        ..TensorProto::default()
+    };
+    let computes = |nodes: Vec<NodeProto>| {
+        let graph = GraphProto {
+            node: nodes,
+            initializer: vec![weights.clone()],
+            ..GraphProto::default()
+        };
+        let model = ModelProto {
+            graph: Some(graph),
+            ..ModelProto::default()
+        };
+        run::computes_in_bfloat16(&Graph::new(model, GRAPH_FILE).unwrap())
+    };
+    assert!(computes(vec![node("MatMul", ["x", "w"], "y")]));
+    let converted = vec![node("Cast", ["w", ""], "v"), node("MatMul", ["x", "v"], "y")];
+    assert!(!computes(converted));
 }
 
 #[test]
