@@ -39,11 +39,12 @@ use crate::quantize::Quantizer;
 use crate::responses::Responses;
 use crate::settings::{self, Book};
 use crate::shutdown::Ending;
+use crate::spilled::Keeper;
 use crate::storage::{self, Storage};
 use crate::traces::{self, Tracer};
 use crate::usage::Usage;
 use assembly::Assembly;
-use background::{clear_sockets, keep_packed_copies, preload, quantize_options};
+use background::{clear_sockets, keep_conversations, keep_packed_copies, preload, quantize_options};
 use live::{Running, SystemLogin};
 pub use offline::{SETTINGS, answer_about_settings};
 use options::{download_options, onnxruntime_library, worker_options};
@@ -154,6 +155,8 @@ impl Daemon {
         let workers_now = Arc::new(worker_options(settings));
         let (workers, workers_seen) = watch::channel(Arc::clone(&workers_now));
         let (kernels, kernels_seen) = watch::channel(settings.models.kernels);
+        let kept = places.conversations();
+        let (cache_on_disk, keeper) = keep_conversations(&kept, settings.models.cache_on_disk);
         let (limits, limits_seen) = watch::channel(http::Limits::from(&settings.http));
         let (models, actor) = Assembly {
             places,
@@ -259,6 +262,8 @@ impl Daemon {
             workers,
             worker_options: Box::new(worker_options),
             kernels,
+            conversations: places.conversations(),
+            cache_on_disk,
             limits,
             http,
         };
@@ -280,6 +285,7 @@ impl Daemon {
             models.clone(),
             ending.clone(),
         );
+        tokio::spawn(Keeper::new(models.clone(), kept, keeper).run(ending.clone()));
         tokio::spawn(models.clone().sweep_blobs(ending.clone()));
         tokio::spawn(preload(models.clone(), usage.clone(), settings.models.clone()));
         let patience = settings.daemon.grace + settings.worker.stop_timeout + WORKERS_TIMEOUT + END_TIMEOUT;

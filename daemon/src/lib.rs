@@ -29,6 +29,7 @@ pub mod quantize;
 pub mod responses;
 pub mod settings;
 pub mod shutdown;
+pub mod spilled;
 pub mod storage;
 pub mod traces;
 pub mod usage;

@@ -37,6 +37,8 @@ pub struct GenerateRequest {
     pub parallel_tool_calls: bool,
     /// Whoever asks; the daemon says it, not the one who asks.
     pub client: ClientId,
+    /// Nothing of it or its answer is to be put on the disk, whatever the settings say.
+    pub is_private: bool,
 }
 
 /// One of those who share a model: each gets its turn, however much another one asks.
@@ -111,6 +113,7 @@ impl GenerateRequest {
             tool_choice: ToolChoice::default(),
             parallel_tool_calls: true,
             client: ClientId::default(),
+            is_private: false,
         }
     }
 }

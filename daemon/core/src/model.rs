@@ -444,6 +444,18 @@ pub struct WorkerLoad {
     pub kernels: Option<String>,
     /// Of models whose attention is ours.
     pub cache_type: CacheType,
+    /// Where keys and values are kept on the disk; `None`: nowhere.
+    pub cache_on_disk: Option<CacheOnDisk>,
+}
+
+/// A directory for keys and values, which all workers share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheOnDisk {
+    pub directory: String,
+    /// Of all models together, bytes.
+    pub limit: u64,
+    /// What the model is called.
+    pub model: String,
 }
 
 /// How the keys and values of a conversation are kept.

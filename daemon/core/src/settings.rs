@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Every setting, by section: for whoever completes or checks names without a daemon.
-pub const NAMES: [&str; 58] = [
+pub const NAMES: [&str; 59] = [
     "daemon.grace_seconds",
     "daemon.reader_timeout_seconds",
     "models.keep_alive",
@@ -16,6 +16,7 @@ pub const NAMES: [&str; 58] = [
     "models.prepacked_cache",
     "models.kernels",
     "models.cache_type",
+    "models.cache_on_disk",
     "memory.cpu_budget",
     "memory.gpu_budget",
     "http.listen",

@@ -141,6 +141,12 @@ impl Places {
         self.cache.join("prepacked")
     }
 
+    /// What models computed of conversations.
+    #[must_use]
+    pub fn conversations(&self) -> PathBuf {
+        self.cache.join("conversations")
+    }
+
     /// The current log; older ones beside it as `airunner.log.1` and so on.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {
@@ -212,6 +218,7 @@ mod tests {
             places.models(),
             places.log_file(),
             places.prepacked(),
+            places.conversations(),
             places.socket(),
         ] {
             assert!(path.starts_with(&home), "{}", path.display());

@@ -16,4 +16,4 @@ pub mod quantize;
 pub mod runtime;
 
 pub use kernels::{Kernels, UnknownKernels};
-pub use runtime::{LlmRuntime, LoadOptions, TokenizeInput, load};
+pub use runtime::{CacheOnDisk, LlmRuntime, LoadOptions, TokenizeInput, load};

@@ -38,6 +38,19 @@ pub struct LoadOptions {
     pub kernels: Kernels,
     /// How copies whose attention is ours keep keys and values.
     pub cache_type: CacheType,
+    /// Where keys and values are kept on the disk; `None`: nowhere, and none are looked for.
+    pub cache_on_disk: Option<CacheOnDisk>,
+}
+
+/// A directory of keys and values, which all who load models may share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheOnDisk {
+    /// It must be there and closed to others: its files can tell what was said.
+    pub directory: PathBuf,
+    /// Of all models together, bytes.
+    pub limit: u64,
+    /// What the model is called; when it goes, what is kept of it goes.
+    pub model: String,
 }
 
 /// A loaded language model. Dropping it ends its thread and gives the memory back.

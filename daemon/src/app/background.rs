@@ -1,5 +1,6 @@
 //! What runs beside requests: models that are there from the start, their faster copies, jobs.
 
+use std::path::Path;
 use std::time::Duration;
 
 use airunner_core::model::LoadRequest;
@@ -13,6 +14,7 @@ use crate::models::Models;
 use crate::prepack::{self, PrepackOptions, Prepacker};
 use crate::quantize::QuantizeOptions;
 use crate::shutdown::Ending;
+use crate::spilled;
 use crate::usage::Usage;
 use crate::workers::WorkerOptions;
 
@@ -49,6 +51,18 @@ pub(super) async fn preload(models: Models, usage: Usage, settings: ModelsSettin
             tracing::warn!(%model, reason = %fault.kind, "not loaded at the start: {fault}");
         }
     }
+}
+
+/// Has the directory of what models computed there before the first of them is loaded. What tells
+/// it another limit, and who hears of it.
+pub(super) fn keep_conversations(
+    directory: &Path,
+    limit: Option<u64>,
+) -> (watch::Sender<Option<u64>>, watch::Receiver<Option<u64>>) {
+    if limit.is_some() {
+        spilled::prepare(directory);
+    }
+    watch::channel(limit)
 }
 
 /// Copies of models that load faster are made and thrown away in the background.

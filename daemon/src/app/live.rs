@@ -1,5 +1,6 @@
 //! Having what runs go by other settings.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use airunner_core::lifecycle::Limits;
@@ -19,6 +20,7 @@ use crate::http;
 use crate::models::{Adjustment, Models};
 use crate::notifications::{Notifications, Rules};
 use crate::settings::{Live, Login};
+use crate::spilled;
 use crate::usage::Usage;
 use crate::workers::WorkerOptions;
 
@@ -33,6 +35,9 @@ pub(super) struct Running {
     pub(super) worker_options: Box<dyn Fn(&Settings) -> WorkerOptions + Send + Sync>,
     /// What computes what is loaded from then on.
     pub(super) kernels: watch::Sender<Kernels>,
+    /// Where what models computed is kept, and how much of it, bytes.
+    pub(super) conversations: PathBuf,
+    pub(super) cache_on_disk: watch::Sender<Option<u64>>,
     /// What a request to the HTTP API may be at most.
     pub(super) limits: watch::Sender<http::Limits>,
     pub(super) http: http::Handle,
@@ -72,7 +77,12 @@ impl Running {
             .await;
         self.limits.send_replace(http::Limits::from(&new.http));
         self.kernels.send_replace(new.models.kernels);
+        if new.models.cache_on_disk.is_some() {
+            spilled::prepare(&self.conversations);
+        }
         self.workers.send_replace(Arc::new((self.worker_options)(new)));
+        // What is loaded from here on goes by it.
+        self.cache_on_disk.send_replace(new.models.cache_on_disk);
         self.models
             .adjust(Adjustment {
                 limits: Limits {

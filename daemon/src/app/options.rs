@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use airunner_core::Fault;
-use airunner_core::model::{CacheType, WorkerLoad};
+use airunner_core::model::{CacheOnDisk, CacheType, WorkerLoad};
 use airunner_core::residency::Policy;
 use airunner_platform::{ChildLimits, Installation, Places, cpu};
 use airunner_runtimes::Kernels;
@@ -66,6 +66,16 @@ fn kernels(settings: &Settings) -> Kernels {
     }
     tracing::warn!(%kernels, "this processor does not have what models.kernels names; the best it has is used");
     Kernels::Auto
+}
+
+/// The name of the model comes with the load.
+fn cache_on_disk(places: &Places, settings: &Settings) -> Option<CacheOnDisk> {
+    let limit = settings.models.cache_on_disk?;
+    Some(CacheOnDisk {
+        directory: places.conversations().to_str()?.to_owned(),
+        limit,
+        model: String::new(),
+    })
 }
 
 /// What the decisions about memory and turns are made by.
@@ -146,6 +156,7 @@ pub(super) fn worker_options(
                 .and_then(|_| places.prepacked().to_str().map(str::to_owned)),
             kernels: Some(kernels(settings).to_string()),
             cache_type: settings.models.cache_type,
+            cache_on_disk: cache_on_disk(places, settings),
         },
     }
 }

@@ -58,6 +58,8 @@ pub struct ModelsSettings {
     pub kernels: Kernels,
     /// How keys and values are kept where attention is ours.
     pub cache_type: CacheType,
+    /// Most bytes of keys and values kept on disk; `None`: none are kept.
+    pub cache_on_disk: Option<u64>,
 }
 
 /// How the program behaves on somebody's desk.
@@ -293,6 +295,7 @@ impl Default for ModelsSettings {
             prepacked_cache: Some(16 << 30),
             kernels: Kernels::Auto,
             cache_type: CacheType::Auto,
+            cache_on_disk: None,
         }
     }
 }

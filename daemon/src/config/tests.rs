@@ -216,6 +216,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
         prepacked_cache = \"0\"
         kernels = \"neon-dot\"
         cache_type = \"q8\"
+        cache_on_disk = \"2GiB\"
         [memory]
         cpu_budget = \"2GiB\"
         gpu_budget = 0
@@ -230,12 +231,14 @@ fn budgets_lists_and_limits_mean_what_they_say() {
     assert_eq!(settings.models.prepacked_cache, None);
     assert_eq!(settings.models.kernels.to_string(), "neon-dot");
     assert_eq!(settings.models.cache_type.as_str(), "q8");
+    assert_eq!(settings.models.cache_on_disk, Some(2 << 30));
     assert_eq!(settings.memory.cpu_budget, Budget::Bytes(2 << 30));
     assert_eq!(settings.memory.gpu_budget, Budget::Bytes(0));
     assert_eq!(settings.downloads.hub.as_deref(), Some("http://localhost:8080"));
     assert_eq!(settings.downloads.bandwidth, Some(5_000_000));
     let none = read(file, &[("AIRUNNER_MODELS_PRELOAD", "[]")]).unwrap();
     assert!(none.models.preload.is_empty());
+    assert_eq!(none.models.cache_on_disk, None, "by itself nothing is kept");
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn make(arguments: PrepackArguments) -> Result<(), Fault> {
         parallel_requests: 1,
         queue_length: 1,
         cache_type: CacheType::Auto,
+        cache_on_disk: None,
         prompt_chunk: 1,
         variant: Some(arguments.variant).filter(|variant| !variant.is_empty()),
         prepacked_directory: None,

@@ -13,7 +13,7 @@ use airunner_platform::cpu;
 use airunner_proto::convert::status_from_fault;
 use airunner_proto::worker_v1::worker_server::Worker;
 use airunner_proto::{v1, worker_v1};
-use airunner_runtimes::{Kernels, LlmRuntime, LoadOptions};
+use airunner_runtimes::{CacheOnDisk, Kernels, LlmRuntime, LoadOptions};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -176,6 +176,11 @@ fn options(load: &WorkerLoad) -> Result<LoadOptions, Fault> {
         prepacked_directory: load.prepacked_directory.as_ref().map(PathBuf::from),
         kernels: kernels.unwrap_or_default(),
         cache_type: load.cache_type,
+        cache_on_disk: load.cache_on_disk.as_ref().map(|cache| CacheOnDisk {
+            directory: PathBuf::from(&cache.directory),
+            limit: cache.limit,
+            model: cache.model.clone(),
+        }),
     })
 }
 

@@ -195,6 +195,9 @@ impl Worker {
         load.onnxruntime_library = text(&self.options.onnxruntime_library)?;
         load.variant.clone_from(&self.order.variant);
         load.context_length = self.order.context_length.or(load.context_length);
+        if let Some(cache) = &mut load.cache_on_disk {
+            cache.model = self.order.model.to_string();
+        }
         Ok(load)
     }
 

@@ -39,6 +39,7 @@ impl From<GenerateRequest> for v1::GenerateRequest {
             format: format(request.format),
             tool_choice: tool_choice(request.tool_choice),
             single_tool_call: !request.parallel_tool_calls,
+            private: request.is_private,
         }
     }
 }
@@ -76,6 +77,7 @@ impl TryFrom<v1::GenerateRequest> for GenerateRequest {
                 .unwrap_or_default(),
             parallel_tool_calls: !wire.single_tool_call,
             client: ClientId::default(),
+            is_private: wire.private,
         };
         request.validate()?;
         Ok(request)

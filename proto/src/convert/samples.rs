@@ -16,9 +16,9 @@ use airunner_core::generate::{
 use airunner_core::lifecycle::{StateName, UnloadReason};
 use airunner_core::memory::Quantization;
 use airunner_core::model::{
-    CacheType, Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent, LoadProgress,
-    LoadRequest, LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat, Queued,
-    Source, WorkerLoad,
+    CacheOnDisk, CacheType, Capability, ImportProgress, ImportRequest, ImportStage, Instance, LoadEvent,
+    LoadProgress, LoadRequest, LoadStage, Loaded, Model, ModelDetails, ModelKind, PackageFile, PackageFormat,
+    Queued, Source, WorkerLoad,
 };
 use airunner_core::{ErrorKind, Fault, KeepAlive, ModelName, Priority};
 use proptest::collection::{btree_map, vec};
@@ -402,13 +402,13 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
     let held = (
         output_format(),
         select(vec![ToolChoice::Auto, ToolChoice::None]),
-        any::<bool>(),
+        any::<[bool; 2]>(),
     );
     let turn = (turn, held);
     (name(), input, sampling(), limits, option::of(keep_alive()), turn).prop_map(
         |(model, input, sampling, (max_tokens, stop, top_logprobs), keep_alive, (turn, held))| {
             let (priority, max_wait) = turn;
-            let (format, tool_choice, parallel_tool_calls) = held;
+            let (format, tool_choice, [parallel_tool_calls, is_private]) = held;
             GenerateRequest {
                 model,
                 input,
@@ -423,6 +423,7 @@ pub(super) fn generate_request() -> impl Strategy<Value = GenerateRequest> {
                 tool_choice,
                 parallel_tool_calls,
                 client: ClientId::default(),
+                is_private,
             }
         },
     )
@@ -503,7 +504,14 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
         1..=u32::MAX,
         1..=u32::MAX,
     );
-    let texts = (some_text(), some_text(), some_text(), select(&CacheType::ALL));
+    let on_disk = (".{1,12}", any::<u64>(), text());
+    let on_disk = on_disk.prop_map(|(directory, limit, model)| CacheOnDisk {
+        directory,
+        limit,
+        model,
+    });
+    let cache = (select(&CacheType::ALL), option::of(on_disk));
+    let texts = (some_text(), some_text(), some_text(), cache);
     (".{1,12}", text(), any::<bool>(), numbers, any::<u32>(), texts).prop_map(
         |(
             directory,
@@ -511,7 +519,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
             allow_spinning,
             (threads, context, parallel, chunk),
             queue_length,
-            (variant, prepacked_directory, kernels, cache_type),
+            (variant, prepacked_directory, kernels, (cache_type, cache_on_disk)),
         )| {
             WorkerLoad {
                 directory,
@@ -526,6 +534,7 @@ pub(super) fn worker_load() -> impl Strategy<Value = WorkerLoad> {
                 prepacked_directory,
                 kernels,
                 cache_type,
+                cache_on_disk,
             }
         },
     )

@@ -3,7 +3,7 @@
 use airunner_core::Fault;
 use airunner_core::generate::{ClientId, GenerateRequest};
 use airunner_core::memory::Quantization;
-use airunner_core::model::{CacheType, Loaded, WorkerLoad, WorkerLoadEvent};
+use airunner_core::model::{CacheOnDisk, CacheType, Loaded, WorkerLoad, WorkerLoadEvent};
 
 use super::wire::{answered, non_empty, required};
 use crate::worker_v1;
@@ -42,6 +42,7 @@ impl From<WorkerLoad> for worker_v1::LoadRequest {
             prepacked_directory: load.prepacked_directory.unwrap_or_default(),
             kernels: load.kernels.unwrap_or_default(),
             cache_type: load.cache_type.as_str().to_owned(),
+            cache_on_disk: load.cache_on_disk.map(Into::into),
         }
     }
 }
@@ -64,6 +65,29 @@ impl TryFrom<worker_v1::LoadRequest> for WorkerLoad {
             prepacked_directory: non_empty(wire.prepacked_directory),
             kernels: non_empty(wire.kernels),
             cache_type: cache_type(&wire.cache_type)?,
+            cache_on_disk: wire.cache_on_disk.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<CacheOnDisk> for worker_v1::CacheOnDisk {
+    fn from(cache: CacheOnDisk) -> Self {
+        Self {
+            directory: cache.directory,
+            limit: cache.limit,
+            model: cache.model,
+        }
+    }
+}
+
+impl TryFrom<worker_v1::CacheOnDisk> for CacheOnDisk {
+    type Error = Fault;
+
+    fn try_from(wire: worker_v1::CacheOnDisk) -> Result<Self, Fault> {
+        Ok(Self {
+            directory: required(non_empty(wire.directory), "directory")?,
+            limit: wire.limit,
+            model: wire.model,
         })
     }
 }

@@ -53,6 +53,7 @@ impl Workplace {
                 parallel_requests: PARALLEL_REQUESTS,
                 queue_length: 64,
                 cache_type: CacheType::Auto,
+                cache_on_disk: None,
                 prompt_chunk: PROMPT_CHUNK,
                 variant: None,
                 prepacked_directory: copies.transpose()?,

@@ -28,6 +28,7 @@ fn options(directory: &std::path::Path) -> LoadOptions {
         prepacked_directory: None,
         kernels: Kernels::Auto,
         cache_type: CacheType::Auto,
+        cache_on_disk: None,
     }
 }
 

@@ -13,9 +13,13 @@ use super::ComputeError;
 use super::allocator;
 use super::constraint::Constraints;
 use super::engine::{Engine, EngineOptions, Work};
+use super::kv::paged::BLOCK_TOKENS;
 use super::kv::{self, Cache};
+use super::prepack;
+use super::rewritten;
 use super::sampling::Sampler;
 use super::session::Model;
+use super::spilled::{Facts, Spilled, identity};
 use super::text::TextModel;
 use super::threads::Share;
 use crate::onnx::{Attention, Operator};
@@ -63,6 +67,9 @@ pub(crate) fn load(
     let slots = options.parallel_requests.max(1);
     let mut cache = open_cache(&model, &package, slots, loaded.context_length as usize);
     warm_up(&mut model, &mut *cache)?;
+    if let Some(spilled) = open_spilled(&model, options) {
+        cache.use_disk(spilled);
+    }
     loaded.prepacked = model.is_prepacked;
     loaded.cache_type = model.cache_type().to_owned();
     if !cache.keeps() {
@@ -138,6 +145,26 @@ pub(crate) fn open_cache(
     kv::for_model(model, attention, grouped_nodes, slots, context_length, reserved)
 }
 
+/// Where keys and values are kept on the disk, if that is asked for and they are ours. What is
+/// wrong with it costs time, not answers.
+fn open_spilled(model: &Model, options: &LoadOptions) -> Option<Spilled> {
+    let (wanted, pages) = (options.cache_on_disk.as_ref()?, model.paged.as_ref()?);
+    let instructions = options.kernels.instructions().map(|isa| isa.to_string());
+    let facts = Facts {
+        model: &wanted.model,
+        copy: model.copy.as_deref()?,
+        instructions: &instructions.unwrap_or_default(),
+        layers: &pages.form(),
+        block_tokens: BLOCK_TOKENS,
+        aside: &prepack::ABOUT,
+        sizes: &rewritten::WEIGHTS,
+    };
+    let opened = identity(&facts).and_then(|identity| Spilled::open(wanted, identity, pages.block_bytes()));
+    opened
+        .inspect_err(|error| tracing::warn!(%error, "keys and values cannot be kept on the disk"))
+        .ok()
+}
+
 /// A first run shows what no description does: that the graph computes, and gives logits.
 fn warm_up(model: &mut Model, cache: &mut dyn Cache) -> Result<(), Fault> {
     let failed = |error: ComputeError| {
@@ -185,6 +212,7 @@ impl LlmRuntime for LanguageModel {
             limit: request.max_tokens.map_or(room, |most| room.min(most as usize)),
             prompt: prompt.tokens,
             client: request.client,
+            is_private: request.is_private,
             priority: request.priority,
             arrived,
         };

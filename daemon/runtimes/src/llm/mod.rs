@@ -2,7 +2,7 @@
 //!
 //! [`text`] turns words into tokens and back, [`sampling`] chooses tokens; here the graph is
 //! opened and driven: `session` and `interface` know ONNX Runtime, `kv` keeps what was
-//! computed, `engine` runs many requests at once.
+//! computed, `spilled` keeps it on the disk, `engine` runs many requests at once.
 
 mod allocator;
 mod constraint;
@@ -15,6 +15,7 @@ pub mod prepack;
 mod rewritten;
 pub mod sampling;
 pub(crate) mod session;
+pub mod spilled;
 mod tensor;
 pub mod text;
 pub(crate) mod threads;

@@ -38,6 +38,9 @@ const WEIGHTS: &str = "model.onnx.data";
 const ENTRY: &str = "entry.json";
 /// Its time is that of the last use.
 const USED: &str = "used";
+/// What lies beside a copy and says nothing of what it computes. Its entry does: it holds the
+/// checksums of all files.
+pub(crate) const ABOUT: [&str; 1] = [USED];
 /// How copies that are not finished begin.
 pub const UNFINISHED: &str = ".incoming-";
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;

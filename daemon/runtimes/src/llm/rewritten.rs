@@ -30,6 +30,9 @@ use crate::operators::{self, Shared};
 use crate::package::Package;
 
 const DESCRIPTION: &str = "rewritten.json";
+/// Where the weights of a copy are: as large as a model, and told by the rest of the copy and what
+/// it is called.
+pub(super) const WEIGHTS: [&str; 2] = [graph::WEIGHTS_FILE, WEIGHTS_FILE];
 
 /// Why there is no such copy, or why it does not open.
 #[derive(Debug, thiserror::Error)]

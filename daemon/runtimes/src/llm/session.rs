@@ -78,6 +78,8 @@ pub(crate) struct Model {
     pub(crate) interface: Interface,
     /// From a copy with packed weights.
     pub(crate) is_prepacked: bool,
+    /// Where that copy lies.
+    pub(crate) copy: Option<PathBuf>,
     /// Where attention keeps keys and values, if it is our own.
     pub(crate) paged: Option<Arc<Paged>>,
     /// What it may use of its threads.
@@ -156,6 +158,7 @@ impl Model {
         };
         let session = open().map_err(|source: ort::Error| cannot_open(package, source))?;
         let mut model = Self::of(session, package, options, true)?;
+        model.copy = graph.parent().map(Path::to_owned);
         if let Some(shared) = shared {
             (model.paged, model.threads) = shared;
         }
@@ -188,6 +191,7 @@ impl Model {
             session,
             interface,
             is_prepacked,
+            copy: None,
             paged: None,
             threads: Arc::new(Share::fixed(count(options))),
             run_options: Arc::new(RunOptions::new()?),

@@ -90,6 +90,34 @@ impl Paged {
         }
     }
 
+    /// What decides the form of a block.
+    pub(crate) fn form(&self) -> String {
+        format!("{:?}", self.inner().geometries)
+    }
+
+    /// Appends what a block holds in all layers, the first first; false if it is not there.
+    pub(crate) fn read_block(&self, block: u32, bytes: &mut Vec<u8>) -> bool {
+        let inner = self.inner();
+        let mut read = |layer: &Blocks| layer.block(block).map(|held| bytes.extend_from_slice(held));
+        !inner.layers.is_empty() && inner.layers.iter().map(&mut read).all(|read| read.is_some())
+    }
+
+    /// Makes a block hold what [`read_block`](Self::read_block) gave; false if it does not fit.
+    pub(crate) fn write_block(&self, block: u32, mut bytes: &[u8]) -> bool {
+        let mut inner = self.inner();
+        for layer in &mut inner.layers {
+            let Some(place) = layer.block_mut(block) else {
+                return false;
+            };
+            let Some((held, rest)) = bytes.split_at_checked(place.len()) else {
+                return false;
+            };
+            place.copy_from_slice(held);
+            bytes = rest;
+        }
+        bytes.is_empty()
+    }
+
     /// What the next run computes, in the order of its rows.
     pub(crate) fn set_step(&self, step: Vec<Placed>) {
         self.inner().step = step;

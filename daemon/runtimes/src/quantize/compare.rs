@@ -188,6 +188,7 @@ impl Run {
             variant: Some(package.variant().to_owned()),
             prepacked_directory: None,
             cache_type: CacheType::Auto,
+            cache_on_disk: None,
             kernels: Kernels::Auto,
         };
         let mut model = Model::open(package, &load)?;

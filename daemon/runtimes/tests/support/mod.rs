@@ -45,6 +45,7 @@ pub(crate) fn options(directory: &Path) -> LoadOptions {
         prepacked_directory: None,
         kernels: Kernels::Auto,
         cache_type: CacheType::Auto,
+        cache_on_disk: None,
     }
 }
 

@@ -118,6 +118,18 @@ pub(super) const KEYS: &[Key] = &[
         set: |settings, raw| cache_type(raw).map(|kind| settings.models.cache_type = kind),
     },
     Key {
+        section: "models",
+        name: "cache_on_disk",
+        default: "\"0\"",
+        allowed: "bytes, or 0",
+        applies: Applies::NextLoad,
+        help: "most space for what models computed of conversations, so that one opened again begins to answer sooner; it \
+               can tell what was said; 0 keeps none and deletes what there is at once",
+        set: |settings, raw| {
+            bytes(raw, 0, true).map(|n| settings.models.cache_on_disk = (n > 0).then_some(n))
+        },
+    },
+    Key {
         section: "memory",
         name: "cpu_budget",
         default: "\"80%\"",

@@ -1,7 +1,9 @@
 //! Steps in which everything runs together: admission where there is room, one batch, guesses.
 
-use std::time::Instant;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
+use super::Command;
 use super::batch::{Batch, batch, gives_way, has_room, waits_for};
 use super::schedule::Phase;
 use super::sequence::Sequence;
@@ -9,6 +11,9 @@ use super::worker::{Chance, Slot, Worker};
 use crate::llm::ComputeError;
 use crate::llm::kv::{Piece, Wanted};
 use crate::llm::tensor::Logits;
+
+/// How often whoever writes to the disk is given more while nothing else happens.
+const SPILL_POLL: Duration = Duration::from_millis(5);
 
 /// What one slot computes in a step.
 struct Share {
@@ -245,5 +250,21 @@ impl Worker {
             .learn(guesses, gained.saturating_sub(1).min(guesses));
         let right = sequence.due()[..gained].to_vec();
         self.hold(slot, &right);
+    }
+
+    /// Waits for a command; what is to be put on the disk goes there meanwhile. `None` at the end.
+    pub(super) fn next_command(&mut self) -> Option<Command> {
+        while self.spill(true) {
+            match self.commands.recv_timeout(SPILL_POLL) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        self.commands.recv().ok()
+    }
+
+    pub(super) fn spill(&mut self, is_idle: bool) -> bool {
+        self.cache.mixed().is_some_and(|store| store.spill(is_idle))
     }
 }

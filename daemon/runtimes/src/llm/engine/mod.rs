@@ -81,6 +81,8 @@ pub(crate) struct Work {
     /// Tokens the answer may have.
     pub(crate) limit: usize,
     pub(crate) client: ClientId,
+    /// Nothing of it may be put on the disk.
+    pub(crate) is_private: bool,
     pub(crate) priority: Priority,
     pub(crate) arrived: Instant,
 }
@@ -185,6 +187,7 @@ impl Engine {
             constraint: work.constraint,
             limit: work.limit,
             client: work.client,
+            is_private: work.is_private,
             priority: work.priority,
             events,
             arrived: work.arrived,

@@ -51,6 +51,8 @@ pub(super) struct Request {
     pub(super) arrived: Instant,
     pub(super) place: Place,
     pub(super) client: ClientId,
+    /// Nothing of it may be put on the disk.
+    pub(super) is_private: bool,
     pub(super) priority: Priority,
     /// As last told to the reader.
     pub(super) position: Option<u32>,
@@ -154,6 +156,7 @@ pub(super) struct Sequence {
     prompt_length: usize,
     cached: usize,
     limit: usize,
+    pub(super) is_private: bool,
     pub(super) sampler: Sampler,
     output: Output,
     constraint: Option<Box<Constraint>>,
@@ -180,6 +183,7 @@ impl Sequence {
             computed: cached,
             cached,
             limit: request.limit,
+            is_private: request.is_private,
             sampler: request.sampler,
             output: request.output,
             constraint: request.constraint,

@@ -74,6 +74,7 @@ fn open(package: &str) -> (Package, Model, TextModel) {
         prepacked_directory: None,
         kernels: Kernels::Auto,
         cache_type: CacheType::Auto,
+        cache_on_disk: None,
     };
     let package = Package::open(&options.directory).unwrap();
     let model = Model::open(&package, &options).unwrap();
@@ -122,6 +123,7 @@ impl Bench {
             constraint: None,
             limit,
             client: request.client,
+            is_private: false,
             priority: request.priority,
             arrived: Instant::now(),
         };

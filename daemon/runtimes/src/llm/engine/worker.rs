@@ -71,12 +71,16 @@ impl Worker {
             self.admit();
             if self.is_mixed() {
                 self.step_together();
+                self.spill(false);
             } else {
                 let plan = self.plan();
                 self.step(&plan);
             }
         }
         self.fail_all(&Fault::new(ErrorKind::Cancelled, "the model is being unloaded"));
+        if let Some(store) = self.cache.mixed() {
+            store.settle();
+        }
     }
 
     pub(super) fn is_mixed(&mut self) -> bool {
@@ -87,9 +91,9 @@ impl Worker {
     fn receive(&mut self) -> bool {
         let is_idle = self.waiting.is_empty() && self.active().next().is_none();
         if is_idle {
-            match self.commands.recv() {
-                Ok(command) => self.obey(command),
-                Err(_) => return false,
+            match self.next_command() {
+                Some(command) => self.obey(command),
+                None => return false,
             }
         } else if self.is_stuck() {
             match self.commands.recv_timeout(PARKED_POLL) {
@@ -537,6 +541,9 @@ impl Worker {
         let waits = self.waits_for_a_slot(sequence.claim.client);
         self.turns.leave(&mut sequence.claim, waits);
         if let Some(store) = self.cache.mixed() {
+            if !sequence.is_private {
+                store.keep(slot);
+            }
             store.leave(slot);
             return Some(*sequence);
         }

@@ -17,9 +17,11 @@ mod whole;
 use super::ComputeError;
 use super::session::Model;
 use super::tensor::Logits;
+use crate::llm::spilled::Spilled;
 use crate::onnx::Attention;
 use concatenated::Concatenated;
 use paged::Paged;
+pub(crate) use prefix::Key;
 use recomputed::Recomputed;
 use shared::Shared;
 pub(crate) use whole::whole;
@@ -56,6 +58,9 @@ pub(crate) trait Cache: Send {
 
     /// Makes `to` hold what `from` holds of its first `length` tokens.
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError>;
+
+    /// From here on beginnings are looked for on the disk too, and [kept](Mixed::keep) there.
+    fn use_disk(&mut self, _: Spilled) {}
 }
 
 /// Storage that finds beginnings by itself, and runs any sequences together.
@@ -92,6 +97,17 @@ pub(crate) trait Mixed {
 
     /// The sequence is over, and what it computed must not serve anybody.
     fn forget(&mut self, slot: usize);
+
+    /// What the slot holds may be put on the disk, where there is one: a sequence that must leave
+    /// nothing there never asks for it.
+    fn keep(&mut self, slot: usize);
+
+    /// Hands some of what is to be put on the disk to whoever writes it: a little between two
+    /// steps, as much as there is room for while there is nothing else to do. Whether more is left.
+    fn spill(&mut self, is_idle: bool) -> bool;
+
+    /// The end: waits a moment until what is to be put on the disk is there.
+    fn settle(&mut self);
 
     /// Gives back the memory of everything that no sequence uses.
     fn trim(&mut self);

@@ -22,6 +22,16 @@ impl Pages for Arc<Paged> {
         Paged::give_back(self, blocks);
     }
 
+    fn read(&self, block: BlockId, bytes: &mut Vec<u8>) -> bool {
+        self.read_block(block, bytes)
+    }
+
+    fn write(&mut self, block: BlockId, bytes: &[u8]) -> Result<(), ComputeError> {
+        let is_written = self.write_block(block, bytes);
+        let failed = || ComputeError::Interface("a block of its cache is of another size".to_owned());
+        is_written.then_some(()).ok_or_else(failed)
+    }
+
     fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError> {
         let placed = sequences.into_iter().map(|extent| Placed {
             first_row: extent.first_row,

@@ -2,14 +2,18 @@
 //! beginnings that were computed once serve everybody.
 //!
 //! Which block holds what is decided by the `pool`; the memory belongs to the graph's attention,
-//! which is reached through [`Pages`].
+//! which is reached through [`Pages`]. What lies on the disk is looked for where the memory holds
+//! nothing; whoever writes it gets copies.
+
+use std::time::{Duration, Instant};
 
 use super::blocks::BlockId;
 use super::pool::{BlockCopy, Pool};
-use super::{Cache, Mixed, Piece, Wanted};
+use super::{Cache, Key, Mixed, Piece, Wanted};
 use crate::llm::ComputeError;
 use crate::llm::interface::StepInputs;
 use crate::llm::session::Model;
+use crate::llm::spilled::Spilled;
 use crate::llm::tensor::Logits;
 
 /// Tokens of a block. Half a block of each sequence is empty on average, and what two share is
@@ -44,6 +48,12 @@ pub(crate) trait Pages: Send {
     /// These hold nothing of use: their memory can go back to the system.
     fn give_back(&mut self, blocks: &[BlockId]);
 
+    /// Appends everything that a block holds; false if it is not there.
+    fn read(&self, block: BlockId, bytes: &mut Vec<u8>) -> bool;
+
+    /// Makes a block hold what was read.
+    fn write(&mut self, block: BlockId, bytes: &[u8]) -> Result<(), ComputeError>;
+
     /// What the next run is about, in the order of the rows.
     fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError>;
 
@@ -67,7 +77,22 @@ pub(crate) struct Paged<P> {
     pool: Pool,
     room: Room,
     is_allocated: bool,
+    spilled: Option<Spilled>,
 }
+
+/// The most that is read from the disk before a step, in bytes and in time. What is left is read
+/// before the next one. A step of such a prompt takes longer, so nobody at work waits much longer
+/// than for a prompt that is computed.
+const MOST_READ: usize = 256 << 20;
+const READING_TIME: Duration = Duration::from_millis(500);
+/// What is copied for the disk between two steps, bytes: less than a thousandth of a second.
+const COPIED_BETWEEN_STEPS: usize = 2 << 20;
+/// What is copied at once while there is nothing else to do: whoever comes then waits so long.
+const COPIED_WHEN_IDLE: usize = 16 << 20;
+/// How long the end waits for the disk: the daemon ends a worker that takes much longer.
+const SETTLING_TIME: Duration = Duration::from_secs(1);
+/// How long whoever wants the memory back waits for it, and others who are at work.
+const TRIMMING_TIME: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Copy, Debug)]
 struct Room {
@@ -101,6 +126,7 @@ impl<P: Pages> Paged<P> {
             pool: room.pool(),
             room,
             is_allocated: false,
+            spilled: None,
         }
     }
 
@@ -118,6 +144,45 @@ impl<P: Pages> Paged<P> {
             Some(BlockCopy { from, to }) => self.pages.copy(from, to),
             None => Ok(()),
         }
+    }
+
+    /// Puts what lies on the disk of the beginning of `prompt` into blocks, as far as the memory
+    /// does not hold it and there is room.
+    fn adopt_from_disk(&mut self, slot: usize, prompt: &[u32]) -> Result<(), ComputeError> {
+        let Some(spilled) = &mut self.spilled else {
+            return Ok(());
+        };
+        let (began, mut read) = (Instant::now(), 0);
+        while let Some(key) = self.pool.next_unknown(slot, prompt) {
+            let is_enough = read >= MOST_READ || (read > 0 && began.elapsed() >= READING_TIME);
+            let found = if is_enough { None } else { spilled.read(&key) };
+            let Some(bytes) = found else {
+                return Ok(());
+            };
+            let Ok(block) = self.pool.place(slot, prompt) else {
+                return Ok(());
+            };
+            if !self.is_allocated {
+                self.pages.allocate(self.room.blocks)?;
+                self.is_allocated = true;
+            }
+            self.pages.write(block, bytes)?;
+            read += bytes.len();
+        }
+        Ok(())
+    }
+
+    fn settle_within(&mut self, patience: Duration) {
+        let (pool, pages) = (&self.pool, &self.pages);
+        if let Some(spilled) = &mut self.spilled {
+            spilled.settle(patience, |key, bytes| Self::fetch(pool, pages, key, bytes));
+        }
+    }
+
+    /// Finds what is to be put on the disk.
+    fn fetch(pool: &Pool, pages: &P, key: &Key, bytes: &mut Vec<u8>) -> bool {
+        let block = pool.find(*key);
+        block.is_some_and(|block| pages.read(block, bytes))
     }
 
     fn fork(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
@@ -182,8 +247,11 @@ impl<P: Pages> Mixed for Paged<P> {
     }
 
     fn adopt(&mut self, slot: usize, prompt: &[u32]) -> Result<usize, ComputeError> {
-        let copy = self.pool.adopt(slot, prompt);
-        if let Err(error) = self.carry_out(copy) {
+        let adopted = self.adopt_from_disk(slot, prompt).and_then(|()| {
+            let copy = self.pool.adopt(slot, prompt);
+            self.carry_out(copy)
+        });
+        if let Err(error) = adopted {
             self.pool.forget(slot);
             return Err(error);
         }
@@ -225,10 +293,34 @@ impl<P: Pages> Mixed for Paged<P> {
         self.pool.forget(slot);
     }
 
+    fn keep(&mut self, slot: usize) {
+        if let Some(spilled) = &mut self.spilled {
+            spilled.keep(self.pool.whole(slot));
+        }
+    }
+
+    fn spill(&mut self, is_idle: bool) -> bool {
+        let Some(spilled) = &mut self.spilled else {
+            return false;
+        };
+        let most = if is_idle {
+            COPIED_WHEN_IDLE
+        } else {
+            COPIED_BETWEEN_STEPS
+        };
+        let (pool, pages) = (&self.pool, &self.pages);
+        spilled.feed(most, |key, bytes| Self::fetch(pool, pages, key, bytes))
+    }
+
+    fn settle(&mut self) {
+        self.settle_within(SETTLING_TIME);
+    }
+
     fn trim(&mut self) {
         if !self.is_allocated {
             return;
         }
+        self.settle_within(TRIMMING_TIME);
         if !self.pool.is_unused() {
             let blocks = self.pool.trim();
             return self.pages.give_back(&blocks);
@@ -279,6 +371,10 @@ impl<P: Pages> Cache for Paged<P> {
 
     fn copy(&mut self, from: usize, to: usize, length: usize) -> Result<(), ComputeError> {
         self.fork(from, to, length)
+    }
+
+    fn use_disk(&mut self, spilled: Spilled) {
+        self.spilled = Some(spilled);
     }
 }
 

@@ -100,6 +100,53 @@ impl Pool {
         self.adopt_part(slot, reusable)
     }
 
+    /// The whole blocks that the slot's tokens fill, the first first.
+    pub(super) fn whole(&self, slot: usize) -> impl Iterator<Item = Key> {
+        let table = &self.tables[slot];
+        table.keys[1..].iter().copied()
+    }
+
+    /// Where a whole block is, if it is known.
+    pub(super) fn find(&self, key: Key) -> Option<BlockId> {
+        self.prefix.find(key)
+    }
+
+    /// Takes over what is known whole, and says what comes next in `prompt`, if that is a whole
+    /// block too that could be taken over.
+    pub(super) fn next_unknown(&mut self, slot: usize, prompt: &[u32]) -> Option<Key> {
+        let reusable = &prompt[..prompt.len().saturating_sub(1)];
+        self.adopt_whole(slot, reusable);
+        let (before, tokens) = self.next_whole(slot, reusable)?;
+        Some(before.then(tokens))
+    }
+
+    /// A block for what comes next, which is written before anything else is asked. The slot holds
+    /// it from here on.
+    pub(super) fn place(&mut self, slot: usize, prompt: &[u32]) -> Result<BlockId, Full> {
+        let (before, tokens) = self.next_whole(slot, prompt).ok_or(Full)?;
+        let key = before.then(tokens);
+        let block = self.take()?;
+        let index = self.tables[slot].tokens.len() / self.block_tokens;
+        self.cut(slot, index);
+        let table = &mut self.tables[slot];
+        table.tokens.truncate(index * self.block_tokens);
+        table.tokens.extend_from_slice(tokens);
+        table.blocks.push(block);
+        table.keys.push(key);
+        if self.prefix.insert_whole(before, tokens, key, block) {
+            self.blocks.remember(block);
+        }
+        Ok(block)
+    }
+
+    /// The tokens of the first block that the slot does not hold whole, and what is before it.
+    fn next_whole<'t>(&self, slot: usize, tokens: &'t [u32]) -> Option<(Key, &'t [u32])> {
+        let table = &self.tables[slot];
+        let index = table.tokens.len() / self.block_tokens;
+        let tokens = tokens.get(index * self.block_tokens..(index + 1) * self.block_tokens)?;
+        Some((table.keys[index], tokens))
+    }
+
     fn adopt_whole(&mut self, slot: usize, reusable: &[u32]) {
         loop {
             let table = &self.tables[slot];

@@ -13,20 +13,24 @@ use super::blocks::BlockId;
 
 /// Stands for a beginning of whole blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 32]);
+pub(crate) struct Key([u8; 32]);
 
 impl Key {
     /// Nothing yet. `salt` is what the content depends on beside the tokens: an adapter, or what
     /// the tokens of an image stand for.
-    pub(super) fn root(salt: &[u8]) -> Self {
+    pub(crate) fn root(salt: &[u8]) -> Self {
         Self(Sha256::digest(salt).into())
     }
 
     /// This beginning and one more block.
-    pub(super) fn then(&self, tokens: &[u32]) -> Self {
+    pub(crate) fn then(&self, tokens: &[u32]) -> Self {
         let mut hash = Sha256::new_with_prefix(self.0);
         tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
         Self(hash.finalize().into())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

@@ -68,6 +68,8 @@ pub(in crate::http) struct ChatCompletionRequest {
     pub(super) keep_alive: Option<KeepAliveTime>,
     /// Only `text` can be had.
     pub(super) modalities: Option<Vec<String>>,
+    /// `false`: nothing of it is put on the disk, even where `models.cache_on_disk` is set.
+    pub(super) store: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -122,6 +124,7 @@ impl ChatCompletionRequest {
                 .unwrap_or_default(),
             tool_choice: choice,
             parallel_tool_calls: !legacy && self.parallel_tool_calls.unwrap_or(true),
+            is_private: self.store == Some(false),
             ..GenerateRequest::new(model, Input::Conversation(conversation))
         };
         Ok(Plan {

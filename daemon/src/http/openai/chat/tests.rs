@@ -72,6 +72,7 @@ fn settings_reach_the_model() {
     let generate = &plan.generate;
     assert_eq!((generate.max_tokens, generate.top_logprobs), (Some(7), Some(3)));
     assert_eq!(generate.sampling.top_k, Some(0));
+    assert!(generate.is_private, "store is false");
     assert_eq!(generate.sampling.seed, Some(u64::MAX));
     assert_eq!(generate.sampling.logit_bias[&42], -100.0);
     assert_eq!(generate.stop, ["x"]);

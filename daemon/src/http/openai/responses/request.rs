@@ -26,7 +26,7 @@ pub(in crate::http) struct ResponseRequest {
     pub(super) instructions: Option<String>,
     /// The answer this one goes on from, which must have been stored.
     pub(super) previous_response_id: Option<String>,
-    /// Keep the answer; true if left out.
+    /// Keep the answer; true if left out. `false`: nothing of it is put on the disk.
     pub(super) store: Option<bool>,
     /// Send the answer as server-sent events.
     pub(super) stream: Option<bool>,
@@ -159,6 +159,7 @@ impl ResponseRequest {
             format: self.format()?,
             tool_choice: choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
+            is_private: self.store == Some(false),
             ..GenerateRequest::new(self.model()?, Input::Conversation(conversation))
         })
     }

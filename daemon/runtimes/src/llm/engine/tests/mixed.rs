@@ -54,6 +54,7 @@ struct Ask {
     temperature: f32,
     priority: Priority,
     client: u32,
+    is_private: bool,
 }
 
 fn ask(prompt: &str, limit: usize) -> Ask {
@@ -63,8 +64,12 @@ fn ask(prompt: &str, limit: usize) -> Ask {
         temperature: 0.0,
         priority: Priority::Api,
         client: 1,
+        is_private: false,
     }
 }
+
+#[path = "spilled.rs"]
+mod spilled;
 
 fn start(patience: Patience, slots: usize, cache: Box<dyn Cache>) -> Bench {
     let (_, model, text) = open("llama-gqa");
@@ -136,6 +141,7 @@ impl Bench {
             constraint: None,
             limit: ask.limit,
             client: ClientId::program(ask.client),
+            is_private: ask.is_private,
             priority: request.priority,
             arrived: Instant::now(),
         };

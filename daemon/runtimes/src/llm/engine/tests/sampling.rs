@@ -44,6 +44,7 @@ fn limited(
             arrived: Instant::now(),
             place: Place::take(&taken, usize::MAX).unwrap(),
             client: ClientId::default(),
+            is_private: false,
             priority: Priority::Api,
             position: None,
         };

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     /// The highest block that was ever written, and one more.
     pub(crate) touched: usize,
     pub(crate) copies: usize,
+    /// Blocks that came from the disk.
+    pub(crate) read: usize,
     pub(crate) given_back: Vec<BlockId>,
     /// Rows and sequences of every run.
     pub(crate) runs: Vec<(usize, usize)>,
@@ -47,6 +49,9 @@ pub(crate) struct FakePages {
 }
 
 impl FakePages {
+    /// Bytes of a block.
+    pub(crate) const BLOCK: usize = BLOCK_TOKENS * size_of::<u64>();
+
     pub(crate) fn new(vocabulary: usize) -> (Self, Arc<Mutex<Record>>) {
         let pages = Self {
             vocabulary,
@@ -143,6 +148,24 @@ impl Pages for FakePages {
     fn give_back(&mut self, blocks: &[BlockId]) {
         self.note(|record| record.given_back = blocks.to_vec());
         self.places.retain(|(block, _), _| !blocks.contains(block));
+    }
+
+    fn read(&self, block: BlockId, bytes: &mut Vec<u8>) -> bool {
+        let places = (0..BLOCK_TOKENS).map(|place| self.places.get(&(block, place)));
+        let mut read =
+            |content: Option<&u64>| content.map(|held| bytes.extend_from_slice(&held.to_le_bytes()));
+        places.map(&mut read).all(|read| read.is_some())
+    }
+
+    fn write(&mut self, block: BlockId, bytes: &[u8]) -> Result<(), ComputeError> {
+        self.note(|record| {
+            record.read += 1;
+            record.touch(block);
+        });
+        for (place, content) in bytes.as_chunks().0.iter().enumerate() {
+            self.places.insert((block, place), u64::from_le_bytes(*content));
+        }
+        Ok(())
     }
 
     fn set_step(&mut self, sequences: Vec<Extent>) -> Result<(), ComputeError> {

@@ -17,6 +17,8 @@ struct Bench {
     pool: Pool,
     capacity: usize,
     memory: HashMap<(BlockId, usize), Content>,
+    /// Whole blocks that were put on the disk.
+    disk: HashMap<Key, Vec<Content>>,
     /// Salt and tokens by slot.
     expected: Vec<(usize, Vec<u32>)>,
 }
@@ -49,6 +51,10 @@ enum Action {
     Forget {
         slot: usize,
     },
+    /// What the slot holds goes to the disk, as far as it is still known.
+    Keep {
+        slot: usize,
+    },
     Trim,
 }
 
@@ -58,6 +64,7 @@ impl Bench {
             pool: Pool::new(SLOTS, capacity, comfortable, BLOCK),
             capacity,
             memory: HashMap::new(),
+            disk: HashMap::new(),
             expected: vec![(0, Vec::new()); SLOTS],
         }
     }
@@ -94,6 +101,15 @@ impl Bench {
                 self.pool.forget(*slot);
                 self.expected[*slot].1.clear();
             }
+            Action::Keep { slot } => {
+                for key in self.pool.whole(*slot) {
+                    let Some(block) = self.pool.find(key) else {
+                        continue;
+                    };
+                    let places = (0..BLOCK).map(|place| self.memory[&(block, place)].clone());
+                    self.disk.insert(key, places.collect());
+                }
+            }
             Action::Trim => {
                 for block in self.pool.trim() {
                     self.memory.retain(|&(other, _), _| other != block);
@@ -104,6 +120,19 @@ impl Bench {
 
     fn adopt(&mut self, slot: usize, prompt: &[u32]) {
         let before = self.pool.length(slot);
+        while let Some(key) = self.pool.next_unknown(slot, prompt) {
+            let Some(contents) = self.disk.get(&key).cloned() else {
+                break;
+            };
+            let available = self.pool.available();
+            let Ok(block) = self.pool.place(slot, prompt) else {
+                assert_eq!(available, 0, "there was room");
+                break;
+            };
+            for (place, content) in contents.into_iter().enumerate() {
+                self.memory.insert((block, place), content);
+            }
+        }
         let copy = self.pool.adopt(slot, prompt);
         self.copy(copy);
         let length = self.pool.length(slot);
@@ -200,6 +229,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (slot(), slot(), 0..20_usize).prop_map(|(from, to, length)| Action::Fork { from, to, length }),
         3 => slot().prop_map(|slot| Action::Leave { slot }),
         1 => slot().prop_map(|slot| Action::Forget { slot }),
+        2 => slot().prop_map(|slot| Action::Keep { slot }),
         1 => Just(Action::Trim),
     ]
 }
@@ -331,6 +361,28 @@ fn what_a_faulty_sequence_left_serves_nobody() {
     bench.act(&Action::Forget { slot: 0 });
     assert_eq!(reused(&mut bench, &held), (0, false));
     assert_eq!(bench.pool.available(), 20);
+}
+
+#[test]
+fn what_was_given_up_comes_back_from_the_disk() {
+    let held: Vec<u32> = (0..10).collect();
+    let mut bench = bench_of(&[&held]);
+    bench.act(&Action::Keep { slot: 0 });
+    bench.act(&Action::Leave { slot: 0 });
+    bench.act(&Action::Trim);
+    bench.act(&Action::Begin {
+        slot: 1,
+        salt: 0,
+        prompt: held.clone(),
+    });
+    bench.check();
+    assert_eq!(bench.pool.length(1), 8, "whole blocks");
+    bench.act(&Action::Begin {
+        slot: 2,
+        salt: 1,
+        prompt: held,
+    });
+    assert_eq!(bench.pool.length(2), 0, "of another salt");
 }
 
 #[test]

@@ -106,6 +106,7 @@ fn options(directory: &Path) -> LoadOptions {
         prepacked_directory: None,
         kernels: Kernels::Only(Isa::best()),
         cache_type: CacheType::Auto,
+        cache_on_disk: None,
     }
 }
 
