@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Of `llm`, one short round, to see that everything works
     #[arg(long)]
     quick: bool,
-    /// Of `llm`, measure only this: speed, arrivals, reuse, context or memory; can be given again
+    /// Of `llm`, measure only this: speed, arrivals, reuse, context, schema or memory; can be given again
     #[arg(long = "part", value_name = "PART")]
     parts: Vec<String>,
     /// Measure only these; llm is measured only if it is named

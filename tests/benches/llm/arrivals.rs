@@ -19,6 +19,7 @@ pub(crate) struct Answered {
     /// To the first piece of text.
     pub(crate) first: Duration,
     pub(crate) end: Instant,
+    /// Of `llama_cpp.server` those that were asked for, which are the most it can have given.
     pub(crate) tokens: u32,
 }
 
@@ -118,7 +119,7 @@ async fn ask_ours(ours: &Ours, requests: Vec<Request>) -> anyhow::Result<Vec<Ans
             begin: timed.begin,
             first: timed.first() - timed.begin,
             end: Instant::now(),
-            tokens,
+            tokens: timed.done.usage.completion_tokens,
         });
     }
     Ok(answered)

@@ -2,6 +2,8 @@
 
 use airunner_tests::bench::{Figure, Timed, median, prompt, ratio};
 
+use anyhow::ensure;
+
 use crate::Bench;
 use crate::ours::Ours;
 
@@ -11,7 +13,12 @@ const SHORT_PROMPT: usize = 32;
 
 pub(crate) async fn measure(bench: &Bench, ours: &Ours) -> anyhow::Result<Vec<Figure>> {
     let (_, instance) = ours.load().await?;
-    let context = instance.context_length.min(CONTEXT);
+    let context = CONTEXT;
+    ensure!(
+        instance.context_length >= context,
+        "the model has a context of {} tokens only",
+        instance.context_length
+    );
     let long = prompt((context - DECODE) as usize, 4_000_000);
     // Read once; every round finds it in the cache but for its last tokens.
     ours.ask(long.clone(), 1, 1).await?;

@@ -106,10 +106,7 @@ impl Ours {
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         let begin = Instant::now();
         while !self.load().await?.1.prepacked {
-            if begin.elapsed() > PATIENCE {
-                eprintln!("no copy for faster loads was made");
-                break;
-            }
+            ensure!(begin.elapsed() < PATIENCE, "no copy for our own kernels was made");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Ok(())

@@ -13,6 +13,9 @@ const PROMPT: usize = 512;
 const SHORT_PROMPT: usize = 32;
 const DECODE: u32 = 128;
 
+/// We, llama.cpp twice, and ONNX Runtime.
+const SIDES: usize = 4;
+
 /// What is compared with what it should be against Q4_0 and Q4_K_M.
 struct Bars {
     what: &'static str,
@@ -81,14 +84,13 @@ pub(crate) async fn measure(bench: &Bench, ours: &Ours) -> anyhow::Result<Vec<Fi
     };
     // Every side is warmed up by a round that is not counted.
     runners.prompt(&mut Sides::default(), 1).await?;
-    runners.decode(&mut Sides::default(), 1, 2).await?;
+    runners.decode(&mut Sides::default(), 1, 0).await?;
     let mut reading = Sides::default();
     let mut decoding = DECODING.map(|_| Sides::default());
     for round in 1..=bench.rounds as u64 {
         runners.prompt(&mut reading, 100 + round).await?;
         for (sides, (streams, _)) in decoding.iter_mut().zip(&DECODING) {
-            let seed = 100_000 * round + 1_000 * *streams as u64;
-            runners.decode(sides, *streams, seed).await?;
+            runners.decode(sides, *streams, round).await?;
         }
         eprintln!("measured: round {round} of {}", bench.rounds);
     }
@@ -103,26 +105,41 @@ pub(crate) async fn measure(bench: &Bench, ours: &Ours) -> anyhow::Result<Vec<Fi
 }
 
 impl Runners<'_> {
+    /// All sides one after the other, each round beginning with another one.
     async fn prompt(&mut self, sides: &mut Sides, seed: u64) -> anyhow::Result<()> {
-        sides.ours.push(self.ours.prompt(PROMPT, seed).await?);
-        sides.q4_0.push(self.q4_0.prompt(PROMPT).await?);
-        sides.q4_k_m.push(self.q4_k_m.prompt(PROMPT).await?);
-        sides.onnxruntime.push(self.onnxruntime.prompt(PROMPT).await?);
+        for turn in 0..SIDES {
+            match (seed as usize + turn) % SIDES {
+                0 => sides.ours.push(self.ours.prompt(PROMPT, seed).await?),
+                1 => sides.q4_0.push(self.q4_0.prompt(PROMPT).await?),
+                2 => sides.q4_k_m.push(self.q4_k_m.prompt(PROMPT).await?),
+                _ => sides.onnxruntime.push(self.onnxruntime.prompt(PROMPT).await?),
+            }
+        }
         Ok(())
     }
 
-    async fn decode(&mut self, sides: &mut Sides, streams: usize, seed: u64) -> anyhow::Result<()> {
-        let before = read_bandwidth(self.threads);
-        let ours = self.ours.decode(streams, SHORT_PROMPT, DECODE, seed).await?;
-        let bandwidth = read_bandwidth(self.threads).max(before);
-        sides.ours.push(ours);
-        sides.bandwidth.push(bandwidth);
-        let q4_0 = self.q4_0.decode(streams, SHORT_PROMPT, DECODE).await?;
-        let q4_k_m = self.q4_k_m.decode(streams, SHORT_PROMPT, DECODE).await?;
-        let onnxruntime = self.onnxruntime.decode(streams, SHORT_PROMPT, DECODE).await?;
-        sides.q4_0.push(q4_0);
-        sides.q4_k_m.push(q4_k_m);
-        sides.onnxruntime.push(onnxruntime);
+    async fn decode(&mut self, sides: &mut Sides, streams: usize, round: u64) -> anyhow::Result<()> {
+        for turn in 0..SIDES {
+            match (round as usize + turn) % SIDES {
+                0 => {
+                    let seed = 100_000 * round + 1_000 * streams as u64;
+                    let before = read_bandwidth(self.threads);
+                    let ours = self.ours.decode(streams, SHORT_PROMPT, DECODE, seed).await?;
+                    sides.bandwidth.push(read_bandwidth(self.threads).max(before));
+                    sides.ours.push(ours);
+                }
+                1 => sides
+                    .q4_0
+                    .push(self.q4_0.decode(streams, SHORT_PROMPT, DECODE).await?),
+                2 => sides
+                    .q4_k_m
+                    .push(self.q4_k_m.decode(streams, SHORT_PROMPT, DECODE).await?),
+                _ => {
+                    let speed = self.onnxruntime.decode(streams, SHORT_PROMPT, DECODE).await?;
+                    sides.onnxruntime.push(speed);
+                }
+            }
+        }
         Ok(())
     }
 }
