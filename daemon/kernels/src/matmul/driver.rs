@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::cut::Cut;
 use super::gate::{self, Half};
 use super::quantize::Quantized;
 use super::shape::LANES;
@@ -16,11 +17,6 @@ const COLUMNS_AT_ONCE: usize = 2048;
 /// Bytes of weights that all tiles pass through before the next ones: they stay in the second
 /// cache.
 const WEIGHTS_AT_ONCE: usize = 256 << 10;
-
-/// Fewer panels than this are not worth a task.
-const PANELS_PER_TASK: usize = 8;
-
-const TASKS_PER_THREAD: usize = 8;
 
 /// One product: packed weights, quantized activations and the tiles that fit them.
 pub(super) struct Product<'a> {
@@ -42,8 +38,7 @@ impl Product<'_> {
     /// `y = x Wᵀ + bias`, `[rows][shape.rows()]`.
     pub(super) fn stacked(&self, bias: Option<&[f32]>, y: &mut [f32], parallel: &dyn Parallel) {
         let y = Shared::new(y);
-        let panels = self.packed.len() / self.shape.panel_bytes();
-        share(panels, self.panels_per_task(1), parallel, |panels| {
+        share(self.cut(1, parallel.threads()), parallel, |panels| {
             for pairs in chunks(0..self.shape.pairs(), self.pairs_at_once()) {
                 for panels in chunks(panels.clone(), self.panels_at_once(pairs.len())) {
                     self.pass(panels, |rows, panel| {
@@ -97,8 +92,7 @@ impl Product<'_> {
     /// `y = activation(x Gᵀ) × x Uᵀ`, `[rows][shape.rows() / 2]`.
     pub(super) fn gated(&self, activation: Activation, y: &mut [f32], parallel: &dyn Parallel) {
         let y = Shared::new(y);
-        let couples = self.packed.len() / self.shape.panel_bytes() / 2;
-        share(couples, self.panels_per_task(2), parallel, |couples| {
+        share(self.cut(2, parallel.threads()), parallel, |couples| {
             let at_once = self.panels_at_once(self.shape.pairs()).div_ceil(2);
             for couples in chunks(couples, at_once) {
                 self.pass(couples, |rows, couple| {
@@ -185,15 +179,15 @@ impl Product<'_> {
         }
     }
 
-    /// Every task reads all activations: with several tiles it should have as many weights as go
-    /// together.
-    fn panels_per_task(&self, together: usize) -> usize {
+    /// How panels, so many `together`, are divided among threads.
+    fn cut(&self, together: usize, threads: usize) -> Cut {
+        let count = self.packed.len() / self.shape.panel_bytes() / together;
         if self.has_one_tile() {
-            PANELS_PER_TASK
-        } else {
-            self.panels_at_once(self.pairs_at_once().min(self.shape.pairs()))
-                .div_ceil(together)
+            return Cut::falling(count, threads);
         }
+        // Every task reads all activations: it should have as many weights as go together.
+        let most = self.panels_at_once(self.pairs_at_once().min(self.shape.pairs()));
+        Cut::even(count, most.div_ceil(together), threads)
     }
 
     fn has_one_tile(&self) -> bool {
@@ -229,21 +223,7 @@ fn chunks(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usiz
         .map(move |start| start..start.saturating_add(length).min(end))
 }
 
-/// Divides `count` panels among tasks of at least `least`, unless there are threads for more.
-fn share(count: usize, least: usize, parallel: &dyn Parallel, work: impl Fn(Range<usize>) + Sync) {
-    let threads = parallel.threads();
-    let tasks = tasks(count, least, threads);
-    parallel.run(tasks, &|task| {
-        work(count * task / tasks..count * (task + 1) / tasks);
-    });
-}
-
-/// As many for each thread, so that none waits for the others' last.
-fn tasks(count: usize, least: usize, threads: usize) -> usize {
-    if threads == 1 {
-        return 1;
-    }
-    let worth = (count / PANELS_PER_TASK).max(1);
-    let each = (count / least).div_ceil(threads).clamp(1, TASKS_PER_THREAD);
-    (each * threads).min(worth)
+/// Divides panels among tasks.
+fn share(cut: Cut, parallel: &dyn Parallel, work: impl Fn(Range<usize>) + Sync) {
+    parallel.run(cut.tasks(), &|task| work(cut.task(task)));
 }

@@ -2,6 +2,7 @@
 
 use half::f16;
 
+use super::cut::Cut;
 use super::driver::{Product, factors};
 use super::shape::LANES;
 use super::tiles::{Tile, tiles};
@@ -111,6 +112,23 @@ impl<D: AsRef<[u8]>> Matrix<D> {
             tiles,
             x,
         })
+    }
+
+    /// What a helper, counted from 0, of so many threads is likely to read first in a product with few
+    /// rows; nothing where it gets none.
+    #[must_use]
+    pub fn first_of_helper(&self, helper: usize, threads: usize) -> &[u8] {
+        let together = match self.arrangement {
+            Arrangement::Stacked => 1,
+            Arrangement::Interleaved => 2,
+        };
+        let bytes = together * self.shape.panel_bytes();
+        let packed = self.data.as_ref();
+        // The caller's own task is the first.
+        let panels = Cut::falling(packed.len() / bytes, threads).task(helper + 1);
+        packed
+            .get(panels.start * bytes..panels.end * bytes)
+            .unwrap_or_default()
     }
 
     /// The weights of one output, `[columns]`, as they count in products. Outputs of an

@@ -8,6 +8,7 @@
 //! Knows nothing of files: who stores packed bytes puts [`LAYOUT_VERSION`] beside them.
 
 mod activation;
+mod cut;
 mod driver;
 mod error;
 mod gate;

@@ -5,6 +5,7 @@
 //! the next job for a moment before it sleeps, as long as jobs have lately come that soon: within
 //! a step nobody sleeps, between requests everybody does.
 
+mod ahead;
 mod gate;
 mod sleeper;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ahead::Ahead;
 use gate::Gate;
 use sleeper::Sleeper;
 
@@ -52,7 +54,7 @@ struct State {
     /// Whether it is worth looking for the next job.
     is_patient: AtomicBool,
     ends: AtomicBool,
-    helpers: Vec<Sleeper>,
+    helpers: Vec<Helper>,
     caller: Sleeper,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
@@ -61,6 +63,14 @@ struct State {
 // SAFETY: all but `job` is `Sync`. That is written only while the gate is closed and nobody is
 // inside, and read only inside; the gate orders one before the other.
 unsafe impl Sync for State {}
+
+/// A thread that helps.
+#[derive(Default)]
+struct Helper {
+    sleeper: Sleeper,
+    /// Its part of the job after this one.
+    ahead: Ahead,
+}
 
 #[derive(Clone, Copy)]
 struct Job {
@@ -90,6 +100,15 @@ impl ThreadPool {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.helpers.len() + 1
+    }
+
+    /// Says what a helper is likely to read in the job after the next one that is run: it brings
+    /// that near while it waits for it. Helpers are counted from 0, those that are not there do
+    /// nothing.
+    pub fn expect(&self, helper: usize, bytes: &[u8]) {
+        if let Some(helper) = self.state.helpers.get(helper) {
+            helper.ahead.set(bytes);
+        }
     }
 
     /// Runs `task` once for each number below `tasks` with at most `threads` threads, and returns
@@ -144,7 +163,7 @@ impl ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.state.ends.store(true, Ordering::SeqCst);
-        self.state.helpers.iter().for_each(Sleeper::wake);
+        self.state.helpers.iter().for_each(|helper| helper.sleeper.wake());
         for helper in self.helpers.drain(..) {
             // It ends with the tasks' panics caught.
             let _ended = helper.join();
@@ -185,7 +204,7 @@ impl State {
             next: AtomicUsize::new(0),
             is_patient: AtomicBool::new(false),
             ends: AtomicBool::new(false),
-            helpers: (0..helpers).map(|_| Sleeper::default()).collect(),
+            helpers: (0..helpers).map(|_| Helper::default()).collect(),
             caller: Sleeper::default(),
             panic: Mutex::default(),
         }
@@ -200,8 +219,14 @@ impl State {
             } else {
                 Duration::ZERO
             };
-            self.helpers[number].wait_until(patience, || {
-                self.ends.load(Ordering::SeqCst) || self.gate.enter(number, &mut last)
+            let Helper { sleeper, ahead } = &self.helpers[number];
+            let mut asking = ahead.begin();
+            sleeper.wait_until(patience, || {
+                let is_wanted = self.ends.load(Ordering::SeqCst) || self.gate.enter(number, &mut last);
+                if !is_wanted {
+                    asking.step();
+                }
+                is_wanted
             });
             if self.ends.load(Ordering::SeqCst) {
                 break;
@@ -245,7 +270,9 @@ impl<'s> Opened<'s> {
         }
         state.next.store(0, Ordering::Relaxed);
         state.gate.open(helpers);
-        state.helpers[..helpers].iter().for_each(Sleeper::wake);
+        state.helpers[..helpers]
+            .iter()
+            .for_each(|helper| helper.sleeper.wake());
         Self(state)
     }
 }

@@ -27,7 +27,7 @@ fn every_task_runs_once() {
 fn helpers_that_sleep_are_woken() {
     let pool = ThreadPool::new(3).unwrap();
     for _ in 0..if cfg!(miri) { 3 } else { 50 } {
-        while !pool.state.helpers.iter().all(Sleeper::is_asleep) {
+        while !pool.state.helpers.iter().all(|helper| helper.sleeper.is_asleep()) {
             std::thread::yield_now();
         }
         // A helper has to come: each task waits for another one.
@@ -35,6 +35,18 @@ fn helpers_that_sleep_are_woken() {
         pool.run(3, 3, &|_| {
             barrier.wait();
         });
+    }
+}
+
+#[test]
+fn what_is_expected_changes_no_job() {
+    let pool = ThreadPool::new(3).unwrap();
+    for job in 0..JOBS.min(500) {
+        // Gone when a helper asks for it.
+        let bytes = vec![0; job * 97 % 3000];
+        (0..4).for_each(|helper| pool.expect(helper, &bytes));
+        drop(bytes);
+        assert_eq!(counted(&pool, 3, 7), [1; 7]);
     }
 }
 

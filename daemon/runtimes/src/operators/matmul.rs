@@ -7,6 +7,7 @@ use ort::operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInp
 use ort::value::TensorElementType::Float32;
 
 use super::Shared;
+use super::pool::Successor;
 use super::weights::Matrix;
 
 /// `Y = A * W^T + bias`: A [.., columns], bias [rows], Y [.., rows], float32.
@@ -19,6 +20,7 @@ pub(super) struct Product {
     shared: Shared,
     matrix: Arc<Matrix>,
     activation: Option<Activation>,
+    successor: Arc<Successor>,
 }
 
 impl Operator for QuantizedMatMul {
@@ -41,6 +43,7 @@ impl Operator for QuantizedMatMul {
             matrix: self.0.matrix(node)?,
             shared: self.0.clone(),
             activation: None,
+            successor: Arc::default(),
         })
     }
 }
@@ -72,6 +75,7 @@ impl Operator for QuantizedGatedMatMul {
             matrix: self.0.matrix(node)?,
             shared: self.0.clone(),
             activation: Some(activation),
+            successor: Arc::default(),
         })
     }
 }
@@ -118,6 +122,7 @@ impl Kernel for Product {
         let pool = &*self.shared.pool;
         let mut scratch = self.shared.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         let isa = self.shared.isa;
+        pool.turn_to(&self.matrix, &self.successor);
         match self.activation {
             None => self.matrix.multiply(isa, x, bias, y, &mut scratch, pool),
             Some(activation) => self

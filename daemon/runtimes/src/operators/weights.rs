@@ -103,7 +103,7 @@ pub(super) fn checksums(packed: &[u8]) -> Vec<u32> {
 }
 
 /// A range of a mapped file.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mapped {
     map: Arc<Mmap>,
     range: Range<usize>,
