@@ -15,11 +15,14 @@ const TASKS_PER_THREAD: usize = 8;
 pub(super) enum Cut {
     /// As many for each thread, so that none waits for the others' last.
     Even { count: usize, tasks: usize },
-    /// Each takes the same part of what is left: the first ones pass through long pieces of memory
-    /// without a stop, and the last ones are so short that all threads end together.
+    /// Each takes the same part of what is left, as long as that is enough: the first ones pass
+    /// through long pieces of memory without a stop, and the last ones are so short that all
+    /// threads end together.
     Falling {
         count: usize,
         tasks: usize,
+        /// Tasks that take a part of what is left; those behind them are as short as it gets.
+        falling: usize,
         /// Of what is left, what stays for the tasks behind.
         rest: f64,
     },
@@ -42,11 +45,15 @@ impl Cut {
         if threads < 2 || count < 2 * LEAST_TO_PASS {
             return Self::Even { count, tasks: 1 };
         }
-        let rest = 1.0 - 0.5 / threads as f64;
-        let shrinks = (LEAST_TO_PASS as f64 / count as f64).ln() / rest.ln();
+        let part = 0.5 / threads as f64;
+        let rest = 1.0 - part;
+        let shrinks = (LEAST_TO_PASS as f64 / (part * count as f64)).ln() / rest.ln();
+        let falling = shrinks.max(0.0).ceil() as usize;
+        let left = left(count, rest, falling);
         Self::Falling {
             count,
-            tasks: shrinks.ceil() as usize,
+            tasks: falling + left.div_ceil(LEAST_TO_PASS),
+            falling,
             rest,
         }
     }
@@ -65,12 +72,19 @@ impl Cut {
     fn start(self, number: usize) -> usize {
         match self {
             Self::Even { count, tasks } => count * number.min(tasks) / tasks,
-            Self::Falling { count, tasks, .. } if number >= tasks => count,
-            Self::Falling { count, rest, .. } => {
-                count - (count as f64 * rest.powi(number as i32)).ceil() as usize
+            Self::Falling {
+                count, falling, rest, ..
+            } => {
+                let short = number.saturating_sub(falling) * LEAST_TO_PASS;
+                count - left(count, rest, number.min(falling)).saturating_sub(short)
             }
         }
     }
+}
+
+/// Panels that so many tasks leave.
+fn left(count: usize, rest: f64, tasks: usize) -> usize {
+    (count as f64 * rest.powi(tasks as i32)).ceil() as usize
 }
 
 #[cfg(test)]
@@ -102,10 +116,11 @@ mod tests {
         fn what_falls_ends_in_short_tasks(count in 4usize..20_000, threads in 2usize..130) {
             let cut = Cut::falling(count, threads);
             let lengths: Vec<usize> = (0..cut.tasks()).map(|task| cut.task(task).len()).collect();
-            prop_assert!(lengths[0] <= count.div_ceil(2 * threads));
-            prop_assert!(lengths.last() <= Some(&(LEAST_TO_PASS + 1)));
+            prop_assert!(lengths[0] <= count.div_ceil(2 * threads).max(LEAST_TO_PASS));
+            prop_assert!(lengths.last() <= Some(&LEAST_TO_PASS));
             // But for the rounding to whole panels they only become shorter.
-            prop_assert!(lengths.is_sorted_by(|longer, shorter| longer + LEAST_TO_PASS >= *shorter));
+            prop_assert!(lengths.is_sorted_by(|longer, shorter| longer + 1 >= *shorter));
+            prop_assert!(cut.tasks() <= count, "no task is empty: {lengths:?}");
         }
     }
 }
