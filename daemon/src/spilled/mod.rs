@@ -89,10 +89,12 @@ impl Keeper {
 }
 
 /// A model that is removed leaves what is not needed any more; a worker that began before a
-/// setting was changed may have gone by the old one until its end.
+/// setting was changed may have gone by the old one until its end. Behind a whole picture events
+/// may be missing.
 fn leaves_something(payload: &WatchPayload) -> bool {
-    let WatchPayload::Event(event) = payload else {
-        return false;
+    let event = match payload {
+        WatchPayload::Snapshot(_) => return true,
+        WatchPayload::Event(event) => event,
     };
     match event {
         Event::ModelRemoved(_) => true,

@@ -45,7 +45,14 @@ impl Kept {
     fn divergence(&self, after: &[f32], sum: f64) -> f64 {
         let of = |one: f32, other: f32| {
             let (one, other) = (f64::from(one) - self.sum, f64::from(other) - sum);
-            (one.exp(), other.exp(), one.exp() * (one - other))
+            let probability = one.exp();
+            // What is impossible adds nothing, however impossible it is.
+            let part = if probability == 0.0 {
+                0.0
+            } else {
+                probability * (one - other)
+            };
+            (probability, other.exp(), part)
         };
         let divergence = match &self.logits {
             Logits::All(before) => before
@@ -68,7 +75,8 @@ impl Kept {
                 total + rest * (rest.max(LEAST) / other_rest).ln()
             }
         };
-        f64::max(divergence, 0.0)
+        // NaN stays.
+        if divergence < 0.0 { 0.0 } else { divergence }
     }
 }
 

@@ -18,9 +18,16 @@ use super::super::{Changed, Refusal};
 use crate::onnx::dtype;
 
 /// Operators whose results have one sign without being cut.
-const OF_ONE_SIGN: [&str; 5] = ["Abs", "Clip", "Relu", "Sigmoid", "Softmax"];
+const OF_ONE_SIGN: [&str; 4] = ["Abs", "Relu", "Sigmoid", "Softmax"];
+
+/// The version of the standard since when `DequantizeLinear` has an axis; `Clip` has inputs for its
+/// limits before that.
+const AXES_AND_LIMITS: i64 = 13;
 
 pub(in super::super) fn fixed_scales(graph: &mut Graph, _: &mut Plan) -> Result<Changed, Refusal> {
+    if graph.standard_version() < AXES_AND_LIMITS {
+        return Err(Refusal::Graph("its operators are of an older standard"));
+    }
     let products = written_out(graph);
     let pairs = {
         let index = graph.index();

@@ -47,12 +47,12 @@ impl Worker {
             .active()
             .map(|(slot, sequence)| (slot, sequence.due().len()))
             .collect();
-        let tokens = self.waiting[at].tokens().len();
         let Some(store) = self.cache.mixed() else {
             return false;
         };
         let promised = needs.iter().map(|&(slot, due)| store.missing(slot, due)).sum();
-        has_room(store.available(), promised, store.needed(tokens), needs.len())
+        let prompt = self.waiting[at].tokens();
+        has_room(store.available(), promised, store.needed(prompt), needs.len())
     }
 
     /// Whether somebody before it in turn is computing what it needs too.

@@ -233,7 +233,9 @@ impl Worker {
 
     /// The sequence gives up its slot; what it computed is found again, unless room is needed.
     pub(super) fn pause(&mut self, slot: usize) {
-        if let Some(sequence) = self.retire(slot) {
+        // It waits from now on, and so does not lose what its client has waited for.
+        let is_awake = self.sequence(slot).is_some_and(|sequence| !sequence.is_parked());
+        if let Some(sequence) = self.leave(slot, is_awake) {
             tracing::debug!(slot, "a sequence gives way");
             self.waiting.push_back(Waiting::Again(Box::new(sequence)));
         }
@@ -533,12 +535,17 @@ impl Worker {
 
     /// Takes the sequence out; what it computed stays for the next with the same beginning.
     pub(super) fn retire(&mut self, slot: usize) -> Option<Sequence> {
+        self.leave(slot, false)
+    }
+
+    /// The same for a sequence that waits again, or does not.
+    fn leave(&mut self, slot: usize, waits: bool) -> Option<Sequence> {
         self.clock += 1;
         let used = self.clock;
         let Slot::Active(mut sequence) = std::mem::replace(&mut self.slots[slot], Slot::Free) else {
             return None;
         };
-        let waits = self.waits_for_a_slot(sequence.claim.client);
+        let waits = waits || self.waits_for_a_slot(sequence.claim.client);
         self.turns.leave(&mut sequence.claim, waits);
         if let Some(store) = self.cache.mixed() {
             if !sequence.is_private {

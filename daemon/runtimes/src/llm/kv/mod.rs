@@ -79,8 +79,8 @@ pub(crate) trait Mixed {
     /// Blocks that a slot lacks for so many more tokens.
     fn missing(&self, slot: usize, tokens: usize) -> usize;
 
-    /// Blocks of so many tokens.
-    fn needed(&self, tokens: usize) -> usize;
+    /// Blocks that a prompt needs beside those of sequences at work, which it shares.
+    fn needed(&self, prompt: &[u32]) -> usize;
 
     /// Blocks that can be had.
     fn available(&self) -> usize;

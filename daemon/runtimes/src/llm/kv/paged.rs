@@ -262,8 +262,8 @@ impl<P: Pages> Mixed for Paged<P> {
         self.pool.missing(slot, tokens)
     }
 
-    fn needed(&self, tokens: usize) -> usize {
-        tokens.div_ceil(BLOCK_TOKENS)
+    fn needed(&self, prompt: &[u32]) -> usize {
+        prompt.len().div_ceil(BLOCK_TOKENS) - self.pool.in_use(prompt)
     }
 
     fn available(&self) -> usize {

@@ -111,6 +111,18 @@ impl Pool {
         self.prefix.find(key)
     }
 
+    /// Whole blocks of a beginning of `prompt` that sequences have, so that it needs no others for
+    /// them.
+    pub(super) fn in_use(&self, prompt: &[u32]) -> usize {
+        let reusable = &prompt[..prompt.len().saturating_sub(1)];
+        let mut key = Key::root(b"");
+        let known = reusable.chunks_exact(self.block_tokens).map_while(|tokens| {
+            key = key.then(tokens);
+            self.prefix.find(key)
+        });
+        known.take_while(|&block| self.blocks.users(block) > 0).count()
+    }
+
     /// Takes over what is known whole, and says what comes next in `prompt`, if that is a whole
     /// block too that could be taken over.
     pub(super) fn next_unknown(&mut self, slot: usize, prompt: &[u32]) -> Option<Key> {

@@ -198,11 +198,11 @@ fn steps(package: &Package) -> impl Iterator<Item = [std::ops::Range<usize>; 2]>
     let context = context.map_or(usize::MAX, |context| context as usize);
     let mut past = [0, 0];
     let steps = STEPS.into_iter().map(move |step| {
-        let ranges = [0, 1].map(|slot| past[slot]..past[slot] + step[slot]);
+        let ranges = [0, 1].map(|slot| past[slot]..context.min(past[slot] + step[slot]));
         past = [0, 1].map(|slot| ranges[slot].end);
         ranges
     });
-    steps.take_while(move |ranges| ranges.iter().all(|range| range.end <= context))
+    steps.take_while(|ranges| ranges.iter().all(|range| !range.is_empty()))
 }
 
 /// Some tokens of a sequence; every vocabulary has so many.

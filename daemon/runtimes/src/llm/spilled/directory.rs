@@ -41,6 +41,7 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn open(directory: &Path, model: &str, identity: [u8; 32]) -> io::Result<Self> {
+        check(directory)?;
         let _lock = lock(directory)?;
         let path = directory.join(hexadecimal(&identity[..NAME_BYTES]));
         match private_directory(&path) {
@@ -179,6 +180,21 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Not everybody may change what is kept here: they could give a model false memories. (The parts
+/// are closed to all others anyway.)
+fn check(directory: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(directory)?;
+    #[cfg(unix)]
+    let is_closed = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o002 == 0;
+    #[cfg(not(unix))]
+    let is_closed = true;
+    if metadata.is_dir() && is_closed {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
 /// A new directory that only this user can enter.
 fn private_directory(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "only some systems have modes"))]
@@ -241,11 +257,12 @@ pub fn tidy(directory: &Path, installed: &HashSet<String>, limit: u64) -> io::Re
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         lock => lock?,
     };
+    let mut removed = Ok(());
     for part in parts(directory) {
         let entry = fs::read(part.join(ENTRY)).ok();
         let entry = entry.and_then(|text| serde_json::from_slice::<Entry>(&text).ok());
         if entry.is_none_or(|entry| !installed.contains(&entry.model)) {
-            fs::remove_dir_all(part)?;
+            removed = removed.and(fs::remove_dir_all(part));
         }
     }
     let files = scan(directory);
@@ -253,8 +270,11 @@ pub fn tidy(directory: &Path, installed: &HashSet<String>, limit: u64) -> io::Re
     for file in superfluous(&held, limit) {
         delete(&files[file].path);
     }
-    Ok(())
+    removed
 }
+
+/// Of deleting a directory that others still write into.
+const ATTEMPTS: usize = 100;
 
 /// Deletes everything, and the directory itself, so that workers that write into it stop.
 ///
@@ -266,12 +286,21 @@ pub fn clear(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         lock => lock,
     };
-    for part in parts(directory) {
-        fs::remove_dir_all(part)?;
+    let mut cleared = fs::remove_dir_all(directory);
+    for _ in 0..ATTEMPTS {
+        match &cleared {
+            // Who waited for the lock has made it anew meanwhile, and finds its part gone next.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                cleared = fs::remove_dir_all(directory);
+            }
+            Ok(()) | Err(_) => break,
+        }
     }
-    let cleared = fs::remove_dir_all(directory);
     drop(lock);
-    cleared
+    match cleared {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        cleared => cleared,
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -234,6 +234,21 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+#[test]
+fn a_beginning_that_is_in_use_needs_no_blocks() {
+    let mut pool = Pool::new(SLOTS, 8, 8, BLOCK);
+    let prompt: Vec<u32> = (0..9).collect();
+    assert_eq!(pool.in_use(&prompt), 0);
+    pool.begin(0, b"");
+    pool.reserve(0, 8).unwrap();
+    pool.commit(0, &prompt[..8]);
+    assert_eq!(pool.in_use(&prompt), 2);
+    assert_eq!(pool.in_use(&prompt[..8]), 1, "the last token is always computed");
+    assert_eq!(pool.in_use(&[0, 1, 2, 3, 9, 9, 9, 9, 9]), 1);
+    pool.leave(0);
+    assert_eq!(pool.in_use(&prompt), 0, "what nobody uses is counted as free");
+}
+
 proptest! {
     #[test]
     fn blocks_are_never_lost_nor_shared_wrongly(

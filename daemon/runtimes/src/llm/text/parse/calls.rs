@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::format::Body;
 use super::{pythonic, xml};
+use crate::llm::text::stop::overlap;
 
 /// A call as the model wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,11 +108,20 @@ pub(super) fn read(body: &Body, text: &str) -> Read {
 /// A name is no longer than this.
 const LONGEST_NAME: usize = 256;
 
-/// `name[ARGS]{..}`, perhaps with `[CALL_ID]..` between.
+const ARGUMENTS: &str = "[ARGS]";
+
+/// `name[ARGS]{..}`, perhaps with `[CALL_ID]..` between. What is no name is none whatever follows,
+/// so that it makes no difference how much of the text there is yet.
 fn read_named(text: &str, skipped: usize) -> Read {
-    let Some((head, rest)) = text.split_once("[ARGS]") else {
-        let is_name = text.len() <= LONGEST_NAME && !text.contains(['\n', ' ']);
-        return if is_name { Read::Begun } else { Read::Broken };
+    let (head, rest) = match text.split_once(ARGUMENTS) {
+        Some((head, rest)) => (head, Some(rest)),
+        None => (&text[..text.len() - overlap(text, ARGUMENTS)], None),
+    };
+    if head.len() > LONGEST_NAME || head.contains(['\n', ' ']) {
+        return Read::Broken;
+    }
+    let Some(rest) = rest else {
+        return Read::Begun;
     };
     let (name, id) = match head.split_once("[CALL_ID]") {
         Some((name, id)) => (name, Some(id.to_owned())),

@@ -132,7 +132,7 @@ impl Simulation {
 
     fn pause(&mut self, slot: usize) {
         if let Some(mut job) = self.slots[slot].take() {
-            let waits = self.waits(job.claim.client);
+            let waits = !job.is_parked(self.step) || self.waits(job.claim.client);
             self.turns.leave(&mut job.claim, waits);
             (job.computed, job.held) = (0, 0);
             self.waiting.push(job);
