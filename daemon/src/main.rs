@@ -11,6 +11,7 @@ use airunner_daemon::prepack::{PREPACK, PrepackArguments};
 use airunner_daemon::quantize::{QUANTIZE, QuantizeArguments};
 use airunner_daemon::worker::{WORKER, WorkerArguments};
 use airunner_daemon::{app, prepack, quantize, worker};
+use airunner_platform::child;
 
 const HELP: &str = "\
 The AI Runner daemon: one per user, used through `airunner` and other clients.
@@ -32,6 +33,12 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next();
+    if [WORKER, PREPACK, SETTINGS, QUANTIZE]
+        .iter()
+        .any(|helper| first.as_deref() == Some(helper.as_ref()))
+    {
+        child::close_inherited();
+    }
     let outcome = match first
         .as_ref()
         .map(|argument| argument.to_string_lossy())

@@ -238,6 +238,7 @@ fn budgets_lists_and_limits_mean_what_they_say() {
     assert_eq!(settings.downloads.bandwidth, Some(5_000_000));
     let none = read(file, &[("AIRUNNER_MODELS_PRELOAD", "[]")]).unwrap();
     assert!(none.models.preload.is_empty());
+    let none = read("", &[]).unwrap();
     assert_eq!(none.models.cache_on_disk, None, "by itself nothing is kept");
 }
 

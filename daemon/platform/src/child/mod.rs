@@ -17,6 +17,15 @@ pub fn shield_from_terminal(command: &mut Command) {
     os::shield_from_terminal(command);
 }
 
+/// Closes what this process has of its parent beside the standard streams. The parent's files are
+/// closed to children, but for those that came over a socket a moment before one was started: a
+/// child that kept such a one, as that which forbids the machine to sleep, would hold it for life.
+///
+/// To be called before anything else is opened.
+pub fn close_inherited() {
+    os::close_inherited();
+}
+
 /// Makes this process the one the system should end first when memory runs out.
 pub fn volunteer_when_memory_runs_out() {
     os::volunteer_when_memory_runs_out();

@@ -7,6 +7,9 @@ pub(super) fn shield_from_terminal(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
 }
 
+/// Children are started with the standard streams alone.
+pub(super) const fn close_inherited() {}
+
 pub(super) const fn volunteer_when_memory_runs_out() {}
 
 pub(super) const fn yield_to_others() {}

@@ -70,7 +70,7 @@ pub(super) const KEYS: &[Key] = &[
         default: "0",
         allowed: "0 to 1024",
         applies: Applies::Restart,
-        help: "threads of one model; 0 takes one per physical core, leaving efficiency cores alone",
+        help: "threads of one model; 0 takes one per physical core that the program may use (affinity and quotas of control groups count), leaving efficiency cores alone",
         set: |settings, raw| {
             whole(raw, 0, 1024).map(|n| settings.runtime.threads = (n > 0).then_some(n as usize))
         },
