@@ -132,3 +132,43 @@ async fn a_socket_that_somebody_listens_on_is_not_taken_away() {
     .await;
     daemon.stop().await;
 }
+
+/// Whether a process has a file open.
+fn has_open(pid: u32, path: &std::path::Path) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let mut open = descriptors
+        .flatten()
+        .filter_map(|entry| entry.path().read_link().ok());
+    open.any(|file| file == path)
+}
+
+#[tokio::test]
+async fn a_worker_keeps_nothing_of_what_the_daemon_has_open() {
+    let home = Home::new();
+    let kept = home.path().canonicalize().unwrap().join("kept");
+    let mut command = home.command("/bin/sh");
+    command
+        .args(["-c", "exec 7>\"$1\"; exec \"$0\""])
+        .arg(binary("airunnerd"))
+        .arg(&kept)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut daemon = tokio::process::Command::from(command)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let cli = home.cli();
+    eventually("the daemon answers", async || {
+        cli.run(&["status"]).await.code == 0
+    })
+    .await;
+    cli.run(&["load", "builtin/helper"]).await.succeeded();
+    let models = cli.json(&["ps"]).await;
+    let worker = models[0]["pid"].as_u64().expect("a worker has a number");
+    let daemon_pid = daemon.id().unwrap();
+    assert!(has_open(daemon_pid, &kept), "the shell handed it over");
+    assert!(!has_open(worker as u32, &kept));
+    send_signal(daemon_pid, TERMINATE);
+    assert!(daemon.wait().await.unwrap().success());
+}
