@@ -83,7 +83,7 @@ fn block(index: &Index<'_>, linear: &NodeProto, results: i64) -> Option<u64> {
     let scales = &index.constant(linear.given(1)?)?.dims;
     let block = linear.integer("block_size").unwrap_or(0);
     if block == 0 {
-        let is_one = scales.iter().product::<i64>() == 1;
+        let is_one = scales.iter().all(|&length| length == 1);
         return (is_one || is_along(results)).then_some(0);
     }
     let fits = is_along(1 - results) && scales.len() == 2;

@@ -22,7 +22,11 @@ pub(super) struct Draw<'s> {
 
 /// Threads that stay, from when they are needed first.
 #[derive(Default)]
-pub(super) struct Samplers(Option<ThreadPool>);
+pub(super) struct Samplers {
+    pool: Option<ThreadPool>,
+    /// So many threads could not be had.
+    too_many: Option<usize>,
+}
 
 impl Samplers {
     /// Gives each sequence its next tokens from its rows; whether the last of them was its last,
@@ -50,17 +54,23 @@ impl Samplers {
         }
     }
 
-    /// `None` where one thread is enough, or no other can be had.
+    /// `None` where one thread is enough, or no other can be had; with fewer threads where so many
+    /// cannot.
     fn pool(&mut self, threads: usize) -> Option<&ThreadPool> {
         if threads < 2 {
             return None;
         }
-        if self.0.as_ref().is_none_or(|pool| pool.threads() < threads) {
-            self.0 = ThreadPool::new(threads)
-                .inspect_err(|error| tracing::warn!(%error, "one thread chooses all tokens"))
-                .ok();
+        let is_small = self.pool.as_ref().is_none_or(|pool| pool.threads() < threads);
+        if is_small && self.too_many.is_none_or(|many| threads < many) {
+            match ThreadPool::new(threads) {
+                Ok(pool) => self.pool = Some(pool),
+                Err(error) => {
+                    tracing::warn!(%error, threads, "tokens are chosen on fewer threads");
+                    self.too_many = Some(threads);
+                }
+            }
         }
-        self.0.as_ref()
+        self.pool.as_ref()
     }
 }
 

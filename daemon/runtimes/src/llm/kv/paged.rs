@@ -78,6 +78,14 @@ pub(crate) struct Paged<P> {
     room: Room,
     is_allocated: bool,
     spilled: Option<Spilled>,
+    read: Reading,
+}
+
+/// What was read from the disk since the last step, for all prompts together.
+#[derive(Default)]
+struct Reading {
+    bytes: usize,
+    time: Duration,
 }
 
 /// The most that is read from the disk before a step, in bytes and in time. What is left is read
@@ -127,6 +135,7 @@ impl<P: Pages> Paged<P> {
             room,
             is_allocated: false,
             spilled: None,
+            read: Reading::default(),
         }
     }
 
@@ -152,9 +161,9 @@ impl<P: Pages> Paged<P> {
         let Some(spilled) = &mut self.spilled else {
             return Ok(());
         };
-        let (began, mut read) = (Instant::now(), 0);
         while let Some(key) = self.pool.next_unknown(slot, prompt) {
-            let is_enough = read >= MOST_READ || (read > 0 && began.elapsed() >= READING_TIME);
+            let (began, read) = (Instant::now(), &self.read);
+            let is_enough = read.bytes >= MOST_READ || (read.bytes > 0 && read.time >= READING_TIME);
             let found = if is_enough { None } else { spilled.read(&key) };
             let Some(bytes) = found else {
                 return Ok(());
@@ -166,8 +175,10 @@ impl<P: Pages> Paged<P> {
                 self.pages.allocate(self.room.blocks)?;
                 self.is_allocated = true;
             }
+            let length = bytes.len();
             self.pages.write(block, bytes)?;
-            read += bytes.len();
+            self.read.bytes += length;
+            self.read.time += began.elapsed();
         }
         Ok(())
     }
@@ -277,6 +288,7 @@ impl<P: Pages> Mixed for Paged<P> {
                 .map_err(|_| no_blocks())?;
         }
         self.allocate()?;
+        self.read = Reading::default();
         let packed = self.pack(pieces)?;
         self.pages.run(model, packed)
     }
